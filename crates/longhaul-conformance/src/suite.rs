@@ -51,6 +51,32 @@ macro_rules! conformance {
     };
 }
 
+/// Makes the tests that play a thousand histories: random sequences of operations, on the store and on the model. They are for
+/// the stores that play them quickly; others have the fewer that [`conformance!`] brings.
+#[macro_export]
+macro_rules! histories {
+    ($fixture:expr) => {
+        mod histories {
+            use super::*;
+
+            $crate::histories! { $fixture;
+                the_first_quarter_of_the_histories_agrees_with_the_model 1
+                the_second_quarter_of_the_histories_agrees_with_the_model 2
+                the_third_quarter_of_the_histories_agrees_with_the_model 3
+                the_last_quarter_of_the_histories_agrees_with_the_model 4
+            }
+        }
+    };
+    ($fixture:expr; $($name:ident $part:literal)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::model::histories_agree($fixture, $part);
+            }
+        )*
+    };
+}
+
 /// Hands the contract's sentences to another macro of this crate.
 #[doc(hidden)]
 #[macro_export]

@@ -12,7 +12,7 @@ use longhaul::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::witness::{OVERLAP, SIGNALS, SLEEPS, STEPS, Witness};
+use crate::witness::{ACKNOWLEDGED, OVERLAP, SIGNALS, SLEEPS, STEPS, Witness};
 use crate::world::{ProcessId, ProcessState, World};
 
 /// The kinds of jobs; not every worker knows each of them.
@@ -169,7 +169,11 @@ async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {
                 floor.check_signal(&cx, &run, &name, signal);
             }
             Act::Raise { name, children } => {
+                let count = children.len();
                 cx.enqueue_children(&name, children).await?;
+                if let Some(how) = floor.witness.missing_child(cx.id(), &name, count) {
+                    floor.witness.break_promise(ACKNOWLEDGED, how);
+                }
                 cx.wait_for_children().await?;
                 floor.witness.count("waits for children that were over");
             }

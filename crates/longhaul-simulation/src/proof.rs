@@ -53,7 +53,7 @@ impl Histories {
 
 /// Faults of the engine and its stores that seeds and histories have found: by what, where, and what it was. Scenarios have
 /// changed since, so that a seed need not show its fault in the code before its mend any more.
-const FOUND: [(&str, &str, &str); 5] = [
+const FOUND: [(&str, &str, &str); 7] = [
     (
         "simulation",
         "engine",
@@ -69,6 +69,16 @@ const FOUND: [(&str, &str, &str); 5] = [
         "simulation, seeds 43 and 109",
         "memory",
         "a claim that waited already did not hear of a wait with a timeout that began after it",
+    ),
+    (
+        "simulation, seeds 930 and 1385",
+        "engine",
+        "a step that enqueues children was taken for done though a full queue had refused one of them",
+    ),
+    (
+        "simulation, seeds 3747 and 3905",
+        "engine",
+        "a schedule that was resumed by a server whose clock is behind the store's fired ticks again",
     ),
     (
         "histories, seed 3 of 250",

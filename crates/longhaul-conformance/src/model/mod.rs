@@ -33,6 +33,8 @@ use crate::jobs::{id, json, worker};
 
 /// The number of sequences that are tried, unless `PROPTEST_CASES` says otherwise.
 pub const CASES: u32 = 64;
+/// The number of sequences that a store with [`histories!`](crate::histories) plays in every check.
+pub const HISTORIES: u32 = 1_000;
 /// The seed of the sequences where `PROPTEST_CASES` is not set: a suite that passed passes again, and new sequences are
 /// drawn where somebody is there to read what they find.
 pub const SEED: u64 = 20_261_125;
@@ -40,8 +42,7 @@ pub const SEED: u64 = 20_261_125;
 const OPERATIONS: usize = 60;
 
 /// Tries sequences of operations, each on a new store and a new model: `cases` of them, or as many as
-/// `PROPTEST_CASES` says. These are drawn anew each time, by the seed `PROPTEST_RNG_SEED` where it is set. Where all agree,
-/// their number is noted in the folder `LONGHAUL_HISTORIES`, if it is set.
+/// `PROPTEST_CASES` says. These are drawn anew each time, by the seed `PROPTEST_RNG_SEED` where it is set.
 ///
 /// # Panics
 /// If the two differ, with the seed and the shortest sequence found that shows it.
@@ -52,7 +53,30 @@ where
 {
     let asked: Option<u32> = number("PROPTEST_CASES");
     let seed = number("PROPTEST_RNG_SEED").unwrap_or_else(|| asked.map_or(SEED, |_| random()));
-    let cases = asked.unwrap_or(cases);
+    agree_on(make_store, asked.unwrap_or(cases), seed);
+}
+
+/// Tries a quarter of the histories of a store, by its number, of which each has a seed of its own: of [`HISTORIES`], or of
+/// as many as `PROPTEST_CASES` says.
+///
+/// # Panics
+/// As [`model_agrees`].
+pub fn histories_agree<F, Fut>(make_store: F, part: u64)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Fixture>,
+{
+    let asked: Option<u32> = number("PROPTEST_CASES");
+    let seed = number("PROPTEST_RNG_SEED").unwrap_or_else(|| asked.map_or(SEED + part, |_| random()));
+    agree_on(make_store, asked.unwrap_or(HISTORIES).div_ceil(4), seed);
+}
+
+/// Where all agree, their number is noted in the folder `LONGHAUL_HISTORIES`, if it is set.
+fn agree_on<F, Fut>(make_store: F, cases: u32, seed: u64)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Fixture>,
+{
     if let Some(difference) = find_difference(make_store, cases, seed) {
         panic!("PROPTEST_RNG_SEED={seed}: {difference}");
     }

@@ -2,7 +2,7 @@
 //! with what must hold on any store.
 
 use longhaul::{Clock, MemoryStore};
-use longhaul_conformance::{Fixture, conformance};
+use longhaul_conformance::{Fixture, conformance, histories};
 
 async fn fixture() -> Fixture {
     let clock = Clock::manual();
@@ -10,3 +10,4 @@ async fn fixture() -> Fixture {
 }
 
 conformance!(fixture);
+histories!(fixture);

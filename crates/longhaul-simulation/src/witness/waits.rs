@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use longhaul::testing::Call;
 use longhaul::{
     Action, Change, Children, Dependency, Finish, JobFilter, JobId, JobRecord, OnExhausted, OnFailure,
@@ -112,6 +114,9 @@ impl Ledger {
             }
             let mut wait =
                 Wait { on: job.wait.on.clone(), follows: job.wait.follows.clone(), ..Wait::default() };
+            // What the call says first of a job counts, if others of the call turn out to be that job.
+            let mut seen = BTreeSet::new();
+            depends_on.retain(|dependency| seen.insert(dependency.id.clone()));
             for dependency in &depends_on {
                 let one = self.dependencies(std::slice::from_ref(dependency));
                 wait.is_doomed |=
@@ -300,6 +305,15 @@ impl Witness {
         let outside = |on: &WaitsFor| matches!(on, WaitsFor::Signal(_) | WaitsFor::Person);
         let found = blocked.filter_map(|(id, job)| Some((id.clone(), job.wait.on.clone().filter(outside)?)));
         found.collect()
+    }
+
+    /// A child that a job was told to be enqueued, and that never was; a fork has the children of the job that it is one of.
+    pub(crate) fn missing_child(&self, id: &JobId, step: &str, count: usize) -> Option<String> {
+        let ledger = self.ledger.lock();
+        let is_given = ledger.jobs.get(id)?.spec.steps.iter().any(|(name, _)| name == step);
+        let mut children = (0..count).map(|n| JobId::from_store(format!("{id}.{step}.{n}")));
+        let missing = children.find(|child| !is_given && !ledger.jobs.contains_key(child))?;
+        Some(format!("{id} was told that its children {step} are enqueued, and {missing} never was"))
     }
 
     /// Checks that a job's counts of its children are those of the children there were.

@@ -36,6 +36,15 @@ fn the_last_quarter_of_the_seeds_keeps_every_promise() {
 }
 
 #[test]
+fn seeds_beyond_those_of_every_check_that_have_found_something_keep_every_promise() {
+    silence_planned_panics();
+    for seed in [3_747, 3_905] {
+        let broken = run(seed, None, Lines::Forgotten).broken;
+        assert_eq!(broken, None, "seed {seed}");
+    }
+}
+
+#[test]
 fn two_runs_of_a_seed_are_alike_to_the_last_event() {
     silence_planned_panics();
     let mut digests = std::collections::BTreeSet::new();

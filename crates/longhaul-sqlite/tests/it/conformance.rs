@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longhaul::Clock;
-use longhaul_conformance::{Fixture, conformance};
+use longhaul_conformance::{Fixture, conformance, histories};
 use longhaul_sqlite::SqliteStore;
 
 async fn fixture() -> Fixture {
@@ -14,3 +14,4 @@ async fn fixture() -> Fixture {
 }
 
 conformance!(fixture);
+histories!(fixture);

@@ -34,7 +34,10 @@ impl Ticker {
     /// The first ticker of a schedule's chain, which may have had another one before; `None` where no tick comes.
     pub(super) fn first(kept: &Kept, recent: Vec<Timestamp>) -> Result<Option<NewJob>> {
         let schedule = &kept.definition.schedule;
-        let cursor = kept.floor().max(kept.definition.timing_since);
+        let since = kept.floor().max(kept.definition.timing_since);
+        // Ticks are due by the store's clock, which may be ahead of the one that told when the schedule was resumed.
+        let fired = recent.iter().copied().filter(|tick| *tick > kept.definition.created_at).max();
+        let cursor = fired.map_or(since, |fired| fired.max(since));
         let Some(next) = schedule.timing.ticks()?.next(cursor) else { return Ok(None) };
         let timing = schedule.timing.clone();
         let ticker = Ticker { schedule: schedule.name.clone(), timing, cursor, next, recent };

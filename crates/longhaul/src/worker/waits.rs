@@ -7,7 +7,7 @@ use super::context::Context;
 use super::steps::{SLEEP_PREFIX, WAIT_PREFIX, read_output};
 use crate::clock::Timestamp;
 use crate::job::{JobError, JobResult};
-use crate::model::{Children, Entry, JobRecord, Json, NewJob, Outcome, WaitsFor};
+use crate::model::{Children, EnqueueStatus, Entry, JobRecord, Json, NewJob, Outcome, WaitsFor};
 
 /// Until when a sleep or a wait lasts, as its step keeps it.
 #[derive(Serialize, Deserialize)]
@@ -131,10 +131,11 @@ impl<S> Context<S> {
     }
 
     /// Enqueues children of this job once, as a [step](Self::step) of the name: those without an id are given this job's, the name
-    /// and their number, so that an attempt which comes here again after a crash creates none twice.
+    /// and their number, so that an attempt which comes here again after a crash creates none twice. Where there is
+    /// [no room](EnqueueStatus::Full) for one of them, the job runs again a little later, at no cost of an attempt, until there is.
     ///
     /// # Errors
-    /// As for [`step`](Self::step), and for [`Longhaul::enqueue_many`](crate::Longhaul::enqueue_many).
+    /// As for [`step`](Self::step), a fatal one where the idempotency key of a child was used for another request, and as for [`Longhaul::enqueue_many`](crate::Longhaul::enqueue_many).
     pub async fn enqueue_children(&self, name: &str, mut jobs: Vec<NewJob>) -> JobResult<()> {
         for (n, job) in jobs.iter_mut().enumerate() {
             job.parent = Some(self.id().clone());
@@ -143,7 +144,17 @@ impl<S> Context<S> {
             }
         }
         let enqueue = async || {
-            self.longhaul().enqueue_many(jobs).await?;
+            let answers = self.longhaul().enqueue_many(jobs).await?;
+            let is_any = |status| answers.iter().any(|answer| answer.status == status);
+            // Once the step is done, a child that was not created is missing for ever. Those that were are not created again.
+            if is_any(EnqueueStatus::KeyReused) {
+                return Err(JobError::fatal("the idempotency key of a child was used for another request"));
+            }
+            if is_any(EnqueueStatus::Full) {
+                return Err(JobError::outage(
+                    "a child has no room: its queue or one of its limit keys is full",
+                ));
+            }
             Ok(())
         };
         self.step(name, enqueue).await

@@ -7,7 +7,7 @@ use std::time::Duration;
 use longhaul::testing::{Call, Harness, Intercept, Simulation};
 use longhaul::{
     Backoff, Context, EnqueueOptions, FromStep, JobError, JobId, JobRecord, JobResult, Json, Longhaul,
-    MemoryStore, NewJob, OnExhausted, Signalled, State, StepOptions, WaitsFor, Worker,
+    MemoryStore, NewJob, OnExhausted, QueueConfig, Signalled, State, StepOptions, WaitsFor, Worker,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -281,6 +281,29 @@ fn a_parent_waits_for_its_children_without_a_slot_and_reads_their_outputs() {
     let children = world.simulation.run(world.longhaul.children(&id)).unwrap();
     assert_eq!(children.len(), 5, "each was enqueued once");
     assert_eq!(children[4].id.as_str(), format!("{id}.pages.4"));
+}
+
+#[test]
+fn a_child_that_finds_no_room_is_enqueued_once_there_is_room() {
+    let script = Script::new(|_, cx: Context<Script>| async move {
+        let page = |number| Ok(NewJob { queue: "narrow".into(), ..NewJob::of(&Scripted { number })? });
+        let pages = (0..3).map(page).collect::<longhaul::Result<_>>()?;
+        cx.enqueue_children("pages", pages).await?;
+        Ok(json!(cx.attempt()))
+    });
+    let world = World::new(script);
+    let set = |max_waiting| {
+        let config = QueueConfig { max_waiting, ..QueueConfig::default() };
+        world.simulation.run(world.longhaul.store().set_queue("narrow", &config)).unwrap();
+    };
+    set(Some(2));
+    let id = world.enqueue(1);
+    let job = world.record(&id);
+    assert_eq!((job.state, job.attempt), (State::Scheduled, 0), "{job:?}");
+    set(None);
+    world.simulation.advance(10 * SECOND);
+    assert_eq!(world.output(&id), json!(1));
+    assert_eq!(world.simulation.run(world.longhaul.children(&id)).unwrap().len(), 3, "each once");
 }
 
 #[test]
