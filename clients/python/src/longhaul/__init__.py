@@ -45,6 +45,7 @@ from .job import (
     ResetEvent,
     StateEvent,
     Unique,
+    UniqueKey,
 )
 from .waits import Waits
 from .worker import Worker
@@ -100,6 +101,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unique",
+    "UniqueKey",
     "Waits",
     "Worker",
 ]

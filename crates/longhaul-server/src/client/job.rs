@@ -82,6 +82,16 @@ pub(crate) struct Job {
     pub(crate) on_exhausted: String,
     #[serde(default)]
     pub(crate) forked_from: Option<String>,
+    #[serde(default)]
+    pub(crate) unique: Option<UniqueKey>,
+}
+
+/// A unique key, and the job that holds it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct UniqueKey {
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) holder: Option<String>,
 }
 
 /// Another job that has to end first.

@@ -175,11 +175,13 @@ impl Screen {
                 self.end_line();
                 self.say("starts over; what it had streamed before is void");
             }
-            Said::State { state, error, children } => {
+            Said::State { state, error, children, stopping } => {
                 self.end_line();
                 let children = children.map(|children| format!(": {children}")).unwrap_or_default();
                 let error = error.as_ref().map(|error| format!(": {}", one_line(error, LONGEST)));
-                let text = format!("{state}{children}{}", error.unwrap_or_default());
+                let stopping = stopping.as_ref().map(|reason| format!(", asked to stop ({reason})"));
+                let text =
+                    format!("{state}{}{children}{}", stopping.unwrap_or_default(), error.unwrap_or_default());
                 match &self.bar {
                     Some(bar) if !state.is_finished() => bar.set_message(text),
                     _ => self.say(&text),

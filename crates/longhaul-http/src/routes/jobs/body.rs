@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
     AttemptError, CancelReason, Children, Cost, Dependency, ErrorKind, JobId, JobRecord, Json, NewJob,
-    OnExhausted, Progress, State, Timestamp, WaitsFor,
+    OnExhausted, Progress, State, Timestamp, UniqueKey, WaitsFor,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -108,6 +108,9 @@ pub struct JobBody<'a> {
     /// The job that it is a fork of.
     #[schema(required)]
     pub forked_from: Option<&'a str>,
+    /// Its unique key.
+    #[schema(required)]
+    pub unique: Option<UniqueKeyBody<'a>>,
     /// The names of limits that it shares with others.
     pub limit_keys: &'a [String],
     /// The first of them.
@@ -140,6 +143,24 @@ pub struct JobBody<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub replaced: bool,
+}
+
+/// A job's unique key, and the job that holds it.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = JobUniqueKey)]
+pub struct UniqueKeyBody<'a> {
+    /// The key, behind the kind and a colon where it was given over HTTP; of a job that was unique by its args, their digest.
+    pub key: &'a str,
+    /// The job that holds the key now: this one, or one that was given it since, which is what a duplicate would join. Absent
+    /// where the key is free, and in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<&'a str>,
+}
+
+impl<'a> From<&'a UniqueKey> for UniqueKeyBody<'a> {
+    fn from(unique: &'a UniqueKey) -> Self {
+        Self { key: &unique.key, holder: unique.holder.as_ref().map(JobId::as_str) }
+    }
 }
 
 /// The jobs of a batch, counted by outcome.
@@ -240,6 +261,7 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             wakes_at: job.wakes_at.map(Rfc3339),
             on_exhausted: job.policy.on_exhausted,
             forked_from: job.forked_from.as_ref().map(JobId::as_str),
+            unique: job.unique.as_ref().map(UniqueKeyBody::from),
             limit_keys: &job.limit_keys,
             key: job.limit_keys.first().map(String::as_str),
             cost: job.policy.cost,
@@ -293,6 +315,10 @@ impl<'a> JobBody<'a> {
             wakes_at: None,
             on_exhausted: job.policy.on_exhausted,
             forked_from: job.forked_from.as_ref().map(JobId::as_str),
+            unique: job
+                .unique
+                .as_ref()
+                .map(|unique| UniqueKeyBody { key: &unique.key, holder: Some(id.as_str()) }),
             limit_keys: &job.limit_keys,
             key: job.limit_keys.first().map(String::as_str),
             cost: job.policy.cost,
