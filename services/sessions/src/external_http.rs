@@ -32,7 +32,7 @@ pub(crate) struct Answered {
     pub(crate) generator: Option<String>,
 }
 
-/// What a call takes of the limit key that it is made under.
+/// The units that a call takes of the limit key that it is made under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     /// One call of the service.

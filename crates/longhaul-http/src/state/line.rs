@@ -126,7 +126,7 @@ enum Said<'a> {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         #[schema(required = false)]
         cancel_requested: bool,
-        /// Why it was cancelled, or is to stop. Absent otherwise.
+        /// The reason why it was cancelled, or is to stop. Absent otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         cancel_reason: Option<CancelReason>,
     },

@@ -32,7 +32,7 @@ pub(crate) enum Said {
         state: State,
         error: Option<String>,
         children: Option<super::job::Children>,
-        /// Why it is asked to stop, while it runs.
+        /// The reason why it is asked to stop, while it runs.
         stopping: Option<String>,
     },
     Progress {
@@ -45,7 +45,7 @@ pub(crate) enum Said {
     },
     Chunk(Box<RawValue>),
     Output(Box<RawValue>),
-    /// What the attempts before have streamed is void.
+    /// The chunks of the attempts before are void.
     Reset,
     /// Entries before this one are no longer kept.
     Gap,

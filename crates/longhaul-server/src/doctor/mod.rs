@@ -47,7 +47,7 @@ struct Check {
     check: String,
     status: Status,
     detail: String,
-    /// What to do; null where nothing is to be done.
+    /// The remedy; null where nothing is to be done.
     advice: Option<String>,
 }
 

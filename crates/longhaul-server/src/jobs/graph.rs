@@ -96,7 +96,7 @@ struct Place<'g> {
     is_however: bool,
 }
 
-/// What is still to be written.
+/// A line, or a job with all below it, that is still to be written.
 enum Pending<'g> {
     Job(Place<'g>),
     Line(String),

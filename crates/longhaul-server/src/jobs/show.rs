@@ -50,7 +50,7 @@ pub(super) async fn text(client: &Client, id: &str) -> Result<String> {
 /// The longest line of args, output or an error.
 const LONGEST: usize = 2_000;
 
-/// What a job that is blocked waits for.
+/// The event that a blocked job waits for, in words.
 pub(super) fn in_words(waits_for: &str) -> String {
     match waits_for {
         "dependencies" => "the jobs that it depends on".into(),

@@ -22,14 +22,14 @@ pub(super) enum Ended {
     Interrupted,
 }
 
-/// What is told on standard error.
+/// The course of a job on standard error: told, or kept silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Voice {
     Aloud,
     Silent,
 }
 
-/// What the first Ctrl-C does to the job.
+/// The effect of the first Ctrl-C on the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnInterrupt {
     LeaveJob,

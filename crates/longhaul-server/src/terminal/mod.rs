@@ -1,4 +1,4 @@
-//! What people read and answer on a terminal.
+//! Words that people read and answer on a terminal.
 
 mod ask;
 mod paint;

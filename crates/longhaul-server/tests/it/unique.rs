@@ -1,4 +1,4 @@
-//! What becomes of a second job of a key, jobs that end by time, and bounds on what waits, as commands say and tell them.
+//! The fate of a second job of a key, jobs that end by time, and bounds on what waits, as commands say and tell them.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::server::{Place, stderr, stdout};
 
 const RUN: [&str; 4] = ["run", "act", "--queue", "stage"];
 
-/// What a job has become, as the API has it.
+/// A job, as the API has it.
 async fn shown(place: &Place, id: &str) -> Value {
     serde_json::from_str(&place.printed(&["jobs", "show", id, "--json"]).await).expect("JSON")
 }

@@ -164,7 +164,7 @@ impl App {
         self.providers.composer.limit_key().filter(|_| self.external_http.is_own())
     }
 
-    /// What a dispatch of these keywords takes, as far as can be told before.
+    /// The units that a dispatch of these keywords takes, as far as can be told before.
     fn takes(&self, keywords: &[String]) -> Use {
         match self.model_behind() {
             // The model sees the skill's name, which is short, beside the keywords.

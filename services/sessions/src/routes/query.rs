@@ -83,7 +83,7 @@ struct Answer {
     response: Vec<String>,
 }
 
-/// What cannot be answered, in the form of the service that this one stands for.
+/// A refusal, in the form of the service that this one stands for.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KeywordsError)]
 struct Refusal<'a> {

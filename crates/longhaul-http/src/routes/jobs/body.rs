@@ -81,7 +81,7 @@ pub struct JobBody<'a> {
     pub deadline: Option<Rfc3339>,
     /// True where it was asked to stop while it was running.
     pub cancel_requested: bool,
-    /// Why it was cancelled, or is to stop.
+    /// The reason why it was cancelled, or is to stop.
     #[schema(required)]
     pub cancel_reason: Option<CancelReason>,
     /// The worker that runs it, or ran it last.
@@ -96,14 +96,14 @@ pub struct JobBody<'a> {
     /// The jobs that it waits, or waited, for, as it was enqueued with them.
     #[schema(value_type = Vec<DependencyBody>)]
     pub depends_on: &'a [Dependency],
-    /// What it waits for while it is blocked: `dependencies`, `children`, `signal:NAME`, or `person` where its attempts are used
+    /// The event that it waits for while it is blocked: `dependencies`, `children`, `signal:NAME`, or `person` where its attempts are used
     /// up and somebody is to retry or cancel it.
     #[schema(value_type = Option<String>, required, example = "signal:approve")]
     pub waits_for: Option<&'a WaitsFor>,
     /// When it goes on though what it waits for has not come.
     #[schema(value_type = Option<String>, format = DateTime, required)]
     pub wakes_at: Option<Rfc3339>,
-    /// What becomes of it when its last attempt fails.
+    /// Its fate when its last attempt fails.
     pub on_exhausted: OnExhausted,
     /// The job that it is a fork of.
     #[schema(required)]
