@@ -184,6 +184,8 @@ export interface components {
             attempt: number;
         };
         EventBody: {
+            cancel_reason?: components["schemas"]["CancelReason"] | null;
+            cancel_requested?: boolean;
             children?: components["schemas"]["Children"] | null;
             error: components["schemas"]["AttemptError"] | null;
             state: components["schemas"]["State"];
@@ -337,6 +339,7 @@ export interface components {
             state: components["schemas"]["State"];
             /** Format: double */
             timeout: number | null;
+            unique: components["schemas"]["JobUniqueKey"] | null;
             /** Format: int32 */
             version: number;
             /** @example signal:approve */
@@ -362,6 +365,10 @@ export interface components {
             jobs: components["schemas"]["Job"][];
             next: string | null;
             searched: components["schemas"]["Searched"];
+        };
+        JobUniqueKey: {
+            holder?: string | null;
+            key: string;
         };
         Keep: {
             /** Format: double */

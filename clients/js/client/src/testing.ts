@@ -1,5 +1,5 @@
 // A server in memory, for the tests of an application: the same calls, no process and no port.
-import { isFinished, type Job } from "./job.js";
+import { isFinished, type Job, type JobOptions } from "./job.js";
 import { plain, units } from "./json.js";
 import { Longhaul, type LonghaulOptions } from "./longhaul.js";
 import type { Schemas } from "./openapi.js";

@@ -116,7 +116,8 @@ impl<'g> Tree<'g> {
 
     /// Without recursion: a chain may be as long as the graph.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let place = |id: &&'g str| Place { id, before: String::new(), indent: String::new(), is_however: false };
+        let place =
+            |id: &&'g str| Place { id, before: String::new(), indent: String::new(), is_however: false };
         let mut pending: Vec<Pending> = self.roots.iter().rev().map(|id| Pending::Job(place(id))).collect();
         let mut drawn = HashSet::new();
         while let Some(next) = pending.pop() {
@@ -168,7 +169,9 @@ impl<'g> Tree<'g> {
 
     /// True where no other edge is of this sort below the job, as of a parent that waits for its children: then it need not be said.
     fn is_child(&self, edge: &Edge) -> bool {
-        self.below.get(edge.to.as_str()).is_some_and(|edges| edges.iter().all(|edge| edge.on_failure == "run"))
+        self.below
+            .get(edge.to.as_str())
+            .is_some_and(|edges| edges.iter().all(|edge| edge.on_failure == "run"))
     }
 
     fn count(&self, edges: &[&Edge]) -> String {
@@ -253,7 +256,8 @@ a  k  running  <- asked for
     fn a_chain_may_be_as_long_as_a_graph() {
         let ids: Vec<String> = (0..1_000).map(|n| format!("j{n}")).collect();
         let nodes: Vec<_> = ids.iter().map(|id| (id.as_str(), State::Blocked)).collect();
-        let edges: Vec<_> = ids.windows(2).map(|pair| (pair[0].as_str(), pair[1].as_str(), "cancel")).collect();
+        let edges: Vec<_> =
+            ids.windows(2).map(|pair| (pair[0].as_str(), pair[1].as_str(), "cancel")).collect();
         assert_eq!(drawn(&nodes, &edges, 20).lines().count(), 1_000);
     }
 }
