@@ -301,6 +301,31 @@ class Memory(unittest.TestCase):
 
         asyncio.run(asyncio.wait_for(story(), 60))
 
+    def test_a_step_of_a_coroutine_takes_a_plain_function_too(self) -> None:
+        async def story() -> None:
+            server = MemoryServer()
+            async with server.async_client() as client:
+                job = await client.enqueue("count")
+
+                async def count(cx: longhaul.AsyncContext, args: object) -> int:
+                    return await cx.step("plain", lambda: 3) + await cx.step("awaited", lambda: twice(2))
+
+                await server.run_async("count", count)
+                self.assertEqual(await job.wait(), 7)
+
+        asyncio.run(asyncio.wait_for(story(), 60))
+
+    def test_an_error_says_what_a_job_was_cancelled_for(self) -> None:
+        server = MemoryServer()
+        with server.client() as client:
+            first = client.enqueue("render")
+            second = client.enqueue("publish", depends_on=[first.id])
+            first.cancel()
+            with self.assertRaisesRegex(longhaul.JobCancelled, "a job that it depends on did not complete"):
+                second.wait()
+            with self.assertRaisesRegex(longhaul.JobCancelled, "was cancelled$"):
+                first.wait()
+
     def test_the_asyncio_client_reads_it_too(self) -> None:
         async def story() -> object:
             server = MemoryServer()
@@ -321,6 +346,10 @@ class Memory(unittest.TestCase):
 
 async def said(words: str) -> str:
     return words
+
+
+async def twice(number: int) -> int:
+    return 2 * number
 
 
 class Retries(unittest.TestCase):

@@ -222,6 +222,7 @@ impl WriteTx<'_> {
             Some(error) => Some(with_error(run.errors.as_deref(), error)?),
             None => run.errors,
         };
+        self.falls_due |= next.wakes_at.is_some_and(|at| at <= self.now);
         let waits_for = next.waits_for.as_ref().map(ToString::to_string);
         let ended = self
             .rows(

@@ -24,6 +24,7 @@ use crate::error::{
 use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM};
 use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
+use crate::row::rows_at_most;
 use crate::state::{DriverState, Look};
 use crate::waiting::Waiting;
 use crate::write_tx::{ADD_COUNTS, Counts, Effects, Unfinished, WriteTx};
@@ -31,7 +32,7 @@ use crate::write_tx::{ADD_COUNTS, Counts, Effects, Unfinished, WriteTx};
 /// The most runs of a transaction after serialization failures and deadlocks.
 const MAX_CONFLICT_RETRIES: u32 = 10;
 /// Scheduled jobs that one transaction promotes.
-const PROMOTED_AT_ONCE: i64 = 1_000;
+const PROMOTED_AT_ONCE: usize = 1_000;
 /// Waiting claims that one transaction serves; the others are served by the next.
 const SERVED_AT_ONCE: usize = 256;
 
@@ -310,6 +311,10 @@ impl Transactor {
         if tx.limits.has_opened || fold == Fold::All {
             tx.fold_limits().await?;
         }
+        if wants_jobs && tx.falls_due {
+            // Those that were due at the beginning are available by now.
+            tx.promote_due(PROMOTED_AT_ONCE).await?;
+        }
         let (served, look) = match waiting {
             Some((waiting, look)) => serve(&mut tx, waiting, look).await?,
             None => Default::default(),
@@ -338,7 +343,7 @@ impl Transactor {
     async fn begin(&self, connection: &Connection, wants_jobs: bool, locks: Locks) -> Result<Vec<Row>> {
         let fault = fault("begin a transaction");
         let (now, asked) = (self.state.now(&self.clock).earliest, Stopwatch::start());
-        let values: [&(dyn ToSql + Sync); 2] = [&now.0, &PROMOTED_AT_ONCE];
+        let values: [&(dyn ToSql + Sync); 2] = [&now.0, &rows_at_most(PROMOTED_AT_ONCE)];
         let promote =
             async { if wants_jobs { connection.rows(PROMOTE_DUE, &values).await } else { Ok(Vec::new()) } };
         let begin = match locks {

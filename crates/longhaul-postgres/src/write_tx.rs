@@ -28,6 +28,8 @@ pub(crate) struct WriteTx<'a> {
     pub(crate) touched: BTreeSet<i64>,
     /// True where there may be ends of jobs that dependants have not counted.
     pub(crate) has_ended_dependencies: bool,
+    /// Set once a run has begun to wait for no time at all: it is due for the claims of this transaction.
+    pub(crate) falls_due: bool,
     /// How many dependants may be settled yet.
     pub(crate) settle_left: usize,
     /// Bounds on waiting jobs that may hold for the new ones.
@@ -76,6 +78,7 @@ impl<'a> WriteTx<'a> {
             new_batches: Vec::new(),
             touched: BTreeSet::new(),
             has_ended_dependencies: false,
+            falls_due: false,
             settle_left: DEPENDANTS_AT_ONCE,
             bounds: Bounds::default(),
             limits: Limits::default(),

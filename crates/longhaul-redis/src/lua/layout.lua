@@ -46,6 +46,8 @@
 --                   'kKEY ' and the member. <root>waiting_at: how far the sweep has looked at these
 -- <root>timed       members of jobs that have an end, by when that is; those that have been started since they waited stay until
 --                   then. <root>overdue: those that the sweep is to ask to stop
+-- <root>uncounted   children of jobs that have begun and have not counted their ends, by the seqs of these: seqs and ids, and the parents'
+--                   ids; <root>uncounted_at: how far the sweep has looked at these
 -- <root>dependants|SEQ  the jobs that were enqueued to depend on the job of that seq: their seqs and ids, by seq
 -- <root>unsettled|SEQ   those of these that have not counted its end, by seq: '1' where it may end in any way or else '0', seq and id
 -- <root>awaited     members of jobs with such dependants, all of score 0; <root>awaited_at: how far the sweep has looked at these
@@ -106,6 +108,7 @@ local TAIL, TAIL_BYTES, TAILED = '>i8i8i8BB', 26, -2
 -- given its unique key by.
 local WAITS_FOR, WAKES, AWAITED, DEPENDS, LEFT, SIGNAL, BEHIND = 39, 40, 41, 42, 43, 44, 45
 local WAITS_TAIL = '>BBBBI2I2c0I2c0'
+local COST_AND_TAIL, COST_AND_TAILS = '>I4I4i8i8i8BB', '>I4I4i8i8i8BBBBBBI2I2c0I2c0'
 local ON_JOBS, ON_CHILDREN, ON_SIGNAL, ON_PERSON = 1, 2, 3, 4
 -- The reasons for which a job is cancelled, as `CancelReason` has them.
 local ASKED, EXPIRED, OVERDUE, SUPERSEDED, UNMET, DROPPED, ORPHANED = 1, 2, 3, 4, 5, 6, 7
