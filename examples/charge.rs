@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     store.transact(move |tx| tx.connection().execute_batch(accounts)).await??;
     let longhaul = Longhaul::new(store.clone());
     let worker = longhaul.worker().register::<Charge>(store).queue("default", 1).start();
-    let job = longhaul.enqueue(&Charge { account: 7, amount: 5 }).await?;
+    let job = longhaul.enqueue(Charge { account: 7, amount: 5 }).await?.id;
     let ended = longhaul.wait(&job, Duration::from_secs(60)).await?;
     println!("{}", ended.found().and_then(|job| job.output.clone()).ok_or("not charged")?.to_value());
     worker.shutdown(Duration::from_secs(10)).await;
