@@ -51,6 +51,10 @@ async fn each_mode_of_a_unique_key_tells_what_became_of_the_second_job() {
     assert!(list.contains("superseded"), "{list}");
 
     // The first of a throttle lets no other through, also after its end; the last of a burst waits for its end.
+    for (id, line) in [("newest", "act:k (held by this job)"), ("first", "act:k (held by newest)")] {
+        let text = place.printed(&["jobs", "show", id]).await;
+        assert!(text.contains(&format!("unique     {line}\n")), "{text}");
+    }
     let throttle = ["--unique", "t", "--on-clash", "throttle", "--period", "1h"];
     let through = run(&[&["n=6", "--id", "through"], &throttle[..]].concat()).await;
     assert_eq!(through.0, "through");
