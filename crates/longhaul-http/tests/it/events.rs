@@ -356,6 +356,6 @@ async fn a_reader_hears_that_the_job_is_asked_to_stop() {
     app.post("/api/jobs/a/cancel", "").await;
     let asked = stream.next().await.unwrap();
     let told = ["state", "cancel_requested", "cancel_reason"].map(|field| asked.data[field].clone());
-    assert_eq!(told, ["running".into(), true.into(), "asked".into()]);
+    assert_eq!(told, [serde_json::json!("running"), serde_json::json!(true), serde_json::json!("asked")]);
     assert!(asked.id > runs.id);
 }

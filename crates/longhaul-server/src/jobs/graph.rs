@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_job_stands_above_those_that_it_waits_for_and_is_drawn_out_once() {
-        use State::{Blocked, Completed, Failed};
+        use longhaul::State::{Blocked, Completed, Failed};
         let nodes = [("a", Completed), ("left", Failed), ("right", Completed), ("end", Blocked)];
         let edges = [
             ("a", "left", "cancel"),
