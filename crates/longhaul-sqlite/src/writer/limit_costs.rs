@@ -207,7 +207,11 @@ fn a_full_queue_costs_the_same_however_many_jobs_wait_in_it() {
             limited_queue(&mut tx, slots);
             let key = |n: u32| format!("tenant:{n}");
             let job = |n: u32| {
-                if n % 2 == 0 { named(&format!("j{n}")) } else { limited(&format!("j{n}"), &[&key(n)]) }
+                if n.is_multiple_of(2) {
+                    named(&format!("j{n}"))
+                } else {
+                    limited(&format!("j{n}"), &[&key(n)])
+                }
             };
             tx.enqueue(&(0..jobs).map(job).collect::<Vec<_>>()).unwrap();
             assert_eq!(tx.claim(&of(9)).unwrap().len(), 1, "one of a burst, or of a slot");
