@@ -13,6 +13,8 @@ use crate::record::{Run, held};
 use crate::row::{signed, small};
 use crate::write_tx::WriteTx;
 
+pub(crate) const COMPLETE_SIMPLE: &str = include_str!("sql/complete_simple_jobs.sql");
+
 impl WriteTx<'_> {
     /// Ends the runs of several calls; each run stands alone but for faults. Those in `ended` are ended already, and the
     /// others beside them are none that could be completed all at once.
@@ -36,6 +38,7 @@ impl WriteTx<'_> {
                 if completed.get(&lease_key(&finish.lease)) == Some(&(call, number)) {
                     statuses.push(LeaseStatus::Held);
                 } else {
+                    self.limits.is_outdated = true;
                     statuses.push(self.finish_one(finish).await?);
                     self.count_ended_children().await?;
                 }
@@ -94,8 +97,7 @@ impl WriteTx<'_> {
         let ids: Vec<&str> = leases.iter().map(|((id, _), _)| *id).collect();
         let tokens: Vec<i64> = leases.iter().map(|((_, token), _)| *token).collect();
         let outputs: Vec<&str> = leases.iter().map(|(_, output)| *output).collect();
-        let sql = include_str!("sql/complete_simple_jobs.sql");
-        let rows = self.rows("complete", sql, &[&ids, &tokens, &outputs, &self.now.0]).await?;
+        let rows = self.rows("complete", COMPLETE_SIMPLE, &[&ids, &tokens, &outputs, &self.now.0]).await?;
         let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         simple.retain(|(id, token), _| ended.contains(&(*id, *token)));
         for row in &rows {

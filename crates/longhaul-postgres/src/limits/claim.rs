@@ -5,16 +5,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::claim::{Groups, Next, read_next};
+use crate::limits::ahead::{Ahead, Firsts, firsts, look_ahead};
 use crate::limits::choice::{Bound, Choice, Chosen, Closing, End, Group, Head, Place, Rest, Turns};
 use crate::limits::gates::Gate;
-use crate::limits::{
-    BEHIND_OTHERS, DUE_GATES, Lock, NEXT_GROUPS, NEXT_PLAIN_JOBS, QUEUE_FACTS, count, rank_of,
-};
-use crate::row::{rows_at_most, signed};
+use crate::limits::{BEHIND_OTHERS, Lock, count, rank_of};
+use crate::row::signed;
 use crate::write_tx::WriteTx;
 
-/// Gates that one claim looks behind.
-const GATES_AT_ONCE: i64 = 500;
 /// Open groups that are read at once: beyond the jobs that are wanted, and at most.
 const GROUPS_MORE: usize = 8;
 const GROUPS_AT_ONCE: usize = 200;
@@ -23,30 +20,25 @@ const CLOSED_AT_ONCE: usize = 300;
 const ROUNDS: usize = 64;
 
 /// A claim of one queue, as its statements want it.
-struct Wanted<'c> {
-    claim: &'c Claim,
-    queue: &'c str,
-    kinds: Vec<&'c str>,
-    versions: Vec<i64>,
+pub(super) struct Wanted<'c> {
+    pub(super) claim: &'c Claim,
+    pub(super) queue: &'c str,
+    pub(super) slots: usize,
+    pub(super) kinds: Vec<&'c str>,
+    pub(super) versions: Vec<i64>,
     /// Jobs that another transaction holds.
     held: HashSet<i64>,
     /// Joined keys of groups that closed ones of the same keys keep back.
-    kept_back: Vec<String>,
+    pub(super) kept_back: Vec<String>,
 }
 
-/// What a claim begins with.
-#[derive(Default)]
-struct Ahead {
-    facts: Vec<Row>,
-    due: Vec<Row>,
-    firsts: Firsts,
-}
-
-/// The groups and the jobs without keys that come first.
-#[derive(Default)]
-struct Firsts {
-    groups: Vec<Row>,
-    plain: Vec<Row>,
+impl<'c> Wanted<'c> {
+    pub(super) fn new(queue: &'c QueueSlots, claim: &'c Claim) -> Self {
+        let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
+        let (kinds, versions) = known.unzip();
+        let (held, kept_back) = (HashSet::new(), Vec::new());
+        Self { claim, queue: &queue.queue, slots: queue.slots, kinds, versions, held, kept_back }
+    }
 }
 
 /// Groups that are closed, and the gates that have opened.
@@ -63,26 +55,13 @@ impl WriteTx<'_> {
         claim: &Claim,
         claimed: &mut Vec<Claimed>,
     ) -> Result<()> {
-        let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
-        let (kinds, versions): (Vec<&str>, Vec<i64>) = known.unzip();
-        let mut wanted = Wanted {
-            claim,
-            queue: &queue.queue,
-            kinds,
-            versions,
-            held: HashSet::new(),
-            kept_back: Vec::new(),
-        };
-        let mut ahead = match self.limits.lock {
-            Lock::Untried => {
-                let (fold, ahead) =
-                    futures::try_join!(self.try_fold(), self.read_ahead(&wanted, queue.slots))?;
-                let is_of_before = fold.opens_prefixes();
-                self.note_fold(fold).await?;
-                (!is_of_before).then_some(ahead)
-            }
-            _ => None,
-        };
+        let mut wanted = Wanted::new(queue, claim);
+        if self.limits.lock == Lock::Untried {
+            let one = Claim { queues: vec![queue.clone()], ..claim.clone() };
+            let looked = look_ahead(self.reader(), &one).await?;
+            self.limits.is_outdated = false;
+            self.note_looked(looked).await?;
+        }
         if !self.fold_limits().await? {
             self.effects.unfinished.kept_out.insert(queue.queue.clone());
             let plain = self.next_jobs(&queue.queue, queue.slots, claim, Groups::PassedOver).await?;
@@ -91,10 +70,7 @@ impl WriteTx<'_> {
         if self.limits.is_partial {
             self.effects.unfinished.stopped_early.insert(queue.queue.clone());
         }
-        if ahead.is_none() {
-            ahead = Some(self.read_ahead(&wanted, queue.slots).await?);
-        }
-        let Ahead { facts, due, firsts } = ahead.unwrap_or_default();
+        let Ahead { facts, due, firsts, .. } = self.begins_with(queue, claim, &wanted).await?;
         let Some(facts) = facts.first().filter(|facts| !facts.get::<_, bool>(0)) else { return Ok(()) };
         let mut turns = facts.get::<_, Option<i64>>(1).map(|latest| Turns {
             latest: count(latest),
@@ -136,16 +112,20 @@ impl WriteTx<'_> {
         gates: &mut [Gate],
         turns: Option<Turns>,
         free: usize,
-        firsts: Option<Firsts>,
+        read: Option<Firsts>,
     ) -> Result<(Choice, End)> {
-        let Firsts { groups, plain } = match firsts {
-            Some(firsts) => firsts,
+        let Firsts { groups, plain } = match read {
+            Some(read) => read,
             None => {
                 self.open_groups(wanted.queue, gates, free).await?;
-                self.firsts(wanted, free).await?
+                firsts(self.reader(), wanted, free).await?
             }
         };
         let most = groups_at_most(free);
+        let (keys, groups): (Vec<Row>, Vec<Row>) =
+            groups.into_iter().partition(|row| row.get::<_, Option<&str>>(0).is_none());
+        self.read_prefixes().await?;
+        keys.iter().for_each(|row| self.limits.keys.note(row, 2));
         let groups = read_groups(&groups, free, &wanted.held);
         let mut bounds: Vec<Bound> = gates.iter().filter_map(Gate::bound).collect();
         if groups.len() == most {
@@ -156,7 +136,7 @@ impl WriteTx<'_> {
             groups,
             plain: plain
                 .iter()
-                .map(|row| head(row, 0))
+                .map(|row| head(row, [0, 1, 2]))
                 .filter(|job| !wanted.held.contains(&job.seq))
                 .collect(),
             turns,
@@ -169,31 +149,6 @@ impl WriteTx<'_> {
         let end = choice.choose(free);
         self.limits.keys = std::mem::take(&mut choice.keys);
         Ok((choice, end))
-    }
-
-    /// Reads what a claim begins with: all sent together, and where need be behind what folds in all that has happened.
-    async fn read_ahead(&self, wanted: &Wanted<'_>, free: usize) -> Result<Ahead> {
-        let values: [&(dyn ToSql + Sync); 5] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &self.now.0, &GATES_AT_ONCE];
-        let (facts, due, firsts) = futures::try_join!(
-            self.rows("claim", QUEUE_FACTS, &values[..1]),
-            self.rows("claim", DUE_GATES, &values),
-            self.firsts(wanted, free),
-        )?;
-        Ok(Ahead { facts, due, firsts })
-    }
-
-    async fn firsts(&self, wanted: &Wanted<'_>, free: usize) -> Result<Firsts> {
-        let (groups, jobs) = (rows_at_most(groups_at_most(free)), rows_at_most(free));
-        let values: [&(dyn ToSql + Sync); 7] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &groups, &jobs, &wanted.kept_back, &self.now.0];
-        let plain: [&(dyn ToSql + Sync); 5] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &jobs, &self.now.0];
-        let (groups, plain) = futures::try_join!(
-            self.rows("claim", NEXT_GROUPS, &values),
-            self.rows("claim", NEXT_PLAIN_JOBS, &plain),
-        )?;
-        Ok(Firsts { groups, plain })
     }
 
     /// Claims the jobs that were chosen, in their order, and writes what that changes. Jobs that another transaction holds
@@ -309,8 +264,8 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
                 is_kept_back: false,
             });
         }
-        if let Some(group) = groups.last_mut().filter(|_| row.get::<_, Option<i64>>(7).is_some()) {
-            group.jobs.push_back(head(row, 7));
+        if let Some(group) = groups.last_mut().filter(|_| row.get::<_, Option<i64>>(8).is_some()) {
+            group.jobs.push_back(head(row, [8, 9, 7]));
         }
     }
     let most = jobs_of_each(free, groups.len());
@@ -324,7 +279,7 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
 }
 
 /// The groups that next_groups.sql reads.
-fn groups_at_most(free: usize) -> usize {
+pub(super) fn groups_at_most(free: usize) -> usize {
     (free + GROUPS_MORE).min(GROUPS_AT_ONCE)
 }
 
@@ -333,14 +288,14 @@ fn jobs_of_each(free: usize, groups: usize) -> usize {
     1 + (2 * free / groups.max(1)).max(free.min(3))
 }
 
-/// Reads a job's number, place and policy.
-fn head(row: &Row, column: usize) -> Head {
-    let policy = row.get::<_, Option<&str>>(column + 2);
+/// Reads a job's number, place and policy from these columns.
+fn head(row: &Row, [seq, rank, policy]: [usize; 3]) -> Head {
+    let policy = row.get::<_, Option<&str>>(policy);
     // One that cannot be read is found out when the job is claimed.
     let cost = policy.and_then(|text| serde_json::from_str::<Policy>(text).ok());
     Head {
-        seq: row.get(column),
-        rank: rank_of(row.get(column + 1)),
+        seq: row.get(seq),
+        rank: rank_of(row.get(rank)),
         cost: cost.map_or(Cost::default(), |policy| policy.cost),
     }
 }

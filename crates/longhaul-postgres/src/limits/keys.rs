@@ -4,7 +4,7 @@ use longhaul::lifecycle::limits::{self, Closed, KeyState};
 use longhaul::{Cost, KeyConfig, Rate, Result, Timestamp};
 use tokio_postgres::Row;
 
-use crate::limits::{KEY_STATES, PREFIXES, RECENT, count};
+use crate::limits::{KEY_STATES, PREFIXES, count};
 use crate::write_tx::WriteTx;
 
 /// The keys that a transaction has looked at, as they are after all that it has taken.
@@ -13,8 +13,8 @@ pub(crate) struct Keys {
     known: HashMap<String, Key>,
     /// The limits of all prefixes, once they are known.
     prefixes: Option<BTreeMap<String, KeyConfig>>,
-    /// Some of the keys that jobs were taken of.
-    taken: BTreeSet<String>,
+    /// Set once jobs were taken of keys.
+    pub(super) have_taken: bool,
     /// Keys whose rates are not written yet.
     unwritten: BTreeSet<String>,
 }
@@ -63,15 +63,13 @@ impl Keys {
     }
 
     pub(super) fn take(&mut self, keys: &[String], cost: &Cost, now: Timestamp) {
+        self.have_taken = true;
         for name in keys {
             let Some(key) = self.known.get_mut(name) else { continue };
             let before = key.state;
             key.state = limits::take(&key.config, &before, cost, now);
             if (key.state.rate, key.state.rate_free_at) != (before.rate, before.rate_free_at) {
                 self.unwritten.insert(name.clone());
-            }
-            if self.taken.len() < RECENT && !self.taken.contains(name) {
-                self.taken.insert(name.clone());
             }
         }
     }
@@ -106,11 +104,6 @@ impl Keys {
             Some((name, rate, state.rate_free_at))
         };
         unwritten.into_iter().filter_map(rate).collect()
-    }
-
-    /// Some of the keys that jobs were taken of: those of the next claim are likely to be the same.
-    pub(super) fn taken(&self) -> Vec<String> {
-        self.taken.iter().cloned().collect()
     }
 
     /// Notes the limits of all prefixes.

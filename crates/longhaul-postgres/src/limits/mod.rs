@@ -13,18 +13,20 @@
 //! |---|---|
 //! | `keys` | the keys that a transaction has looked at, and what it has taken of them |
 //! | `choice` | which jobs are claimed next, and which groups are closed: no statements |
+//! | `ahead` | what claims begin with, in one flight |
 //! | `claim` | a claim of jobs with keys and without |
 //! | `gates` | the gates that are looked behind |
 
+mod ahead;
 mod choice;
 mod claim;
 mod gates;
 mod keys;
 
 use longhaul::{Json, KeyConfig, QueueConfig, Result, Timestamp, split_keys};
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
+pub(crate) use self::ahead::look_ahead;
+use self::ahead::{Ahead, Fold, fold};
 pub(crate) use self::keys::{Keys, key_config, key_state};
 use crate::error::key_locked;
 use crate::row::{rows_at_most, small, unsigned};
@@ -34,8 +36,6 @@ use crate::write_tx::WriteTx;
 const FOLDED_AT_ONCE: usize = 2_000;
 /// Gates that are opened at once where the limits of a prefix are set.
 const OPENED_AT_ONCE: usize = 1_000;
-/// The most keys that are read before it is known whether they are looked at.
-const RECENT: usize = 8;
 
 const LOCK: &str = include_str!("../sql/lock_limits.sql");
 const FOLD_SLOTS: &str = include_str!("../sql/fold_slots.sql");
@@ -72,28 +72,15 @@ pub(crate) fn rank_of(place: i64) -> i64 {
 pub(crate) struct Limits {
     lock: Lock,
     keys: Keys,
-    /// Keys of which the claims of an earlier transaction took jobs, as this one's are likely to do, too.
-    pub(crate) recent: Vec<String>,
     /// Set where some arrivals are left to be folded in: jobs are not in their groups yet.
     pub(crate) is_partial: bool,
     /// Set once a run has given slots back, or a key was opened by hand: somebody may wait for that.
     pub(crate) has_opened: bool,
-}
-
-/// The answers to the statements that try the lock and fold in what has happened.
-struct Fold {
-    is_locked: bool,
-    opened: Vec<Row>,
-    folded: Vec<Row>,
-    prefixes: Vec<Row>,
-    keys: Vec<Row>,
-}
-
-impl Fold {
-    /// True where gates open by it that its statements have not opened.
-    fn opens_prefixes(&self) -> bool {
-        self.opened.iter().any(|row| row.get::<_, Option<&str>>(1).is_some())
-    }
+    /// Set once a run has ended in another way than the statements know of that were sent together: what was looked at beside
+    /// them is out of date.
+    pub(crate) is_outdated: bool,
+    /// What claims begin with, as far as it was read together with the ends of runs.
+    ahead: Vec<Ahead>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,9 +98,9 @@ impl Limits {
         self.lock == Lock::Held
     }
 
-    /// Keys of which the claims of this transaction took jobs.
-    pub(crate) fn taken(&self) -> Option<Vec<String>> {
-        self.is_held().then(|| self.keys.taken())
+    /// True where the claims of this transaction took jobs with limit keys; `None` where it had not the lock.
+    pub(crate) fn have_taken(&self) -> Option<bool> {
+        self.is_held().then_some(self.keys.have_taken)
     }
 }
 
@@ -122,42 +109,22 @@ impl WriteTx<'_> {
     /// transaction holds the lock: then it is done soon.
     pub(crate) async fn fold_limits(&mut self) -> Result<bool> {
         if self.limits.lock == Lock::Untried {
-            let fold = self.try_fold().await?;
+            let fold = fold(self.reader()).await?;
             self.note_fold(fold).await?;
         }
         self.effects.fold_later |= !self.limits.is_held();
         Ok(self.limits.is_held())
     }
 
-    /// Tries the lock and, where it is held, folds in what has happened, and reads the limits of prefixes and the keys that
-    /// claims have looked at lately: all sent together.
-    async fn try_fold(&self) -> Result<Fold> {
-        let (most, now) = (rows_at_most(FOLDED_AT_ONCE), self.now.0);
-        let recent: Vec<&str> = self.limits.recent.iter().map(String::as_str).collect();
-        let slots: [&(dyn ToSql + Sync); 1] = [&now];
-        let arrivals: [&(dyn ToSql + Sync); 1] = [&most];
-        let names: [&(dyn ToSql + Sync); 1] = [&recent];
-        let (locked, opened, folded, prefixes, keys) = futures::try_join!(
-            self.rows("lock limits", LOCK, &[]),
-            self.rows("add up slots", FOLD_SLOTS, &slots),
-            self.rows("group jobs", FOLD_ARRIVALS, &arrivals),
-            self.rows("read keys", PREFIXES, &[]),
-            self.rows("read keys", KEY_STATES, &names),
-        )?;
-        let is_locked = locked.first().is_some_and(|row| row.get::<_, &str>(0) == "held");
-        Ok(Fold { is_locked, opened, folded, prefixes, keys })
-    }
-
     /// Notes the lock and what was folded in.
     async fn note_fold(&mut self, fold: Fold) -> Result<()> {
-        let Fold { is_locked, opened, folded, prefixes, keys } = fold;
+        let Fold { is_locked, opened, folded, prefixes } = fold;
         self.limits.lock = if is_locked { Lock::Held } else { Lock::Elsewhere };
         if !is_locked {
             return Ok(());
         }
         let most = rows_at_most(FOLDED_AT_ONCE);
         self.limits.keys.note_prefixes(&prefixes);
-        keys.iter().for_each(|row| self.limits.keys.note(row, 0));
         let mut settled = Vec::new();
         for row in &opened {
             if let Some(keys) = row.get::<_, Option<&str>>(2) {

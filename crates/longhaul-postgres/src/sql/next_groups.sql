@@ -1,9 +1,12 @@
--- The open groups of a queue that come first, by their places, each with its first jobs whose time is not over.
+-- The open groups of a queue that come first, by their places, each with its first jobs whose time is not over; and what is taken of
+-- their keys.
 -- in: queue, kinds, newest version of each, the most groups, how many jobs are wanted, joined keys that are passed over,
 --     now
--- out: kind, version, limit_key, turn, turn_key, rank, seq of the group; seq, rank and policy of a job (null: it has none);
---      rank and seq of the first closed group of the same keys, which goes before what stands behind it (null: there is none)
--- index: limit_groups_open, once for each kind and version; jobs_available_by_keys and the primary key, once for each group
+-- out: kind, version, limit_key, turn, turn_key, rank, seq of the group; policy, seq and rank of a job (null: it has none);
+--      rank and seq of the first closed group of the same keys, which goes before what stands behind it (null: there is none).
+--      And for each key null, null, then as key_states.sql
+-- index: limit_groups_open, once for each kind and version; jobs_available_by_keys and the primary key, once for each group; the
+--        primary keys of limit_keys, pauses and key_configs, once for each key
 WITH first AS MATERIALIZED (
   SELECT groups.*
   FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)
@@ -29,7 +32,7 @@ WITH first AS MATERIALIZED (
   ORDER BY turn, turn_key, rank, seq LIMIT $4
 )
 SELECT first.kind, first.version, first.limit_key, first.turn, first.turn_key, first.rank, first.seq,
-  waiting.seq, waiting.rank, waiting.policy, closed.rank, closed.seq
+  waiting.policy, waiting.seq AS job, waiting.rank AS job_rank, closed.rank AS closed_rank, closed.seq AS closed_seq
 FROM first
 LEFT JOIN LATERAL (
   SELECT seq, rank, policy FROM jobs
@@ -45,4 +48,12 @@ LEFT JOIN LATERAL (
     WHERE of_kind = other.kind AND other.version <= newest)
   ORDER BY rank, seq LIMIT 1
 ) AS closed ON true
-ORDER BY first.turn, first.turn_key, first.rank, first.seq, first.kind, first.version, first.limit_key, waiting.rank, waiting.seq
+UNION ALL
+SELECT NULL, NULL, named.key, coalesce(taken.used, 0), taken.rate COLLATE "C", coalesce(taken.rate_free_at, 0), pauses.until, own.config,
+  NULL, NULL, NULL, NULL
+FROM (SELECT DISTINCT key FROM first CROSS JOIN LATERAL unnest(string_to_array(first.limit_key, ',')) AS key) AS named
+-- One look-up for each, whatever the server has counted: see ARCHITECTURE.md on small tables.
+LEFT JOIN LATERAL (SELECT used, rate, rate_free_at FROM limit_keys WHERE key = named.key OFFSET 0) AS taken ON true
+LEFT JOIN LATERAL (SELECT until FROM pauses WHERE limit_key = named.key OFFSET 0) AS pauses ON true
+LEFT JOIN LATERAL (SELECT config FROM key_configs WHERE key = named.key OFFSET 0) AS own ON true
+ORDER BY turn, turn_key, rank, seq, kind, version, limit_key, job_rank, job
