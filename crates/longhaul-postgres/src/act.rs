@@ -38,7 +38,7 @@ impl WriteTx<'_> {
                     let sql = include_str!("sql/set_priority.sql");
                     let values = (i64::from(priority), self.now.0);
                     self.rows("set a priority", sql, &[&target.seq, &values.1, &values.0, &rank]).await?;
-                    if target.state == State::Available && target.limit_key.is_some() {
+                    if target.state == State::Available {
                         // Those behind it that take fewer slots may go before it now, or it before them.
                         self.effects.available.insert(target.queue.clone());
                     }

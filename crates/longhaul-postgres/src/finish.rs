@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
     AttemptError, CancelReason, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob,
-    Outcome, Result, State, Timestamp,
+    Outcome, Result, State, Timestamp, split_keys,
 };
 
 use crate::bounds::Room;
@@ -56,6 +56,7 @@ impl WriteTx<'_> {
         ended: &Ended,
     ) -> HashMap<(&'f str, i64), (usize, usize)> {
         self.limits.has_opened |= ended.has_keys;
+        self.effects.available.extend(ended.limited_queues.iter().cloned());
         let mut noted = HashMap::new();
         for (call, finishes) in calls.iter().enumerate() {
             for (number, finish) in finishes.iter().enumerate().filter(|(_, f)| ended.runs.contains(&f.lease))
@@ -103,6 +104,9 @@ impl WriteTx<'_> {
         for row in &rows {
             let id = JobId::from_store(row.get(0));
             self.limits.has_opened |= row.get::<_, bool>(6);
+            if row.get(7) {
+                self.effects.available.insert(row.get(2));
+            }
             self.moved(Change {
                 id: &id,
                 kind: row.get(3),
@@ -122,9 +126,10 @@ impl WriteTx<'_> {
     async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
         let Finish { lease, outcome, entries, follow_ups, cost } = finish;
         let Some(mut run) = self.find_lease(lease).await? else { return self.repeated(lease).await };
-        if let Some(units) = cost.filter(|_| run.limit_key.is_some()) {
+        if let Some(units) = cost.filter(|_| run.limit_key.is_some() || run.is_limited) {
             let sql = include_str!("sql/note_rates.sql");
             self.rows("settle a run's cost", sql, &[&run.seq, &i64::from(units)]).await?;
+            self.limits.has_opened = true;
         }
         if !entries.is_empty() {
             self.append(&mut run, entries).await?;
@@ -151,7 +156,7 @@ impl WriteTx<'_> {
 
     /// Pauses the first limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
     async fn pause_first_key(&self, run: &Run, outcome: Outcome) -> Result<Outcome> {
-        match (outcome, run.limit_key.as_deref().and_then(|keys| keys.split(',').next())) {
+        match (outcome, split_keys(run.limit_key.as_deref()).first()) {
             (Outcome::RateLimited { delay }, Some(key)) => {
                 let until = self.pause_key(key, self.time.plus(delay).min(Timestamp::MAX)).await?;
                 Ok(Outcome::Snoozed { delay: until.since(self.time.latest) })
@@ -172,8 +177,11 @@ impl WriteTx<'_> {
         outcome
     }
 
-    /// Notes that the end of a run gives the slots of its keys back, which a trigger counts.
+    /// Notes that the end of a run gives the slots of its keys back, which a trigger counts, and those of its queue.
     fn gives_back(&mut self, run: &Run) {
+        if run.is_limited {
+            self.effects.available.insert(run.queue.clone());
+        }
         if run.limit_key.is_some() {
             self.limits.has_opened = true;
             // What this transaction has folded in is without it.

@@ -106,8 +106,8 @@ impl WriteTx<'_> {
                 self.let_go(key, target.seq, &target.hold, State::Cancelled).await?;
             }
             self.left_fair_queue(target).await?;
-            if target.state == State::Available && target.limit_key.is_some() {
-                // It may have kept back those behind it that take fewer slots.
+            if target.state == State::Available {
+                // It may have kept back those behind it that take fewer slots, or all others of a queue with limits.
                 self.effects.available.insert(target.queue.clone());
             }
             self.moved(target.change(Some(State::Cancelled), self.now));

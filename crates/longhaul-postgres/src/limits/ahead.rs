@@ -1,4 +1,4 @@
-use longhaul::{Claim, QueueSlots, Result, SupportedKind};
+use longhaul::{Claim, Result, SupportedKind};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -34,14 +34,16 @@ pub(super) struct Ahead {
     queue: String,
     slots: usize,
     kinds: Vec<SupportedKind>,
+    labels: Vec<String>,
     pub(super) facts: Vec<Row>,
     pub(super) due: Vec<Row>,
     pub(super) firsts: Firsts,
 }
 
 impl Ahead {
-    fn is_for(&self, queue: &QueueSlots, claim: &Claim) -> bool {
-        (self.queue.as_str(), self.slots, &self.kinds) == (queue.queue.as_str(), queue.slots, &claim.kinds)
+    fn is_for(&self, wanted: &Wanted<'_>) -> bool {
+        (self.queue.as_str(), self.slots) == (wanted.queue, wanted.slots)
+            && (&self.kinds, &self.labels) == (&wanted.claim.kinds, &wanted.labels)
     }
 }
 
@@ -93,14 +95,23 @@ pub(super) async fn read_ahead(reader: Reader<'_>, wanted: &Wanted<'_>) -> Resul
         reader.rows("claim", DUE_GATES, &values),
         firsts(reader, wanted, wanted.slots),
     )?;
-    let (queue, kinds) = (wanted.queue.to_owned(), wanted.claim.kinds.clone());
-    Ok(Ahead { queue, slots: wanted.slots, kinds, facts, due, firsts })
+    let (queue, kinds, labels) = (wanted.queue.to_owned(), wanted.claim.kinds.clone(), wanted.labels.clone());
+    Ok(Ahead { queue, slots: wanted.slots, kinds, labels, facts, due, firsts })
 }
 
 pub(super) async fn firsts(reader: Reader<'_>, wanted: &Wanted<'_>, free: usize) -> Result<Firsts> {
     let (groups, jobs) = (rows_at_most(groups_at_most(free)), rows_at_most(free));
-    let values: [&(dyn ToSql + Sync); 7] =
-        [&wanted.queue, &wanted.kinds, &wanted.versions, &groups, &jobs, &wanted.kept_back, &reader.now.0];
+    let values: [&(dyn ToSql + Sync); 9] = [
+        &wanted.queue,
+        &wanted.kinds,
+        &wanted.versions,
+        &groups,
+        &jobs,
+        &wanted.kept_back,
+        &reader.now.0,
+        &wanted.labels,
+        &wanted.early,
+    ];
     let plain: [&(dyn ToSql + Sync); 5] =
         [&wanted.queue, &wanted.kinds, &wanted.versions, &jobs, &reader.now.0];
     let (groups, plain) = futures::try_join!(
@@ -125,13 +136,8 @@ impl WriteTx<'_> {
     }
 
     /// What the claim of a queue begins with: read together with what was before it, where it was.
-    pub(super) async fn begins_with(
-        &mut self,
-        queue: &QueueSlots,
-        claim: &Claim,
-        wanted: &Wanted<'_>,
-    ) -> Result<Ahead> {
-        let read = self.limits.ahead.iter().position(|ahead| ahead.is_for(queue, claim));
+    pub(super) async fn begins_with(&mut self, wanted: &Wanted<'_>) -> Result<Ahead> {
+        let read = self.limits.ahead.iter().position(|ahead| ahead.is_for(wanted));
         match read {
             Some(number) => Ok(self.limits.ahead.swap_remove(number)),
             None => read_ahead(self.reader(), wanted).await,

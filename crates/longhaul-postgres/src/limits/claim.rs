@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use longhaul::{Claim, Claimed, Cost, Policy, QueueSlots, Result, split_keys};
+use longhaul::lifecycle::prefer::{self, Fits};
+use longhaul::{Claim, Claimed, Cost, Policy, QueueSlots, Result, Timestamp, split_keys, split_prefer};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -8,7 +9,8 @@ use crate::claim::{Groups, Next, read_next};
 use crate::limits::ahead::{Ahead, Firsts, firsts, look_ahead};
 use crate::limits::choice::{Bound, Choice, Chosen, Closing, End, Group, Head, Place, Rest, Turns};
 use crate::limits::gates::Gate;
-use crate::limits::{BEHIND_OTHERS, Lock, count, rank_of};
+use crate::limits::keys::limits_of_queue;
+use crate::limits::{BEHIND_OTHERS, Lock, count, key_state, rank_of};
 use crate::row::signed;
 use crate::write_tx::WriteTx;
 
@@ -30,15 +32,39 @@ pub(super) struct Wanted<'c> {
     held: HashSet<i64>,
     /// Joined keys of groups that closed ones of the same keys keep back.
     pub(super) kept_back: Vec<String>,
+    /// The worker's labels, each as `label=value`.
+    pub(super) labels: Vec<String>,
+    /// The key that stands for the queue, where it has limits.
+    queue_key: Option<String>,
+    /// Groups whose first job has not waited long enough for the workers that it prefers: kind, version and joined keys.
+    pub(super) early: Vec<String>,
 }
 
 impl<'c> Wanted<'c> {
     pub(super) fn new(queue: &'c QueueSlots, claim: &'c Claim) -> Self {
         let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
         let (kinds, versions) = known.unzip();
-        let (held, kept_back) = (HashSet::new(), Vec::new());
-        Self { claim, queue: &queue.queue, slots: queue.slots, kinds, versions, held, kept_back }
+        let labels = claim.worker.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        Self {
+            claim,
+            queue: &queue.queue,
+            slots: queue.slots,
+            kinds,
+            versions,
+            held: HashSet::new(),
+            kept_back: Vec::new(),
+            labels,
+            queue_key: None,
+            early: Vec::new(),
+        }
     }
+}
+
+/// What a choice goes on with.
+struct Known {
+    turns: Option<Turns>,
+    /// What was read ahead.
+    firsts: Option<Firsts>,
 }
 
 /// Groups that are closed, and the gates that have opened.
@@ -70,27 +96,44 @@ impl WriteTx<'_> {
         if self.limits.is_partial {
             self.effects.unfinished.stopped_early.insert(queue.queue.clone());
         }
-        let Ahead { facts, due, firsts, .. } = self.begins_with(queue, claim, &wanted).await?;
+        let Ahead { facts, due, firsts, .. } = self.begins_with(&wanted).await?;
         let Some(facts) = facts.first().filter(|facts| !facts.get::<_, bool>(0)) else { return Ok(()) };
         let mut turns = facts.get::<_, Option<i64>>(1).map(|latest| Turns {
             latest: count(latest),
             plain: count(facts.get(2)),
             ..Turns::default()
         });
+        wanted.queue_key = facts.get::<_, Option<&str>>(8).map(|config| {
+            let key: String = facts.get(3);
+            self.limits.keys.note_queue(&key, limits_of_queue(config), key_state(facts, 3));
+            key
+        });
         due.iter().for_each(|row| self.limits.keys.note(row, 0));
         let mut gates: Vec<Gate> = due.iter().map(Gate::read).collect();
         // What is behind gates that have opened stands before it.
         let mut firsts = Some(firsts).filter(|_| gates.is_empty());
         let (mut closed, mut free) = (0, queue.slots);
+        // When it is to be looked again though nothing is done.
+        let mut alarm = None;
         for round in 1.. {
-            let (choice, end) = self.choose(&wanted, &mut gates, turns.take(), free, firsts.take()).await?;
-            let Choice { groups, chosen, closings, .. } = choice;
+            let known = Known { turns: turns.take(), firsts: firsts.take() };
+            let (choice, end) = self.choose(&wanted, &mut gates, free, known).await?;
+            let Choice { groups, chosen, closings, opens_at, .. } = choice;
             turns = choice.turns;
+            alarm = alarm
+                .into_iter()
+                .chain(opens_at)
+                .chain(groups.iter().filter_map(|group| group.fits_from(self.now)))
+                .min();
             let closing = Closings { gates: &mut gates, closings: &closings };
             let taken = self.take_chosen(&mut wanted, &chosen, &groups, turns.as_mut(), closing).await?;
             let is_short = taken.len() < chosen.len();
             let kept_back = groups.iter().filter(|group| group.is_kept_back);
             wanted.kept_back.extend(kept_back.map(|group| group.limit_key.clone()));
+            let early = groups.iter().filter(|group| group.fits_from(self.now).is_some());
+            wanted
+                .early
+                .extend(early.map(|group| format!("{}={}={}", group.kind, group.version, group.limit_key)));
             free -= taken.len().min(free);
             closed += closings.len();
             self.hand_over(wanted.queue, taken, claimed).await?;
@@ -102,6 +145,10 @@ impl WriteTx<'_> {
                 break;
             }
         }
+        if let Some(at) = alarm.filter(|_| free > 0) {
+            let sql = include_str!("../sql/set_alarm.sql");
+            self.rows("claim", sql, &[&wanted.queue, &at.0, &self.now.0]).await?;
+        }
         self.settle_gates(wanted.queue, &gates).await
     }
 
@@ -110,9 +157,8 @@ impl WriteTx<'_> {
         &mut self,
         wanted: &Wanted<'_>,
         gates: &mut [Gate],
-        turns: Option<Turns>,
         free: usize,
-        read: Option<Firsts>,
+        Known { turns, firsts: read }: Known,
     ) -> Result<(Choice, End)> {
         let Firsts { groups, plain } = match read {
             Some(read) => read,
@@ -126,7 +172,7 @@ impl WriteTx<'_> {
             groups.into_iter().partition(|row| row.get::<_, Option<&str>>(0).is_none());
         self.read_prefixes().await?;
         keys.iter().for_each(|row| self.limits.keys.note(row, 2));
-        let groups = read_groups(&groups, free, &wanted.held);
+        let groups = read_groups(&groups, free, wanted);
         let mut bounds: Vec<Bound> = gates.iter().filter_map(Gate::bound).collect();
         if groups.len() == most {
             bounds.extend(groups.last().map(|last| Bound { place: last.stored_place(), gate: None }));
@@ -136,15 +182,17 @@ impl WriteTx<'_> {
             groups,
             plain: plain
                 .iter()
-                .map(|row| head(row, [0, 1, 2]))
+                .map(|row| head(row, [0, 1, 2], Fits::Always))
                 .filter(|job| !wanted.held.contains(&job.seq))
                 .collect(),
             turns,
             bounds,
             keys: std::mem::take(&mut self.limits.keys),
+            queue_key: wanted.queue_key.clone(),
             now: self.now,
             chosen: Vec::new(),
             closings: Vec::new(),
+            opens_at: None,
         };
         let end = choice.choose(free);
         self.limits.keys = std::mem::take(&mut choice.keys);
@@ -165,7 +213,9 @@ impl WriteTx<'_> {
         let rates = self.limits.keys.take_rates();
         let until = self.time.plus(wanted.claim.lease_for).0;
         let worker = wanted.claim.worker.id.as_str();
-        let values: [&(dyn ToSql + Sync); 5] = [&seqs, &self.now.0, &worker, &until, &self.claim_number];
+        let is_limited = wanted.queue_key.is_some().then_some(true);
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&seqs, &self.now.0, &worker, &until, &self.claim_number, &is_limited];
         // Sent together, and done in this order.
         let (rows, (), (), (), ()) = futures::try_join!(
             self.rows("claim", include_str!("../sql/claim_chosen_jobs.sql"), &values),
@@ -182,6 +232,7 @@ impl WriteTx<'_> {
                 (Some(next), _) => in_order.push(next),
                 (None, Some(group)) => {
                     self.limits.keys.give_back(&group.keys, &job.cost);
+                    self.limits.keys.give_back(wanted.queue_key.as_slice(), &job.cost);
                     let place = job.rank + BEHIND_OTHERS;
                     let sql = include_str!("../sql/note_arrival.sql");
                     let values: [&(dyn ToSql + Sync); 6] =
@@ -189,7 +240,10 @@ impl WriteTx<'_> {
                     self.rows("claim", sql, &values).await?;
                     wanted.held.insert(job.seq);
                 }
-                (None, None) => drop(wanted.held.insert(job.seq)),
+                (None, None) => {
+                    self.limits.keys.give_back(wanted.queue_key.as_slice(), &job.cost);
+                    wanted.held.insert(job.seq);
+                }
             }
         }
         Ok(in_order)
@@ -241,7 +295,7 @@ impl WriteTx<'_> {
 }
 
 /// Reads the rows of next_groups.sql, each of which is a job, or a group without any.
-fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
+fn read_groups(rows: &[Row], free: usize, wanted: &Wanted<'_>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for row in rows {
         let name = (row.get::<_, &str>(0), row.get::<_, i64>(1), row.get::<_, &str>(2));
@@ -253,6 +307,7 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
                 kind: name.0.to_owned(),
                 version: name.1,
                 limit_key: name.2.to_owned(),
+                joined: name.2.split(';').next().unwrap_or_default().to_owned(),
                 keys: split_keys(Some(name.2)),
                 turn: count(row.get(3)),
                 turn_key: row.get(4),
@@ -265,7 +320,9 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
             });
         }
         if let Some(group) = groups.last_mut().filter(|_| row.get::<_, Option<i64>>(8).is_some()) {
-            group.jobs.push_back(head(row, [8, 9, 7]));
+            let (prefer, due) = (split_prefer(Some(name.2)), Timestamp(row.get(12)));
+            let fits = prefer::fits(prefer.as_ref(), &wanted.claim.worker.labels, due);
+            group.jobs.push_back(head(row, [8, 9, 7], fits));
         }
     }
     let most = jobs_of_each(free, groups.len());
@@ -273,7 +330,7 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
         if let Some(last) = group.jobs.back().filter(|_| group.jobs.len() == most) {
             group.rest = Rest::From(last.rank, last.seq + 1);
         }
-        group.jobs.retain(|job| !held.contains(&job.seq));
+        group.jobs.retain(|job| !wanted.held.contains(&job.seq));
     }
     groups
 }
@@ -289,7 +346,7 @@ fn jobs_of_each(free: usize, groups: usize) -> usize {
 }
 
 /// Reads a job's number, place and policy from these columns.
-fn head(row: &Row, [seq, rank, policy]: [usize; 3]) -> Head {
+fn head(row: &Row, [seq, rank, policy]: [usize; 3], fits: Fits) -> Head {
     let policy = row.get::<_, Option<&str>>(policy);
     // One that cannot be read is found out when the job is claimed.
     let cost = policy.and_then(|text| serde_json::from_str::<Policy>(text).ok());
@@ -297,6 +354,7 @@ fn head(row: &Row, [seq, rank, policy]: [usize; 3]) -> Head {
         seq: row.get(seq),
         rank: rank_of(row.get(rank)),
         cost: cost.map_or(Cost::default(), |policy| policy.cost),
+        fits,
     }
 }
 

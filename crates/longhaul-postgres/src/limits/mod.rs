@@ -29,7 +29,7 @@ pub(crate) use self::ahead::look_ahead;
 use self::ahead::{Ahead, Fold, fold};
 pub(crate) use self::keys::{Keys, key_config, key_state};
 use crate::error::key_locked;
-use crate::row::{rows_at_most, small, unsigned};
+use crate::row::{queue_config, rows_at_most, small, unsigned};
 use crate::write_tx::WriteTx;
 
 /// Arrivals that are folded in at once; the others are by the next transaction.
@@ -37,6 +37,7 @@ const FOLDED_AT_ONCE: usize = 2_000;
 /// Gates that are opened at once where the limits of a prefix are set.
 const OPENED_AT_ONCE: usize = 1_000;
 
+const COUNT_RUNS: &str = include_str!("../sql/count_runs.sql");
 const LOCK: &str = include_str!("../sql/lock_limits.sql");
 const FOLD_SLOTS: &str = include_str!("../sql/fold_slots.sql");
 const FOLD_ARRIVALS: &str = include_str!("../sql/fold_arrivals.sql");
@@ -199,29 +200,58 @@ impl WriteTx<'_> {
         Ok(rows.first().map_or(until, |row| Timestamp(row.get(0))))
     }
 
-    /// Sets a queue's configuration. One that becomes fair, or is so no more, has all turns begin anew.
+    /// Sets a queue's configuration. One that becomes fair, or is so no more, has all turns begin anew; one whose limits are others
+    /// is looked at again.
     pub(crate) async fn set_queue(&mut self, queue: &str, config: &QueueConfig) -> Result<()> {
+        let rows = self.rows("configure a queue", include_str!("../sql/queue_config.sql"), &[&queue]).await?;
+        let before = rows.first().map(|row| queue_config(row, 0)).unwrap_or_default();
         let text = Json::new(config)?;
         let sql = include_str!("../sql/set_queue.sql");
         self.rows("configure a queue", sql, &[&queue, &text.as_str()]).await?;
         let rows = self.rows("configure a queue", include_str!("../sql/is_fair.sql"), &[&queue]).await?;
-        if rows.first().is_some_and(|row| row.get::<_, bool>(0)) == config.fair {
+        let is_fair = rows.first().is_some_and(|row| row.get::<_, bool>(0));
+        let limits_differ = before.limits() != config.limits();
+        if is_fair == config.fair && !limits_differ {
             return Ok(());
         }
         if !self.fold_limits().await? {
             return Err(key_locked());
         }
-        let sql = match config.fair {
-            true => include_str!("../sql/set_fair.sql"),
-            false => include_str!("../sql/set_unfair.sql"),
-        };
-        self.rows("configure a queue", sql, &[&queue]).await.map(drop)
+        if is_fair != config.fair {
+            let sql = match config.fair {
+                true => include_str!("../sql/set_fair.sql"),
+                false => include_str!("../sql/set_unfair.sql"),
+            };
+            self.rows("configure a queue", sql, &[&queue]).await?;
+        }
+        if limits_differ {
+            self.set_limits_of_queue(queue, &before, config).await?;
+        }
+        Ok(())
     }
 
-    /// Folds in what has happened, and forgets groups and keys that nothing is left of; where another transaction holds
+    async fn set_limits_of_queue(
+        &mut self,
+        queue: &str,
+        before: &QueueConfig,
+        after: &QueueConfig,
+    ) -> Result<()> {
+        if after.is_limited() && !before.is_limited() {
+            self.rows("configure a queue", COUNT_RUNS, &[&Some(queue)]).await?;
+        }
+        if after.rate != before.rate {
+            self.rows("configure a queue", include_str!("../sql/rest_queue.sql"), &[&queue]).await?;
+        }
+        self.limits.keys.forget(&format!("{}{queue}", keys::QUEUE));
+        self.effects.available.insert(queue.to_owned());
+        Ok(())
+    }
+
+    /// Folds in what has happened, counts runs that are not, and forgets groups and keys that nothing is left of; where another transaction holds
     /// the lock, the next sweep does.
     pub(crate) async fn tidy_limits(&mut self, limit: i64) -> Result<()> {
         if self.fold_limits().await? {
+            self.rows("count runs", COUNT_RUNS, &[&None::<&str>]).await?;
             let micros = self.now.0.saturating_mul(1_000);
             let sql = include_str!("../sql/tidy_limits.sql");
             self.rows("forget keys", sql, &[&micros, &limit]).await?;
