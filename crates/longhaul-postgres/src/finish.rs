@@ -6,6 +6,8 @@ use longhaul::{
     Outcome, Result, State, Timestamp, split_keys,
 };
 
+use tokio_postgres::Row;
+
 use crate::bounds::Room;
 use crate::finish_and_claim::{Ended, simple_output};
 use crate::keyed::KeyReused;
@@ -23,10 +25,11 @@ impl WriteTx<'_> {
         calls: &[&[Finish]],
         ended: Option<&Ended>,
     ) -> Result<Vec<Vec<LeaseStatus>>> {
-        let completed = match ended {
+        let mut completed = match ended {
             None => self.complete_simple(calls).await?,
             Some(ended) => self.note_ended(calls, ended),
         };
+        self.complete_children(calls, &mut completed).await?;
         let mut answers = Vec::with_capacity(calls.len());
         for (call, finishes) in calls.iter().enumerate() {
             let mut statuses = Vec::with_capacity(finishes.len());
@@ -101,7 +104,55 @@ impl WriteTx<'_> {
         let rows = self.rows("complete", COMPLETE_SIMPLE, &[&ids, &tokens, &outputs, &self.now.0]).await?;
         let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         simple.retain(|(id, token), _| ended.contains(&(*id, *token)));
+        self.note_completed(&rows);
+        Ok(simple)
+    }
+
+    /// Completes, all at once, the runs that are left where all do nothing else but complete: their order means nothing then.
+    async fn complete_children<'f>(
+        &mut self,
+        calls: &[&'f [Finish]],
+        completed: &mut HashMap<(&'f str, i64), (usize, usize)>,
+    ) -> Result<()> {
+        let mut all: HashMap<(&str, i64), (usize, usize)> = HashMap::new();
+        let mut left: Vec<((&str, i64), &str)> = Vec::new();
+        for (call, finishes) in calls.iter().enumerate() {
+            for (number, finish) in finishes.iter().enumerate() {
+                let Some(output) = simple_output(finish) else { return Ok(()) };
+                let key = lease_key(&finish.lease);
+                // Of two ends of one run the first counts.
+                if all.insert(key, (call, number)).is_some() {
+                    return Ok(());
+                }
+                if !completed.contains_key(&key) {
+                    left.push((key, output.as_str()));
+                }
+            }
+        }
+        if left.len() < 2 {
+            return Ok(());
+        }
+        left.sort_unstable();
+        let ids: Vec<&str> = left.iter().map(|((id, _), _)| *id).collect();
+        let tokens: Vec<i64> = left.iter().map(|((_, token), _)| *token).collect();
+        let outputs: Vec<&str> = left.iter().map(|(_, output)| *output).collect();
+        let ending: Vec<&str> = all.keys().map(|(id, _)| *id).collect();
+        let sql = include_str!("sql/complete_children.sql");
+        let rows = self.rows("complete", sql, &[&ids, &tokens, &outputs, &self.now.0, &ending]).await?;
+        let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        completed.extend(all.into_iter().filter(|((id, token), _)| ended.contains(&(*id, *token))));
+        self.note_completed(&rows);
         for row in &rows {
+            self.child_ended(row.get(8), State::Completed);
+            self.has_ended_dependencies |= row.get::<_, bool>(9);
+        }
+        self.limits.is_outdated |= !rows.is_empty();
+        self.count_ended_children().await
+    }
+
+    /// Notes runs that a statement has completed.
+    fn note_completed(&mut self, rows: &[Row]) {
+        for row in rows {
             let id = JobId::from_store(row.get(0));
             self.limits.has_opened |= row.get::<_, bool>(6);
             if row.get(7) {
@@ -120,7 +171,6 @@ impl WriteTx<'_> {
             });
             self.effects.changed.push(id);
         }
-        Ok(simple)
     }
 
     async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {

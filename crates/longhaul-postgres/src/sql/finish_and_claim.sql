@@ -1,5 +1,5 @@
 -- Completes runs and gives the next available jobs to their worker, in one statement, and so in one message to the server
--- and one commit. A run is left alone, and not answered, where it has a unique key, a batch, dependants, was asked to stop, or
+-- and one commit. A run is left alone, and not answered, where it has a unique key, a parent, children, dependants, was asked to stop, or
 -- its lease is lost. Nothing is claimed where a run was left alone or has limits, a scheduled job is due or a wait is over, a queue is fair or has limits, or
 -- groups of jobs with limit keys are to be looked at: other statements look after those. Of paused queues nothing is taken,
 -- and no job whose time is over.
@@ -29,7 +29,7 @@ WITH ended AS (
   FROM unnest($1::text[], $2::bigint[], $3::text[]) AS run (id, token, output)
   WHERE jobs.id = run.id AND jobs.token = run.token AND jobs.lease_until IS NOT NULL
     AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
-    AND jobs.awaited IS NULL
+    AND jobs.awaited IS NULL AND jobs.children_total IS NULL
   RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps, limit_key, limited
 ), forgotten AS (
   -- By their places, which no plan can look up the other way round.
