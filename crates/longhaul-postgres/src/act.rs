@@ -2,7 +2,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{Acted, Action, Change, GONE_FOR, JobFilter, Json, Payloads, Result, State};
-use tokio_postgres::Row;
 
 use crate::error::key_locked;
 use crate::read::{Candidate, Values, conditions, references};
@@ -97,9 +96,7 @@ impl WriteTx<'_> {
         let conditions = conditions(filter, &mut values)?;
         let sql = include_str!("sql/jobs_for_action.sql").replace("{conditions}", &conditions);
         let rows = self.rows_unprepared("look jobs up", &sql, &references(&values)).await?;
-        let is_awaited = |row: &Row| row.get::<_, Option<bool>>(18).is_some();
-        let targets =
-            rows.iter().map(|row| Target { is_awaited: is_awaited(row), ..Target::read_with_wait(row) });
+        let targets = rows.iter().map(Target::read_with_wait);
         let mut targets: HashMap<String, Target> =
             targets.map(|target| (target.id.as_str().to_owned(), target)).collect();
         if !filter.terms.is_empty() {

@@ -58,9 +58,10 @@ impl Target {
         }
     }
 
-    /// Reads also what it waits for, in the column after those.
+    /// Reads also what it waits for and whether it is waited for, in the columns after those.
     pub(crate) fn read_with_wait(row: &Row) -> Self {
-        Self { waits_for: waits_for(row, 3, 17), ..Self::read(row) }
+        let is_awaited = row.get::<_, Option<bool>>(18).is_some();
+        Self { waits_for: waits_for(row, 3, 17), is_awaited, ..Self::read(row) }
     }
 
     /// A change of its state.

@@ -140,7 +140,11 @@ impl WriteTx<'_> {
         let read = self.limits.ahead.iter().position(|ahead| ahead.is_for(wanted));
         match read {
             Some(number) => Ok(self.limits.ahead.swap_remove(number)),
-            None => read_ahead(self.reader(), wanted).await,
+            None => {
+                // Whatever was read for another claim of the queue is out of date once this one has taken jobs.
+                self.limits.ahead.retain(|ahead| ahead.queue != wanted.queue);
+                read_ahead(self.reader(), wanted).await
+            }
         }
     }
 }
