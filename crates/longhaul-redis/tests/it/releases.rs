@@ -3,7 +3,7 @@
 
 use longhaul::{
     Action, Backoff, Claim, Clock, Dependency, JobFilter, JobRecord, KeyConfig, KeyFilter, Lease, NewJob,
-    Outcome, Policy, QueueConfig, Record, State, Store,
+    Outcome, Policy, QueueConfig, Record, State, Store, WaitsFor,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
@@ -341,6 +341,33 @@ async fn a_job_that_others_depend_on_and_that_the_previous_release_ends_is_count
     let job = fx.job(&id("b")).await;
     assert_eq!((job.state, job.waits_for, job.depends_on.len()), (State::Completed, None, 1));
     assert!(!kept(&options).contains_key("awaited"));
+}
+
+#[tokio::test]
+async fn a_child_that_the_previous_release_ends_is_counted_once_by_its_parent_at_the_next_sweep() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let fx = Fixture::new(store, clock.clone());
+    let previous = Previous::of(&options, &clock);
+    let child = |name: &str| NewJob { parent: Some(id("p")), ..named(name) };
+    let parent = fx.running_from(named("p")).await.lease;
+    fx.enqueue_all(vec![child("early"), child("late"), child("kept")]).await;
+    let leases = previous.claim(2);
+    // It counts no child of a parent that runs, and one of a parent that is blocked.
+    previous.finish(&leases[0], "completed", "null");
+    let outcome = Outcome::Waits { on: WaitsFor::Children, timeout: None, error: None };
+    fx.end(&parent, outcome).await;
+    previous.finish(&leases[1], "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
+    fx.sweep().await;
+    fx.sweep().await;
+    let children = fx.job(&id("p")).await.children.unwrap();
+    assert_eq!((children.total, children.completed + children.failed), (3, 2));
+    assert_eq!(fx.state(&id("p")).await, State::Blocked);
+    let last = previous.claim(1).remove(0);
+    assert_eq!(last.id, id("kept"));
+    fx.end(&last, completed()).await;
+    assert_eq!(fx.claim_ids().await, [id("p")]);
+    assert!(!kept(&options).contains_key("uncounted"));
 }
 
 #[tokio::test]
