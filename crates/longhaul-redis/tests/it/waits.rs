@@ -29,7 +29,9 @@ fn waits(on: WaitsFor, timeout: Option<std::time::Duration>) -> Outcome {
 /// The keys that are there for dependencies and waits.
 fn kept_for_waits(options: &RedisOptions) -> Vec<String> {
     let is_for_waits = |key: &String| {
-        ["dependants", "unsettled", "uncounted", "awaited", "settling", "waking"].iter().any(|word| key.starts_with(word))
+        ["dependants", "unsettled", "uncounted", "awaited", "settling", "waking"]
+            .iter()
+            .any(|word| key.starts_with(word))
     };
     kept(options).into_keys().filter(is_for_waits).collect()
 }
