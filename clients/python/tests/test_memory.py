@@ -60,6 +60,31 @@ class Memory(unittest.TestCase):
         self.assertEqual((ended.args, ended.progress.percent, [e.message for e in ended.errors]), ({"year": 2026}, 50, ["ValueError: no paper"]))
         self.assertEqual([(step["name"], step["attempt"]) for step in job.steps()], [("orders", 1)])
 
+    def test_jobs_are_collected_into_calls_and_end_each_by_itself(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        jobs = [client.enqueue("row", {"tenant": tenant, "n": n}) for n, tenant in enumerate([1, 2, 1, 1])]
+        calls: list[list[int]] = []
+
+        def insert(rows: list[longhaul.Collected[longhaul.Context]]) -> None:
+            calls.append([row.args["n"] for row in rows])
+            rows[0].cx.log("the first")
+            rows[0].complete(len(rows))
+            if len(rows) > 1:
+                rows[1].fail(longhaul.Fatal("never"))
+            raise ValueError("broken")
+
+        self.assertEqual(server.collect("row", insert, max=2, by="tenant"), 3)
+        self.assertEqual(calls, [[0, 2], [3], [1]])
+        self.assertEqual([job.get().state for job in jobs], ["completed", "completed", "failed", "completed"])
+        late = client.enqueue("row", {"tenant": 3, "n": 4})
+
+        async def forget(rows: list[longhaul.Collected[longhaul.AsyncContext]]) -> None:
+            self.assertFalse(rows[0].has_ended)
+
+        self.assertEqual(asyncio.run(server.collect_async("row", forget)), 1)
+        self.assertEqual((late.get().state, late.get().errors[0].message), ("scheduled", "its call ended and gave it no end of its own"))
+
     def test_fatal_snooze_and_cancel_are_heeded(self) -> None:
         server = MemoryServer()
         client = server.client()

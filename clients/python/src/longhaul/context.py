@@ -153,6 +153,9 @@ class Context(_Speaking):
                 step = steps.send(None)
         except StopIteration as end:
             return end.value
+        except Waits as wait:
+            wait.job_id = self.job_id
+            raise
 
 
 class AsyncContext(_Speaking):
@@ -200,6 +203,9 @@ class AsyncContext(_Speaking):
                 step = steps.send(None)
         except StopIteration as end:
             return end.value
+        except Waits as wait:
+            wait.job_id = self.job_id
+            raise
 
 
 def completed(output: Any) -> Outcome:
