@@ -54,6 +54,94 @@ test("against a server", parallel, async (t) => {
       await assert.rejects(client.schedules.set("s", { cron: "0 3 * *", job }), { name: "Invalid" });
     }),
 
+    t.test("jobs of a collected kind come in one call, and each ends by itself", async (t) => {
+      const calls = [];
+      const { client } = await setUp(t, (worker) =>
+        worker.collect(
+          "row",
+          async (jobs) => {
+            calls.push(jobs.map(({ args }) => args.n));
+            for (const { cx, args } of jobs) cx.progress(50, `row ${args.n}`);
+            const [first, second, third] = jobs;
+            first.complete({ n: first.args.n });
+            second.fail(new Fatal("no such row"));
+            assert.deepEqual([first, second, third].map(({ hasEnded }) => hasEnded), [true, true, false]);
+            await Promise.resolve();
+            throw new Error("the rest");
+          },
+          { max: 3, wait: 3_600, by: "tenant.id" },
+        ),
+      );
+      const rows = [1, 2, 1, 2, 1, 2].map((id, n) => ({ kind: "row", args: { tenant: { id }, n }, max_attempts: 1 }));
+      const jobs = await client.enqueueMany(rows);
+      const ended = [];
+      for (const job of jobs) {
+        await job.wait().catch(() => undefined);
+        ended.push(await job.get());
+      }
+      assert.deepEqual(calls.sort(), [[0, 2, 4], [1, 3, 5]]);
+      assert.deepEqual(ended.map(({ state }) => state), ["completed", "completed", "failed", "failed", "failed", "failed"]);
+      assert.deepEqual([ended[1].output, ended[2].errors[0].message, ended[4].errors[0].message], [{ n: 1 }, "no such row", "the rest"]);
+      assert.deepEqual(ended.map(({ progress }) => progress.message), [0, 1, 2, 3, 4, 5].map((n) => `row ${n}`));
+    }),
+
+    t.test("a call begins when its first job has waited, and what it forgets has failed", async (t) => {
+      const complete = (jobs) => jobs.forEach((job) => job.args === "forget" || job.complete(job.args));
+      const { client } = await setUp(t, (worker) => worker.collect("row", complete, { wait: 0.05 }));
+      const [kept, forgotten] = [await client.enqueue("row", 1), await client.enqueue("row", "forget", { max_attempts: 1 })];
+      assert.equal(await kept.wait(), 1);
+      await assert.rejects(forgotten.wait(), { name: "JobFailed", message: /gave it no end of its own/ });
+    }),
+
+    t.test("a job whose time is over leaves its call, which goes on for the others", async (t) => {
+      const { given, give } = signal();
+      const work = async (jobs) => {
+        await given;
+        for (const job of jobs) job.complete(job.hasEnded);
+      };
+      const { client } = await setUp(t, (worker) => worker.collect("row", work, { max: 2, wait: 3_600 }));
+      const [brief, other] = [await client.enqueue("row", 0, { timeout: 0.2, max_attempts: 1 }), await client.enqueue("row", 1)];
+      await assert.rejects(brief.wait(), { name: "JobFailed", message: /took longer than 0.2 s/ });
+      give();
+      assert.equal(await other.wait(), false);
+    }),
+
+    t.test("what is cancelled while it waits for others is left out, and a shutdown gives the rest back", async (t) => {
+      const { server, client } = await setUp(t);
+      const worker = new Worker({ url: server.url, lease: 2 });
+      worker.collect("row", () => assert.fail("no call is due"), { max: 9, wait: 3_600 });
+      const running = worker.start();
+      const [cancelled, other] = [await client.enqueue("row", 0), await client.enqueue("row", 1)];
+      for (const job of [cancelled, other]) for await (const { state } of job.events()) if (state === "running") break;
+      await cancelled.cancel();
+      await assert.rejects(cancelled.wait(), { name: "JobCancelled" });
+      worker.stop();
+      await running;
+      const { state, attempt } = await other.get();
+      assert.deepEqual([state, attempt], ["available", 0]);
+    }),
+
+    t.test("calls and jobs of other kinds take turns at a slot", async (t) => {
+      const order = [];
+      const register = (worker) =>
+        worker
+          .collect("row", (jobs) => jobs.forEach((job) => job.complete(order.push("call"))), { max: 2, wait: 3_600 })
+          .job("single", () => order.push("single"));
+      const { client, server } = await setUp(t);
+      const jobs = await client.enqueueMany(["row", "row", "row", "row", "single", "single"].map((kind) => ({ kind, args: null })));
+      const worker = register(new Worker({ url: server.url, slots: 1 }));
+      const running = worker.start();
+      for (const job of jobs) await job.wait();
+      worker.stop();
+      await running;
+      assert.deepEqual(order.sort(), ["call", "call", "call", "call", "single", "single"]);
+    }),
+
+    t.test("a collect out of bounds is refused", () => {
+      const refused = (options) => assert.throws(() => new Worker().collect("row", () => undefined, options), RangeError);
+      for (const options of [{ max: 0 }, { max: 1_001 }, { wait: 3_601 }, { by: "a..b" }]) refused(options);
+    }),
+
     t.test("chunks, progress and logs are followed to the end, and nothing is told twice", async (t) => {
       const { client } = await setUp(t, (worker) =>
         worker.job("write", async (cx) => {

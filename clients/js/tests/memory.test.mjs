@@ -53,6 +53,29 @@ test("handlers of the server in memory are given what a worker gives them", asyn
   assert.throws(() => server.complete(fatal.id), /has ended: it is failed/);
 });
 
+test("jobs of the server in memory are collected into calls, and end each by itself", async () => {
+  const server = new MemoryServer();
+  const client = server.client();
+  const jobs = [];
+  for (const [n, tenant] of [1, 2, 1, 1].entries()) jobs.push(await client.enqueue("row", { tenant, n }));
+  const calls = [];
+  const insert = (rows) => {
+    calls.push(rows.map(({ args }) => args.n));
+    rows[0].cx.log("the first");
+    rows[0].complete(rows.length);
+    rows[1]?.fail(new Fatal("never"));
+    assert.ok(rows.every(({ hasEnded }) => hasEnded));
+    throw new Error("broken");
+  };
+  assert.equal(await server.collect("row", insert, { max: 2, by: "tenant" }), 3);
+  assert.deepEqual(calls, [[0, 2], [3], [1]]);
+  assert.deepEqual(await Promise.all(jobs.map(async (job) => (await job.get()).state)), ["completed", "completed", "failed", "completed"]);
+  const late = await client.enqueue("row", {});
+  assert.equal(await server.collect("row", () => undefined), 1);
+  const { state, errors } = await late.get();
+  assert.deepEqual([state, errors[0].message], ["scheduled", "its call ended and gave it no end of its own"]);
+});
+
 test("whoever waits for a job of the server in memory hears of it, and a running one is asked to stop", { timeout: 60_000 }, async () => {
   const server = new MemoryServer();
   const client = server.client({ maxRetries: 0 });

@@ -49,8 +49,21 @@ test("the worker reads pages, and fails for good where no retry can help", optio
   assert.deepEqual(await once(worker, "exit"), [0, null]);
 });
 
+test("readings are written in one call", options, async (t) => {
+  const [, collect] = await snippets("worker");
+  const server = await Server.start(t);
+  const table = "const table = { insert: async (rows) => rows.map((_, n) => `${n} of ${rows.length}`) };\n";
+  const setting = 'import { Worker } from "@longhaul/worker";\nconst worker = new Worker({ url: "http://127.0.0.1:8000" });\n';
+  const rows = ["roof", "cellar", "roof"].map((sensor) => ({ kind: "reading", args: { sensor } }));
+  const jobs = await new Longhaul({ url: server.url }).enqueueMany(rows);
+  const worker = await start("collect", `${setting}${table}${collect}\nawait worker.run();\n`, server);
+  assert.deepEqual(await Promise.all(jobs.map((job) => job.wait())), ["0 of 2", "0 of 1", "1 of 2"]);
+  worker.kill("SIGTERM");
+  assert.deepEqual(await once(worker, "exit"), [0, null]);
+});
+
 test("an order waits for an answer, sleeps, and waits for its items", options, async (t) => {
-  const [, waits, ...more] = await snippets("worker");
+  const [, , waits, ...more] = await snippets("worker");
   assert.deepEqual(more, []);
   const server = await Server.start(t);
   const setting = 'import { Fatal, Worker } from "@longhaul/worker";\nconst sendOffer = () => null;\nconst worker = new Worker({ url: "http://127.0.0.1:8000" });\n';

@@ -41,11 +41,12 @@ class Case(unittest.TestCase):
         self.client = Longhaul(self.server.url, max_retries=5)
         self.addCleanup(self.client.close)
 
-    def work(self, worker: Worker) -> None:
+    def work(self, worker: Worker) -> threading.Thread:
         thread = threading.Thread(target=lambda: asyncio.run(worker.run_async()))
         thread.start()
         self.addCleanup(thread.join)
         self.addCleanup(worker.stop)
+        return thread
 
     def worker(self, **options: object) -> Worker:
         return Worker(self.server.url, **{"lease": 5.0, "drain": 5.0, **options})  # type: ignore[arg-type]
@@ -153,6 +154,113 @@ class Jobs(Case):
             seen = job.get()
             self.assertEqual((seen.attempt, seen.cancel_reason), (1, "deadline"))
             self.assertEqual([error.message for error in seen.errors], ["stopped, because its deadline has passed"])
+
+    def test_jobs_of_a_collected_kind_come_in_one_call_and_end_each_by_itself(self) -> None:
+        worker, calls = self.worker(), []
+
+        @worker.collect("row", max=3, wait=3_600, by="tenant.id")
+        async def rows(jobs: list[longhaul.Collected[longhaul.AsyncContext]]) -> None:
+            calls.append([job.args["n"] for job in jobs])
+            for job in jobs:
+                job.cx.progress(50, f"row {job.args['n']}")
+            first, second, third = jobs
+            first.complete({"n": first.args["n"]})
+            second.fail(longhaul.Fatal("no such row"))
+            self.assertTrue(first.has_ended and second.has_ended and not third.has_ended)
+            with self.assertRaises(TypeError):
+                third.complete(object())
+            await asyncio.to_thread(lambda: None)
+            raise ValueError("the rest")
+
+        self.work(worker)
+        asked = [{"tenant": {"id": tenant}, "n": n} for n, tenant in enumerate([1, 2, 1, 2, 1, 2])]
+        jobs = self.client.enqueue_many([{"kind": "row", "args": args, "max_attempts": 1} for args in asked])
+        ended = []
+        for job in jobs:
+            try:
+                job.wait(60)
+            except longhaul.JobFailed:
+                pass
+            ended.append(job.get())
+        self.assertEqual(sorted(calls), [[0, 2, 4], [1, 3, 5]])
+        self.assertEqual([job.state for job in ended], ["completed", "completed", "failed", "failed", "failed", "failed"])
+        self.assertEqual((ended[1].output, ended[2].errors[0].message, ended[4].errors[0].message), ({"n": 1}, "no such row", "ValueError: the rest"))
+        self.assertEqual([job.progress.message for job in ended if job.progress], [f"row {n}" for n in range(6)])
+
+    def test_a_call_of_a_function_begins_when_its_first_job_has_waited_and_what_it_forgets_has_failed(self) -> None:
+        worker = self.worker()
+
+        @worker.collect("row", max=100, wait=0.05)
+        def rows(jobs: list[longhaul.Collected[longhaul.Context]]) -> None:
+            for job in jobs:
+                if job.args != "forget":
+                    job.complete(job.args)
+
+        self.work(worker)
+        kept, forgotten = self.client.enqueue("row", 1), self.client.enqueue("row", "forget", max_attempts=1)
+        self.assertEqual(kept.wait(60), 1)
+        with self.assertRaisesRegex(longhaul.JobFailed, "gave it no end of its own"):
+            forgotten.wait(60)
+
+    def test_a_job_whose_time_is_over_leaves_its_call_which_goes_on_for_the_others(self) -> None:
+        worker, go_on = self.worker(), threading.Event()
+
+        @worker.collect("row", max=2, wait=3_600)
+        def rows(jobs: list[longhaul.Collected[longhaul.Context]]) -> None:
+            go_on.wait(60)
+            for job in jobs:
+                job.complete(job.has_ended)
+
+        self.work(worker)
+        brief, other = self.client.enqueue("row", 0, timeout=0.2, max_attempts=1), self.client.enqueue("row", 1)
+        with self.assertRaisesRegex(longhaul.JobFailed, "took longer than 0.2 s"):
+            brief.wait(60)
+        go_on.set()
+        self.assertIs(other.wait(60), False)
+
+    def test_a_job_that_is_cancelled_while_it_waits_for_others_is_left_out_and_a_shutdown_gives_the_rest_back(self) -> None:
+        worker = self.worker(slots=1, lease=2.0)
+
+        @worker.collect("row", max=9, wait=3_600)
+        async def rows(jobs: list[longhaul.Collected[longhaul.AsyncContext]]) -> None:
+            raise AssertionError("no call is due")
+
+        thread = self.work(worker)
+        cancelled, other = self.client.enqueue("row", 0), self.client.enqueue("row", 1)
+        for job in (cancelled, other):
+            next(event for event in job.events() if getattr(event, "state", "") == "running")
+        cancelled.cancel()
+        with self.assertRaises(longhaul.JobCancelled):
+            cancelled.wait(60)
+        worker.stop()
+        thread.join()
+        back = other.get()
+        self.assertEqual((back.state, back.attempt), ("available", 0))
+
+    def test_a_call_takes_one_slot_in_turn_with_jobs_of_other_kinds(self) -> None:
+        worker, order = self.worker(slots=1), []
+
+        @worker.collect("row", max=2, wait=3_600)
+        async def rows(jobs: list[longhaul.Collected[longhaul.AsyncContext]]) -> None:
+            order.append("call")
+            for job in jobs:
+                job.complete()
+
+        @worker.job("single")
+        async def single(cx: longhaul.AsyncContext, args: None) -> None:
+            order.append("single")
+
+        jobs = self.client.enqueue_many([{"kind": kind, "args": None} for kind in ["row"] * 4 + ["single"] * 2])
+        self.work(worker)
+        for job in jobs:
+            job.wait(60)
+        self.assertEqual(sorted(order), ["call", "call", "single", "single"])
+
+    def test_a_collect_out_of_bounds_is_refused(self) -> None:
+        worker = self.worker()
+        for wrong, message in (({"max": 0}, "max is a whole number from 1 to 1000"), ({"wait": 3_601.0}, "wait is 0 to 3600 s"), ({"by": "a..b"}, "by is a path")):
+            with self.assertRaisesRegex(ValueError, message):
+                worker.collect("row", **wrong)  # type: ignore[arg-type]
 
     def test_a_run_settles_what_it_took_and_later_ones_wait_for_it_or_not(self) -> None:
         worker = self.worker()
@@ -389,6 +497,25 @@ class Faults(Case):
         self.work(worker)
         self.assertEqual(job.wait(120), "by another")
         self.assertEqual(job.get().raw["crashes"], 1)
+
+    def test_jobs_of_a_call_whose_worker_is_killed_come_back_but_for_those_that_have_ended(self) -> None:
+        program = Path(__file__).with_name("worker_process.py")
+        process = subprocess.Popen([sys.executable, str(program), self.server.url])
+        first, *others = self.client.enqueue_many([{"kind": "rows", "args": n} for n in range(3)])
+        self.assertEqual(first.wait(120), "before the end")
+        process.kill()
+        process.wait()
+        worker, calls = self.worker(), []
+
+        @worker.collect("rows", max=2, wait=3_600)
+        async def rows(jobs: list[longhaul.Collected[longhaul.AsyncContext]]) -> None:
+            calls.append(sorted(job.args for job in jobs))
+            for job in jobs:
+                job.complete("by another")
+
+        self.work(worker)
+        self.assertEqual([job.wait(120) for job in others], ["by another"] * 2)
+        self.assertEqual((calls, [job.get().raw["crashes"] for job in (first, *others)]), ([[1, 2]], [0, 1, 1]))
 
 
 class Asyncio(Case):

@@ -60,6 +60,31 @@ class Memory(unittest.TestCase):
         self.assertEqual((ended.args, ended.progress.percent, [e.message for e in ended.errors]), ({"year": 2026}, 50, ["ValueError: no paper"]))
         self.assertEqual([(step["name"], step["attempt"]) for step in job.steps()], [("orders", 1)])
 
+    def test_jobs_are_collected_into_calls_and_end_each_by_itself(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        jobs = [client.enqueue("row", {"tenant": tenant, "n": n}) for n, tenant in enumerate([1, 2, 1, 1])]
+        calls: list[list[int]] = []
+
+        def insert(rows: list[longhaul.Collected[longhaul.Context]]) -> None:
+            calls.append([row.args["n"] for row in rows])
+            rows[0].cx.log("the first")
+            rows[0].complete(len(rows))
+            if len(rows) > 1:
+                rows[1].fail(longhaul.Fatal("never"))
+            raise ValueError("broken")
+
+        self.assertEqual(server.collect("row", insert, max=2, by="tenant"), 3)
+        self.assertEqual(calls, [[0, 2], [3], [1]])
+        self.assertEqual([job.get().state for job in jobs], ["completed", "completed", "failed", "completed"])
+        late = client.enqueue("row", {"tenant": 3, "n": 4})
+
+        async def forget(rows: list[longhaul.Collected[longhaul.AsyncContext]]) -> None:
+            self.assertFalse(rows[0].has_ended)
+
+        self.assertEqual(asyncio.run(server.collect_async("row", forget)), 1)
+        self.assertEqual((late.get().state, late.get().errors[0].message), ("scheduled", "its call ended and gave it no end of its own"))
+
     def test_fatal_snooze_and_cancel_are_heeded(self) -> None:
         server = MemoryServer()
         client = server.client()
@@ -252,6 +277,31 @@ class Memory(unittest.TestCase):
 
         asyncio.run(asyncio.wait_for(story(), 60))
 
+    def test_a_step_of_a_coroutine_takes_a_plain_function_too(self) -> None:
+        async def story() -> None:
+            server = MemoryServer()
+            async with server.async_client() as client:
+                job = await client.enqueue("count")
+
+                async def count(cx: longhaul.AsyncContext, args: object) -> int:
+                    return await cx.step("plain", lambda: 3) + await cx.step("awaited", lambda: twice(2))
+
+                await server.run_async("count", count)
+                self.assertEqual(await job.wait(), 7)
+
+        asyncio.run(asyncio.wait_for(story(), 60))
+
+    def test_an_error_says_what_a_job_was_cancelled_for(self) -> None:
+        server = MemoryServer()
+        with server.client() as client:
+            first = client.enqueue("render")
+            second = client.enqueue("publish", depends_on=[first.id])
+            first.cancel()
+            with self.assertRaisesRegex(longhaul.JobCancelled, "a job that it depends on did not complete"):
+                second.wait()
+            with self.assertRaisesRegex(longhaul.JobCancelled, "was cancelled$"):
+                first.wait()
+
     def test_the_asyncio_client_reads_it_too(self) -> None:
         async def story() -> object:
             server = MemoryServer()
@@ -272,6 +322,10 @@ class Memory(unittest.TestCase):
 
 async def said(words: str) -> str:
     return words
+
+
+async def twice(number: int) -> int:
+    return 2 * number
 
 
 class Retries(unittest.TestCase):

@@ -56,18 +56,25 @@ class Readme(unittest.TestCase):
             bad.wait(120)
         self.assertIn("only https is read", str(caught.exception))
 
+    def test_readings_are_written_in_one_call(self) -> None:
+        table = "from longhaul import Worker\nclass table:\n    async def insert(rows):\n        return [f'{n} of {len(rows)}' for n, _ in enumerate(rows)]\n"
+        setting, end = 'worker = Worker("http://127.0.0.1:8000")\n', "\nworker.run()\n"
+        jobs = self.client.enqueue_many([{"kind": "reading", "args": {"sensor": sensor}} for sensor in ("roof", "cellar", "roof")])
+        self.start(self.here(table + setting + SNIPPETS[3] + end))
+        self.assertEqual([job.wait(120) for job in jobs], ["0 of 2", "0 of 1", "1 of 2"])
+
     def test_an_order_waits_for_an_answer_sleeps_and_waits_for_its_items(self) -> None:
         setting, end = 'from longhaul import Fatal, Worker\nasync def send_offer(args):\n    return None\nworker = Worker("http://127.0.0.1:8000")\n', "\nworker.run()\n"
         items = '@worker.job("item")\ndef item(cx, args):\n    return args\n'
         # The hour of the sleep is one of a reader's.
-        self.start(self.here(setting + items + SNIPPETS[3].replace("3_600", "0.1") + end))
+        self.start(self.here(setting + items + SNIPPETS[4].replace("3_600", "0.1") + end))
         job = self.client.enqueue("order", {"items": [1, 2, 3]})
         self.assertTrue(job.signal("answer", "yes"))
         self.assertEqual(job.wait(120), 3)
 
     def test_the_double_runs_a_job(self) -> None:
-        exec(SNIPPETS[4], {})
-        self.assertEqual(len(SNIPPETS), 5)
+        exec(SNIPPETS[5], {})
+        self.assertEqual(len(SNIPPETS), 6)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, AttemptError, ErrorKind, Event, EventBody, Finish, FinishAndClaim, JobFilter, JobRecord,
-    KEPT_ERRORS, Lease, LeaseStatus, NewJob, Outcome, State,
+    Action, AttemptError, Dependency, ErrorKind, Event, EventBody, Finish, FinishAndClaim, JobFilter,
+    JobRecord, KEPT_ERRORS, KeyConfig, Lease, LeaseStatus, NewJob, OnClash, Outcome, State, Unique, WaitsFor,
 };
 
 use crate::Fixture;
+use crate::fixture::ok;
 use crate::jobs::{
-    HOUR, QUEUE, cancelled, chunk, claim, completed, failed, finish, id, job, json, named, progress, retry,
-    secs, slots,
+    HOUR, QUEUE, cancelled, chunk, claim, completed, failed, finish, id, job, json, limited, named, progress,
+    retry, secs, slots,
 };
+use crate::waits::waits;
 
 /// The last event of the job's log, which is its state.
 async fn last_event(fx: &Fixture, lease: &Lease) -> Event {
@@ -387,4 +389,54 @@ pub async fn a_turn_finishes_and_then_claims(fx: &Fixture) {
     assert_eq!(second.claimed.len(), 1, "as many as there are slots");
     let none = fx.finish_and_claim(Vec::new(), longhaul::Claim { queues: Vec::new(), ..claim() }).await;
     assert_eq!(none, FinishAndClaim::default());
+}
+
+/// "A turn claims what its finishes make due."
+pub async fn a_turn_claims_what_its_finishes_make_due(fx: &Fixture) {
+    let now = Duration::ZERO;
+    let parent = Some(id("again"));
+    let mut run = fx.running_from(named("again")).await;
+    fx.enqueue(NewJob { queue: "elsewhere".into(), parent, ..named("unfinished") }).await;
+    for outcome in [
+        retry(now),
+        Outcome::Snoozed { delay: now },
+        Outcome::RateLimited { delay: now },
+        Outcome::Released,
+        waits(WaitsFor::Children, Some(now)),
+        waits(WaitsFor::Signal("go".into()), Some(now)),
+    ] {
+        let mut turn = fx.finish_and_claim(vec![finish(&run.lease, outcome.clone())], claim()).await;
+        assert_eq!(turn.claimed.len(), 1, "{outcome:?}");
+        run = turn.claimed.remove(0);
+        assert_eq!(run.lease.id, id("again"));
+    }
+
+    // Each ends a job that another one waits for.
+    let one = KeyConfig { slots: Some(1), ..KeyConfig::default() };
+    ok("configure a key", fx.store.set_key("k", Some(&one)).await);
+    let follow = Unique { on_clash: OnClash::Follow, ..Unique::new("u") };
+    let last = || NewJob { unique: Some(follow.clone()), ..limited("last", &["k"]) };
+    for (name, next) in [
+        ("dependant", NewJob { depends_on: vec![Dependency::on(id("last"))], ..named("dependant") }),
+        ("follower", NewJob { unique: Some(follow.clone()), ..named("follower") }),
+        ("admitted", limited("admitted", &["k"])),
+    ] {
+        let run = fx.running_from(last()).await;
+        fx.enqueue(next).await;
+        assert!(fx.claim_ids().await.is_empty(), "{name} waits");
+        let turn = fx.finish_and_claim(vec![finish(&run.lease, completed())], claim()).await;
+        let claimed: Vec<_> = turn.claimed.iter().map(|claimed| claimed.lease.id.as_str()).collect();
+        assert_eq!(claimed, [name]);
+        fx.end(&turn.claimed[0].lease, completed()).await;
+        for name in [name, "last"] {
+            assert_eq!(fx.act(&id(name), Action::Delete).await, 1);
+        }
+    }
+
+    assert_eq!(fx.act(&id("unfinished"), Action::cancel(HOUR)).await, 1);
+    fx.enqueue(NewJob { parent: Some(id("again")), ..named("child") }).await;
+    let child = fx.claim_one().await.lease;
+    let ends = vec![finish(&run.lease, waits(WaitsFor::Children, None)), finish(&child, completed())];
+    let turn = fx.finish_and_claim(ends, claim()).await;
+    assert_eq!(turn.claimed[0].lease.id, id("again"));
 }

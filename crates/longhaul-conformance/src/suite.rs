@@ -331,6 +331,7 @@ macro_rules! sentences {
                 the_last_twenty_errors_are_kept
                 a_turn_finishes_and_then_claims
                 a_turn_does_not_wait
+                a_turn_claims_what_its_finishes_make_due
             }
             follow_ups {
                 follow_ups_are_created_with_the_completion

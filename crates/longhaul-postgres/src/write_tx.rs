@@ -28,6 +28,8 @@ pub(crate) struct WriteTx<'a> {
     pub(crate) touched: BTreeSet<i64>,
     /// True where there may be ends of jobs that dependants have not counted.
     pub(crate) has_ended_dependencies: bool,
+    /// Set once a run has begun to wait for no time at all: it is due for the claims of this transaction.
+    pub(crate) falls_due: bool,
     /// How many dependants may be settled yet.
     pub(crate) settle_left: usize,
     /// Bounds on waiting jobs that may hold for the new ones.
@@ -37,6 +39,24 @@ pub(crate) struct WriteTx<'a> {
     counts: BTreeMap<(String, State), i64>,
     /// Those who want to know of changes of state.
     observers: &'a Changes,
+}
+
+/// Sends statements within a transaction, while it waits for the answers to others.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    link: Link<'a>,
+    pub(crate) now: Timestamp,
+}
+
+impl Reader<'_> {
+    pub(crate) async fn rows(
+        &self,
+        operation: &'static str,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        self.link.rows(sql, values).await.map_err(fault(operation))
+    }
 }
 
 /// The changes that others are told of once the transaction is committed.
@@ -76,6 +96,7 @@ impl<'a> WriteTx<'a> {
             new_batches: Vec::new(),
             touched: BTreeSet::new(),
             has_ended_dependencies: false,
+            falls_due: false,
             settle_left: DEPENDANTS_AT_ONCE,
             bounds: Bounds::default(),
             limits: Limits::default(),
@@ -90,7 +111,12 @@ impl<'a> WriteTx<'a> {
         sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        self.link.rows(sql, values).await.map_err(fault(operation))
+        self.reader().rows(operation, sql, values).await
+    }
+
+    /// Sends statements beside others of this transaction.
+    pub(crate) fn reader(&self) -> Reader<'a> {
+        Reader { link: self.link, now: self.now }
     }
 
     /// The same for a statement that is made for this call alone.

@@ -1,29 +1,35 @@
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::fields::bounded;
-use crate::filter::Narrowed;
+use crate::filter::{Narrowed, Rows};
 use crate::pack::Packer;
 use crate::read::{Row, list_rows};
 use crate::scripts;
 use crate::sweep::numbers;
 use longhaul::{Acted, Action, CancelReason, JobFilter, Json, Page, Result};
 
-/// Acts on jobs that fit, and changes at most `limit`. Candidates are looked for a bounded page at a time; the script that
-/// writes holds each against the filter again.
+/// The most candidates of one call: each costs the server's one thread some 20 µs.
+const CANDIDATES_PER_CALL: usize = 500;
+
+/// Acts on jobs that fit, and changes at most `limit`: a bounded number of candidates at a time. What the script cannot hold against the
+/// filter by itself is looked for before, and held against the rest of it again by the script that writes.
 pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: &Action, limit: usize) -> Result<Acted> {
     let mut acted = Acted { complete: true, ..Acted::default() };
     let Some(filter) = Narrowed::new(filter) else { return Ok(acted) };
     let mut page = Page { limit: JOBS_PER_CALL, ..Page::default() };
     loop {
-        let found = list_rows(driver, &filter, &page, filter.looks_at()).await?;
         let left = (limit as u64).saturating_sub(acted.done);
-        if !found.rows.is_empty() {
-            let [looked_at, matched, done, changed] =
-                act_on(driver, &filter, action, left, &found.rows).await?;
-            acted.matched += matched;
-            acted.done += done;
-            acted.complete &= changed == 0 && looked_at == found.rows.len() as u64;
-        }
-        page.cursor = found.next;
+        let part = if filter.looks_at() == Rows::None {
+            let part = act_on(driver, &filter, action, left, Candidates::Before(page.cursor)).await?;
+            page.cursor = (part.last_seq > 0).then(|| part.last_seq.to_string());
+            part
+        } else {
+            let found = list_rows(driver, &filter, &page, filter.looks_at()).await?;
+            page.cursor = found.next;
+            act_on(driver, &filter, action, left, Candidates::These(&found.rows)).await?
+        };
+        acted.matched += part.matched;
+        acted.done += part.acted;
+        acted.complete &= part.is_cut == 0 && part.changed_since == 0;
         if page.cursor.is_none() {
             return Ok(acted);
         }
@@ -33,15 +39,34 @@ pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: &Action, li
     }
 }
 
-/// Acts on candidates. Answers how many were looked at, fitted and were changed, and how many are in another state than the
-/// one in which they were found, so that nothing is known of their args and their last error.
+/// The jobs that one call looks at.
+enum Candidates<'a> {
+    /// Those that were enqueued before one of this seq.
+    Before(Option<String>),
+    /// Those that were found to fit.
+    These(&'a [Row]),
+}
+
+/// The answer of one call, in the order of `act.lua`.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    matched: u64,
+    acted: u64,
+    /// 1 where others fit, too.
+    is_cut: u64,
+    /// How many are in another state than the one in which they were found, so that nothing is known of their args and their last error.
+    changed_since: u64,
+    /// Where there are more, the seq of the last one that was looked at.
+    last_seq: u64,
+}
+
 async fn act_on(
     driver: &Driver,
     filter: &Narrowed,
     action: &Action,
     limit: u64,
-    candidates: &[Row],
-) -> Result<[u64; 4]> {
+    candidates: Candidates<'_>,
+) -> Result<Part> {
     let (script, word, value) = match action {
         Action::Cancel { grace, reason } => {
             let value = format!("{}|{}", bounded(*grace), number_of(*reason));
@@ -67,15 +92,27 @@ async fn act_on(
         filter.packed(),
         driver.telling.notes().argument(),
     ];
-    for row in candidates {
-        let state_event = if filter.may_change() { row.state_event.to_string() } else { String::new() };
-        arguments.extend([
-            row.id.as_str().as_bytes().to_vec(),
-            row.seq.to_string().into_bytes(),
-            state_event.into_bytes(),
-        ]);
+    match candidates {
+        Candidates::Before(seq) => {
+            arguments.push(CANDIDATES_PER_CALL.to_string().into_bytes());
+            arguments.push(seq.unwrap_or_default().into_bytes());
+            arguments.extend(filter.ids());
+        }
+        Candidates::These(rows) => {
+            arguments.push(Vec::new());
+            for row in rows {
+                let state_event =
+                    if filter.may_change() { row.state_event.to_string() } else { String::new() };
+                arguments.extend([
+                    row.id.as_str().as_bytes().to_vec(),
+                    row.seq.to_string().into_bytes(),
+                    state_event.into_bytes(),
+                ]);
+            }
+        }
     }
-    numbers(driver, script, arguments).await
+    let [matched, acted, is_cut, changed_since, last_seq] = numbers(driver, script, arguments).await?;
+    Ok(Part { matched, acted, is_cut, changed_since, last_seq })
 }
 
 /// The number of a reason in `layout.lua`.
@@ -115,9 +152,10 @@ mod tests {
         let again = store.claim(claim()).await.unwrap().remove(0).lease;
         store.finish(vec![finish(&again, completed())]).await.unwrap();
         // One that looked before acts only now, by the state alone and by what may be in the last error.
-        for (filter, changed) in [(by_state, 0), (by_text, 1)] {
-            let late = act_on(&driver, &filter, &Action::Retry, 1_000, &looked).await.unwrap();
-            assert_eq!(late, [1, 0, 0, changed]);
+        for (filter, changed_since) in [(by_state, 0), (by_text, 1)] {
+            let these = Candidates::These(&looked);
+            let late = act_on(&driver, &filter, &Action::Retry, 1_000, these).await.unwrap();
+            assert_eq!(late, Part { matched: 0, acted: 0, is_cut: 0, changed_since, last_seq: 0 });
         }
         let found = store.get(&[id("x")]).await.unwrap().remove(0).found().unwrap();
         assert_eq!(found.state, State::Completed);

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use longhaul::{EnqueueStatus, Enqueued, Error, Full, JobId, NewJob, Result, Start, lifecycle};
+use longhaul::{Cost, EnqueueStatus, Enqueued, Error, Full, JobId, NewJob, Result, Start, lifecycle};
 use parking_lot::RwLock;
 use redis::Value;
 
@@ -20,15 +20,23 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
     let jobs: Vec<New> = jobs.into_iter().map(New::of).collect();
     let is_simple = |new: &New| is_simple(new) && !driver.bounded.holds(&new.job);
     if !driver.may_send_twice() && jobs.iter().all(is_simple) {
-        let mut arguments = Vec::with_capacity(5 * jobs.len());
-        for new in &jobs {
-            arguments.extend(pack_new(&new.id, MayExist::No, &new.job));
-        }
-        let script = &scripts::ENQUEUE_SIMPLE;
-        let hear = driver.telling.hear_created(&jobs);
-        let answers = driver.share(script, arguments, jobs.len(), hear).await?;
-        if !driver.bounded.note(&jobs, &answers) {
-            return read(jobs, &answers).ok_or_else(|| unreadable(script.operation));
+        let is_plain = |New { job, .. }: &New| {
+            job.limit_keys.is_empty() && job.prefer.is_none() && job.policy.cost == Cost::default()
+        };
+        let is_plain = !driver.bounded.needs_groups.load(Ordering::Relaxed) && jobs.iter().all(is_plain);
+        let scripts = [&scripts::ENQUEUE_SIMPLE, &scripts::ENQUEUE_SIMPLE_KEYED];
+        for script in &scripts[usize::from(!is_plain)..] {
+            let mut arguments = Vec::with_capacity(5 * jobs.len());
+            for new in &jobs {
+                arguments.extend(pack_new(&new.id, MayExist::No, &new.job));
+            }
+            let hear = driver.telling.hear_created(&jobs);
+            let answers = driver.share(script, arguments, jobs.len(), hear).await?;
+            if answers.first().and_then(int) == Some(NEEDS_GROUPS) {
+                driver.bounded.needs_groups.store(true, Ordering::Relaxed);
+            } else if !driver.bounded.note(&jobs, &answers) {
+                return read(jobs, &answers).ok_or_else(|| unreadable(script.operation));
+            }
         }
     }
     let notes = driver.telling.notes();
@@ -77,6 +85,8 @@ fn is_simple(new: &New) -> bool {
 /// The queues of which this process has learnt that a bound of what waits concerns their jobs, so that these are not simple.
 #[derive(Debug, Default)]
 pub(crate) struct Bounded {
+    /// True where a queue was found to be fair or anything to be bounded, so that no script can do without groups.
+    needs_groups: AtomicBool,
     is_any: AtomicBool,
     /// Jobs with limit keys apart from those without.
     queues: RwLock<HashSet<(String, bool)>>,
@@ -102,6 +112,8 @@ impl Bounded {
 
 /// The answer about a job that a bound concerns.
 const BOUNDED: i64 = 0;
+/// The answer of the script without groups where it needs these.
+const NEEDS_GROUPS: i64 = 2;
 
 fn place(job: &NewJob) -> (String, bool) {
     (job.queue.to_string(), !job.limit_keys.is_empty())

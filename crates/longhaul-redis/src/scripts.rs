@@ -52,6 +52,7 @@ const GROUPS: &str = concat!(
     "\nlocal keyed = {}\n",
     include_str!("lua/bounds.lua")
 );
+const NO_GROUPS: &str = "local groups, made_groups, keyed = false, false, false";
 /// The groups stand first, because what is written of them is noted and written with the rest.
 const STORE: &str = concat!(
     include_str!("lua/limits.lua"),
@@ -84,7 +85,7 @@ const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FOLLOWING: &str = include_str!("lua/following.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
 const READING: &str = include_str!("lua/reading.lua");
-const MATCHING: &str = include_str!("lua/matching.lua");
+const SEARCHING: &str = concat!(include_str!("lua/matching.lua"), "\n", include_str!("lua/finding.lua"));
 
 pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
     Script::new(
@@ -94,6 +95,10 @@ pub(crate) static ENQUEUE: Lazy = LazyLock::new(|| {
     )
 });
 pub(crate) static ENQUEUE_SIMPLE: Lazy = LazyLock::new(|| {
+    Script::new("enqueue", Flags::Adds, &[NO_GROUPS, NEW, include_str!("lua/enqueue_simple.lua")])
+});
+/// The same where jobs have limit keys, or a queue is fair or anything bounded.
+pub(crate) static ENQUEUE_SIMPLE_KEYED: Lazy = LazyLock::new(|| {
     Script::new("enqueue", Flags::Adds, &[GROUPS, NEW, include_str!("lua/enqueue_simple.lua")])
 });
 pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
@@ -102,6 +107,7 @@ pub(crate) static CLAIM: Lazy = LazyLock::new(|| {
         Flags::GoesOn,
         &[
             include_str!("lua/idle_claim.lua"),
+            include_str!("lua/plain_claim.lua"),
             STORE,
             RUNS,
             REMOVING,
@@ -233,7 +239,7 @@ pub(crate) static PRUNE: Lazy = LazyLock::new(|| {
     )
 });
 const ACTING: &[&str] =
-    &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, MATCHING, include_str!("lua/act.lua")];
+    &[STORE, KEYS, BATCHES, RUNS, REMOVING, DELETING, SEARCHING, include_str!("lua/act.lua")];
 
 pub(crate) static ACT: Lazy = LazyLock::new(|| Script::new("act on jobs", Flags::GoesOn, ACTING));
 /// The same for actions that bring data.
@@ -242,7 +248,7 @@ pub(crate) static GET: Lazy = LazyLock::new(|| {
     Script::new("look jobs up", Flags::Reads, &[STORE, READING, include_str!("lua/get.lua")])
 });
 pub(crate) static LIST: Lazy = LazyLock::new(|| {
-    Script::new("list jobs", Flags::Reads, &[STORE, READING, MATCHING, include_str!("lua/list.lua")])
+    Script::new("list jobs", Flags::Reads, &[STORE, READING, SEARCHING, include_str!("lua/list.lua")])
 });
 pub(crate) static EVENTS: Lazy =
     LazyLock::new(|| Script::new("read events", Flags::GoesOn, &[STORE, include_str!("lua/events.lua")]));
@@ -378,6 +384,7 @@ mod tests {
         for script in [
             &ENQUEUE,
             &ENQUEUE_SIMPLE,
+            &ENQUEUE_SIMPLE_KEYED,
             &CLAIM,
             &UNCLAIM,
             &FINISH,

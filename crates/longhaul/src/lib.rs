@@ -49,4 +49,6 @@ pub use store::{
     Signals, Store, WORKER_SEEN_FOR,
 };
 pub use wait_tokens::WaitTokens;
-pub use worker::{Context, DEFAULT_LEASE, Registry, Shutdown, StepOptions, Worker, WorkerBuilder, layer};
+pub use worker::{
+    Collect, Collected, Context, DEFAULT_LEASE, Registry, Shutdown, StepOptions, Worker, WorkerBuilder, layer,
+};

@@ -48,6 +48,7 @@ fn the_guide_shows_every_example() {
         "fan_out.rs",
         "tenants.rs",
         "unique.rs",
+        "collect.rs",
         "layers.rs",
         "schedules.rs",
         "transactional.rs",

@@ -140,6 +140,16 @@ async fn edits_become_one_job_and_a_newer_report_takes_the_place_of_an_older_one
 }
 
 #[tokio::test]
+async fn readings_of_a_sensor_are_written_in_one_statement_and_one_that_cannot_be_fails_alone() {
+    let (first, second) = printed(env!("CARGO_BIN_EXE_collect")).await;
+    let mut lines: Vec<&str> = first.lines().collect();
+    lines.sort_unstable();
+    let expected = ["cellar: 2 in one statement", "failed: colder than cold", "roof: 2 in one statement"];
+    assert_eq!(lines, expected);
+    assert_eq!(second.lines().count(), 3, "{second}");
+}
+
+#[tokio::test]
 async fn schedules_are_kept_with_their_next_ticks_and_run_by_hand() {
     let program = Serving::start(env!("CARGO_BIN_EXE_schedules"), &[]).await;
     let listed: Value = client()

@@ -121,12 +121,21 @@ export class JobFailed extends LonghaulError {
   }
 }
 
-/** The job ended as `cancelled`. */
+const ends: Partial<Record<string, string>> = {
+  expired: "expired before its first start",
+  deadline: "was cancelled: its deadline has passed",
+  superseded: "was cancelled: a newer job took its place",
+  dependency: "was cancelled: a job that it depends on did not complete",
+  dropped: "was cancelled: its queue or limit key was full",
+  parent: "was cancelled with its parent",
+};
+
+/** The job ended as `cancelled`. Its `cancel_reason` is in the message. */
 export class JobCancelled extends LonghaulError {
   readonly job: Job;
 
-  constructor(job: Job, name = "JobCancelled", code = "job_cancelled", what = "was cancelled") {
-    super(name, code, `job ${job.id} ${what}`);
+  constructor(job: Job, name = "JobCancelled", code = "job_cancelled") {
+    super(name, code, `job ${job.id} ${ends[job.cancel_reason ?? ""] ?? "was cancelled"}`);
     this.job = job;
   }
 }
@@ -134,7 +143,7 @@ export class JobCancelled extends LonghaulError {
 /** The job was cancelled because its time was over before it had ended. */
 export class JobExpired extends JobCancelled {
   constructor(job: Job) {
-    super(job, "JobExpired", "job_expired", "expired");
+    super(job, "JobExpired", "job_expired");
   }
 }
 

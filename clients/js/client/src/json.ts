@@ -74,3 +74,16 @@ function endOfString(text: string, at: number): number {
   }
   return text.length;
 }
+
+/** The text of the value at a path of a job's args, the same for the same value in whatever order its names stand. */
+export function keyAt(args: unknown, path: string[]): string {
+  const at = (value: unknown, name: string) =>
+    value !== null && typeof value === "object" && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : null;
+  return sorted(path.length === 0 ? null : path.reduce(at, args));
+}
+
+function sorted(value: unknown): string {
+  if (value === null || typeof value !== "object") return typeof value === "bigint" ? String(value) : JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(sorted).join(",")}]`;
+  return `{${Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, one]) => `${JSON.stringify(name)}:${sorted(one)}`).join(",")}}`;
+}

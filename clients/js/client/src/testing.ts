@@ -1,7 +1,7 @@
 // A server in memory, for the tests of an application: the same calls, no process and no port.
 import type { Job, JobFilter, JobOptions, State } from "./job.js";
 import { isFinished } from "./job.js";
-import { parse, plain, stringify, units, unlikeAll } from "./json.js";
+import { keyAt, parse, plain, stringify, units, unlikeAll } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { Longhaul, type LonghaulOptions } from "./longhaul.js";
 import { keyListRules, LimitKeys, limitRules, pauseRules, type Reason } from "./testing-keys.js";
@@ -38,6 +38,15 @@ export interface MemoryContext {
   waitFor<T = unknown>(name: string, options?: { timeout?: number }): Promise<T | undefined>;
   enqueueChildren(name: string, jobs: ({ kind: string; args?: unknown } & JobOptions)[]): Promise<string[]>;
   waitForChildren(): Promise<Schemas["Children"]>;
+}
+
+/** One job of a call: the same as a worker's. */
+export interface MemoryCollected {
+  readonly cx: MemoryContext;
+  readonly args: any;
+  readonly hasEnded: boolean;
+  complete(output?: unknown): void;
+  fail(error: unknown): void;
 }
 
 /** Jobs in memory. They stand still until `run`, `start`, `complete`, `fail` or a call moves them; no time passes for them. */
@@ -83,15 +92,83 @@ export class MemoryServer {
    * left; `Fatal`, `Cancel`, `Snooze` and `RateLimited` are heeded as by a worker. Resolves to how many jobs were run.
    */
   async run(kind: string, work: (args: any, cx: MemoryContext) => unknown): Promise<number> {
-    const isOpen = ({ queue }: Job) => this.#queues.get(queue)?.isPaused !== true;
-    const waiting = [...this.jobs.values()].filter((job) => job.kind === kind && waits(job) && isOpen(job));
-    const mayRun = (job: Job) => waits(job) && this.#keys.closed(job).length === 0;
     let ran = 0;
-    for (const job of waiting) {
-      if (mayRun(job)) ran += 1;
-      while (mayRun(job) && (await this.#attempt(job, work)));
+    for (const job of this.#thatWait(kind)) {
+      if (this.#mayRun(job)) ran += 1;
+      while (this.#mayRun(job) && (await this.#attempt(job, work)));
     }
     return ran;
+  }
+
+  /**
+   * Hands all jobs of a kind that wait to a worker's collecting handler, in calls of up to `max` that have the value at `by` in common.
+   * Resolves to how many calls that were. A job whose attempt has failed waits for the next `collect`.
+   */
+  async collect(kind: string, work: (jobs: MemoryCollected[]) => unknown, { max = 100, by }: { max?: number; by?: string } = {}): Promise<number> {
+    const groups = new Map<string, Kept[]>();
+    for (const job of this.#thatWait(kind)) {
+      const key = `${job.queue} ${keyAt(job.args, by?.split(".") ?? [])}`;
+      groups.set(key, [...(groups.get(key) ?? []), job]);
+    }
+    let calls = 0;
+    for (const group of groups.values()) {
+      for (let at = 0; at < group.length; at += max) calls += await this.#call(group.slice(at, at + max), work);
+    }
+    return calls;
+  }
+
+  async #call(waiting: Kept[], work: (jobs: MemoryCollected[]) => unknown): Promise<number> {
+    // A key may have no slot for all of them.
+    const attempts = waiting.filter((job) => this.#mayRun(job)).map((job) => ({ job, stopping: this.#open(job), isOpen: true }));
+    const end = (attempt: (typeof attempts)[number], how: () => void) => {
+      if (!attempt.isOpen) return;
+      attempt.isOpen = false;
+      this.#close(attempt.job, how);
+    };
+    const failed = (job: Kept, error: unknown) => this.#endAttempt(job, error instanceof Error ? error : new Error(String(error)));
+    const jobs = attempts.map((attempt): MemoryCollected => ({
+      cx: this.#context(attempt.job, attempt.stopping.signal),
+      args: plain(attempt.job.args),
+      get hasEnded() {
+        return !attempt.isOpen;
+      },
+      complete: (output = null) => {
+        const kept = plain(output);
+        end(attempt, () => this.complete(attempt.job.id, kept));
+      },
+      fail: (error) => end(attempt, () => failed(attempt.job, error)),
+    }));
+    if (jobs.length === 0) return 0;
+    let rest: unknown = new Error("its call ended and gave it no end of its own");
+    try {
+      await work(jobs);
+    } catch (error) {
+      rest = error;
+    }
+    for (const attempt of attempts) end(attempt, () => failed(attempt.job, rest));
+    return 1;
+  }
+
+  #thatWait(kind: string): Kept[] {
+    const isOpen = ({ queue }: Job) => this.#queues.get(queue)?.isPaused !== true;
+    return [...this.jobs.values()].filter((job) => job.kind === kind && waits(job) && isOpen(job));
+  }
+
+  #mayRun(job: Job): boolean {
+    return waits(job) && this.#keys.closed(job).length === 0;
+  }
+
+  #open(job: Kept): AbortController {
+    this.#begin(job);
+    const stopping = new AbortController();
+    this.#running.set(job.id, stopping);
+    return stopping;
+  }
+
+  #close(job: Kept, end: () => void): void {
+    this.#running.delete(job.id);
+    // The test may have ended the job meanwhile.
+    if (!isFinished(job.state)) end();
   }
 
   /** Begins an attempt of a job, as if a worker had taken it. */
@@ -148,9 +225,7 @@ export class MemoryServer {
 
   /** One attempt; true where another one may follow at once. */
   async #attempt(job: Kept, work: (args: any, cx: MemoryContext) => unknown): Promise<boolean> {
-    this.#begin(job);
-    const stopping = new AbortController();
-    this.#running.set(job.id, stopping);
+    const stopping = this.#open(job);
     let end: () => void;
     try {
       const output = plain(await work(plain(job.args), this.#context(job, stopping.signal)));
@@ -158,9 +233,7 @@ export class MemoryServer {
     } catch (error) {
       end = () => this.#endAttempt(job, error instanceof Error ? error : new Error(String(error)));
     }
-    this.#running.delete(job.id);
-    // The test may have ended the job meanwhile.
-    if (!isFinished(job.state)) end();
+    this.#close(job, end);
     return Date.parse(job.run_at) <= Date.now();
   }
 

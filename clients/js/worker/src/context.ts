@@ -40,10 +40,13 @@ export class RateLimited extends Error {
 export class Waits extends Error {
   override name = "Waits";
   readonly outcome: Outcome;
+  /** The job that waits, where several are in one call. */
+  readonly jobId: string;
 
-  constructor(what: string, outcome: Outcome) {
+  constructor(what: string, outcome: Outcome, jobId: string) {
     super(`waits for ${what}`);
     this.outcome = outcome;
+    this.jobId = jobId;
   }
 }
 

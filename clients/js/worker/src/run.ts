@@ -19,6 +19,8 @@ export class Run {
   isLost = false;
   /** Its end is on its way; what its handler still does is not heard. */
   hasEnded = false;
+  /** Called when its end is known. */
+  onEnd: () => void = () => undefined;
   /** The units of its rates that it really took, where it has said so. */
   cost: number | undefined;
   /** What it has said and is not yet sent. */

@@ -3,6 +3,7 @@ import { Worker as Thread } from "node:worker_threads";
 import type { Schemas } from "@longhaul/client";
 import { type Call, request, type Settings } from "@longhaul/client/http";
 import { read, stringify } from "@longhaul/client/json";
+import { Calls, type Collecting } from "./calls.js";
 import { type Claimed, completed, type Context, failure, type Outcome, outcomeOf } from "./context.js";
 import { BODY_BYTES, type Entries, Recorder } from "./recorder.js";
 import { contextOf, Run, type Said } from "./run.js";
@@ -18,12 +19,18 @@ export interface Registered {
   version: number;
 }
 
+/** A kind whose jobs are handed to one call, many at a time. */
+export interface RegisteredCollect extends Collecting {
+  queue: string;
+}
+
 /** What a worker is made of. */
 export interface Plan {
   settings: Settings;
   /** The worker as it presents itself. */
   worker: Schemas["WorkerName"];
   kinds: ReadonlyMap<string, Registered>;
+  collects: ReadonlyMap<string, RegisteredCollect>;
   slots: number;
   /** In seconds. */
   lease: number;
@@ -48,6 +55,7 @@ export class Session {
   readonly #queues: string[];
   readonly #kinds: Schemas["SupportedKind"][];
   readonly #keeper: Thread;
+  readonly #calls: Calls;
   readonly #recorder = new Recorder((entries) => this.#record(entries));
   /** Jobs whose ends were not heard yet, by lease. */
   readonly #runs = new Map<string, Run>();
@@ -56,8 +64,11 @@ export class Session {
   #running = 0;
   /** Slots that claims which are under way ask for. */
   #asked = 0;
+  /** Those of them that the open claim asks for, which waits for jobs. */
+  #polled = 0;
   #turns = 0;
-  #isPolling = false;
+  /** Calls off the claim that is open. */
+  #poll: AbortController | undefined;
   #isScheduled = false;
   #first = 0;
   readonly #stopping = new AbortController();
@@ -67,8 +78,17 @@ export class Session {
 
   constructor(plan: Plan) {
     this.#plan = plan;
-    this.#queues = [...new Set([...plan.kinds.values()].map(({ queue }) => queue))].sort();
+    this.#queues = [...new Set([...plan.kinds.values(), ...plan.collects.values()].map(({ queue }) => queue))].sort();
     this.#kinds = [...plan.kinds].map(([kind, { version }]) => ({ kind, version }));
+    const slots = {
+      claim: async (kind: Schemas["SupportedKind"], most: number, off: AbortSignal) => void (await this.#claimWaiting([kind], most, WAIT, off)),
+      contextOf: (run: Run) => this.#contextOf(run),
+      limit: (run: Run, then: () => void) => this.#limit(run, then),
+      end: (run: Run, outcome: Outcome) => void this.#end(run, outcome).then(() => this.#schedule()),
+      release: (run: Run) => this.#release(run),
+      schedule: () => this.#schedule(),
+    };
+    this.#calls = new Calls(slots, plan.collects);
     const { fetch: _, ...settings } = plan.settings;
     const workerData: KeeperData = { settings, worker: plan.worker, lease: plan.lease };
     this.#keeper = new Thread(new URL("./keeper.js", import.meta.url), { workerData });
@@ -84,12 +104,13 @@ export class Session {
 
   /** True while a handler has not ended, also of a job that was handed back. */
   get isBusy(): boolean {
-    return this.#running > 0;
+    return this.#busy > 0;
   }
 
   /** Claims no more, and resolves once all jobs have ended or `over` does; then those that are left are handed back. */
   async drain(over: Promise<unknown>): Promise<void> {
     this.#stopping.abort();
+    this.#calls.close();
     const ended = new Promise<void>((resolve) => (this.#over = resolve));
     this.#schedule();
     await Promise.race([ended, over]);
@@ -106,36 +127,68 @@ export class Session {
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
+      if (!this.#stopping.signal.aborted) {
+        const free = this.#plan.slots - this.#busy - this.#asked + this.#polled;
+        this.#calls.dispatch(free, () => this.#makeRoom());
+      }
       while (this.#ends.length > 0 && this.#turns < TURNS) void this.#turn();
       if (this.#stopping.signal.aborted) {
-        if (this.#runs.size === 0 && !this.#isPolling) this.#over();
-      } else if (!this.#isPolling && this.#turns === 0 && this.#free() > 0) void this.#poll();
+        if (this.#runs.size === 0 && this.#poll === undefined && !this.#calls.isClaiming) this.#over();
+      } else if (this.#poll === undefined && this.#turns === 0 && this.#free() > 0) void this.#pollOnce();
     });
   }
 
-  #free(): number {
-    return Math.max(0, this.#plan.slots - this.#running - this.#ends.length - this.#asked);
+  /** The slots that are taken. */
+  get #busy(): number {
+    return this.#running + this.#calls.running;
   }
 
-  /** Waits for jobs. */
-  async #poll(): Promise<void> {
+  /** The slots that jobs may be claimed for that run one by one. */
+  #free(): number {
+    if (this.#kinds.length === 0) return 0;
+    // The ends of a call have one slot together, which is free by then.
+    const ends = this.#calls.most > 0 ? 0 : this.#ends.length;
+    return Math.max(0, this.#plan.slots - this.#busy - ends - this.#asked);
+  }
+
+  /** Makes room for a call, which takes a slot that the open claim may ask for: that has found nobody who waits. */
+  #makeRoom(): void {
+    if (this.#poll === undefined) this.#calls.owesSingle = this.#kinds.length > 0;
+    else if (this.#busy + this.#asked >= this.#plan.slots) this.#poll.abort();
+  }
+
+  /** Waits for jobs that run one by one. */
+  async #pollOnce(): Promise<void> {
     const slots = this.#free();
-    const idempotencyKey = randomUUID();
-    let at = 0;
-    this.#isPolling = true;
+    this.#poll = new AbortController();
     this.#asked += slots;
+    this.#polled = slots;
+    // A call that leaves its slot to other kinds must soon know that none of their jobs wait.
+    const wait = this.#calls.owesSingle && this.#calls.isWaiting ? 0 : WAIT;
+    if ((await this.#claimWaiting(this.#kinds, slots, wait, this.#poll.signal)) < slots) this.#calls.owesSingle = false;
+    this.#asked -= slots;
+    this.#polled = 0;
+    this.#poll = undefined;
+    this.#schedule();
+  }
+
+  /** Claims up to so many jobs, and resolves to how many came. */
+  async #claimWaiting(kinds: Schemas["SupportedKind"][], slots: number, wait: number, off: AbortSignal): Promise<number> {
+    const idempotencyKey = randomUUID();
+    const signal = AbortSignal.any([this.#stopping.signal, off]);
+    let at = 0;
     try {
       // Where not every queue can be asked for, the others are asked for soon.
-      const claim = this.#claim(slots, slots < this.#queues.length ? 1 : WAIT);
-      const signal = this.#stopping.signal;
+      const claim = this.#claim(kinds, slots, slots < this.#queues.length ? Math.min(1, wait) : wait);
       const { claimed } = await this.#send<{ claimed: Claimed[] }>("claim", JSON.stringify(claim), idempotencyKey, {
         heldFor: WAIT * 1_000,
         signal,
         onTry: () => (at = now()),
       });
       this.#begin(claimed, at);
+      return claimed.length;
     } catch (error) {
-      if (this.#stopping.signal.aborted) {
+      if (signal.aborted) {
         // It may have taken jobs whose names are on their way here.
         const body = JSON.stringify({ key: idempotencyKey });
         await this.#send("abandon", body, randomUUID(), { maxRetries: 2 }).catch(() => undefined);
@@ -144,9 +197,7 @@ export class Session {
         await new Promise((resolve) => setTimeout(resolve, 1_000));
       }
     }
-    this.#asked -= slots;
-    this.#isPolling = false;
-    this.#schedule();
+    return 0;
   }
 
   /** Sends ends that have come together, and claims for the slots that are free by them. */
@@ -158,11 +209,13 @@ export class Session {
     this.#asked += slots;
     const finishes = `"finishes":[${ends.map(finish).join(",")}]`;
     try {
-      const claim = slots > 0 ? `,"claim":${JSON.stringify(this.#claim(slots, 0))}` : "";
+      const claim = slots > 0 ? `,"claim":${JSON.stringify(this.#claim(this.#kinds, slots, 0))}` : "";
       const onTry = () => (at = now());
       const answer = await this.#send<{ claimed?: Claimed[] }>(slots > 0 ? "turn" : "finish", `{${finishes}${claim}}`, randomUUID(), { onTry });
       this.#begin(answer.claimed ?? [], at);
+      if ((answer.claimed?.length ?? 0) < slots) this.#calls.owesSingle = false;
     } catch (error) {
+      this.#calls.owesSingle = false;
       if (!this.#givenUp.signal.aborted) for (const end of ends) await this.#finishAlone(end, error as Error);
     }
     this.#asked -= slots;
@@ -175,9 +228,9 @@ export class Session {
     this.#schedule();
   }
 
-  /** Half of the slots at most: then their jobs run while the other half's ends are written. */
+  /** Half of the slots at most: then their jobs run while the other half's ends are written. And those of a call together. */
   #take(): End[] {
-    const most = Math.ceil(this.#plan.slots / TURNS);
+    const most = Math.max(Math.ceil(this.#plan.slots / TURNS), this.#calls.most);
     let [count, bytes] = [0, 0];
     for (const { text, entries } of this.#ends) {
       bytes += Buffer.byteLength(text) + entries.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -232,31 +285,63 @@ export class Session {
     return read(response);
   }
 
-  #claim(slots: number, wait: number): Schemas["WorkerClaim"] {
+  #claim(kinds: Schemas["SupportedKind"][], slots: number, wait: number): Schemas["WorkerClaim"] {
     // The free slots are shared out among the queues, beginning with another each time.
     this.#first = (this.#first + 1) % this.#queues.length;
     const queues = [...this.#queues.slice(this.#first), ...this.#queues.slice(0, this.#first)].slice(0, slots);
     const share = Math.floor(slots / queues.length);
     const { worker, lease } = this.#plan;
-    return { worker, queues: queues.map((queue) => ({ queue, slots: share })), kinds: this.#kinds, lease_for: lease, wait };
+    return { worker, queues: queues.map((queue) => ({ queue, slots: share })), kinds, lease_for: lease, wait };
   }
 
   #begin(claimed: Claimed[], at: number): void {
     if (claimed.length === 0) return;
     this.#tell({ add: claimed.map(({ lease }) => lease as Lease), at });
-    for (const one of claimed) void this.#run(new Run(one));
+    for (const one of claimed) {
+      const run = new Run(one);
+      this.#runs.set(key(one.lease), run);
+      if (!this.#plan.collects.has(one.kind)) void this.#run(run);
+      else this.#gather(run);
+    }
+    // A worker that stops while a claim is on its way hands back what only waits.
+    if (this.#stopping.signal.aborted) this.#calls.close();
+    this.#schedule();
+  }
+
+  /** Keeps a job until its call. Its deadline holds from now on. */
+  #gather(run: Run): void {
+    const late = () => {
+      void this.#end(run, { cancelled: { reason: LATE.message, cancel_reason: "deadline" } }).then(() => this.#schedule());
+      run.stopping.abort();
+    };
+    const { deadline_in } = run.claimed;
+    if (deadline_in != null) run.onEnd = after(deadline_in * 1_000, late);
+    this.#calls.add(run);
+  }
+
+  #limit(run: Run, then: () => void): () => void {
+    const { timeout } = run.claimed;
+    if (timeout == null) return () => undefined;
+    return after(timeout * 1_000, () => {
+      void this.#end(run, failure(`the attempt took longer than ${timeout} s`, run.claimed, "timeout")).then(() => this.#schedule());
+      run.stopping.abort();
+      then();
+    });
+  }
+
+  #contextOf(run: Run): Context {
+    const ask = <T>(what: string, body: unknown) => this.#send<T>(what, stringify(body) ?? "null", randomUUID());
+    return contextOf(run, (entry, isAwaited) => this.#recorder.say(run, entry, isAwaited), ask);
   }
 
   async #run(run: Run): Promise<void> {
     const { claimed, stopping } = run;
-    this.#runs.set(key(claimed.lease), run);
+    this.#calls.owesSingle = false;
     this.#running += 1;
     const timers: (() => void)[] = [];
     let outcome: Outcome;
     try {
-      const ask = <T>(what: string, body: unknown) => this.#send<T>(what, stringify(body) ?? "null", randomUUID());
-      const cx = contextOf(run, (entry, isAwaited) => this.#recorder.say(run, entry, isAwaited), ask);
-      const work = Promise.resolve(this.#plan.kinds.get(claimed.kind)?.handler(cx, claimed.args));
+      const work = Promise.resolve(this.#plan.kinds.get(claimed.kind)?.handler(this.#contextOf(run), claimed.args));
       const over = new Promise<never>((_, reject) => {
         for (const [seconds, reason] of [[claimed.timeout, OVER], [claimed.deadline_in, LATE]] as const) {
           if (seconds != null) timers.push(after(seconds * 1_000, () => reject(reason)));
@@ -279,13 +364,14 @@ export class Session {
   /** Hands a job back. What its handler still says of this run is not heard: the job goes to another worker. */
   #release(run: Run): void {
     if (run.hasEnded) return;
-    run.stopping.abort();
     void this.#end(run, { released: {} }).then(() => this.#schedule());
+    run.stopping.abort();
   }
 
   async #end(run: Run, outcome: Outcome): Promise<void> {
     if (run.hasEnded) return;
     run.hasEnded = true;
+    run.onEnd();
     // What is on its way goes before the end: after that nobody may speak for the job.
     const entries = run.sending === undefined && run.entries.length === 0 ? [] : await this.#recorder.last(run);
     if (run.isLost) {

@@ -28,7 +28,7 @@ export function waitsOf(
   /** Ends the run. What it says before goes with its end, so that neither is there without the other. */
   const wait = (what: string, outcome: Outcome, step?: { name: string; output: unknown }): never => {
     if (step !== undefined) void say({ step });
-    throw new Waits(what, outcome);
+    throw new Waits(what, outcome, id);
   };
 
   /** The seconds that are left of a wait, and the step that keeps its end where it has just begun. */

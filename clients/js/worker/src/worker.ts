@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Longhaul, type Schemas, VERSION } from "@longhaul/client";
-import { type Handler, type Registered, Session } from "./session.js";
+import { type CollectHandler, type CollectOptions, Gather } from "./collect.js";
+import { type Handler, type Registered, type RegisteredCollect, Session } from "./session.js";
 
 export interface WorkerOptions {
   /** `http://127.0.0.1:8000` unless given. */
@@ -27,6 +28,7 @@ export class Worker {
   readonly id = `${hostname().slice(0, 60)}-${process.pid}-${randomUUID().slice(0, 8)}`;
   readonly #options: WorkerOptions;
   readonly #kinds = new Map<string, Registered>();
+  readonly #collects = new Map<string, RegisteredCollect>();
   #session: Session | undefined;
   #stop: () => void = () => undefined;
   readonly #stopped = new Promise<void>((resolve) => (this.#stop = resolve));
@@ -39,9 +41,27 @@ export class Worker {
 
   /** Registers a function for a kind. An error is a failed attempt; `Fatal`, `Cancel`, `Snooze` and `RateLimited` say more. */
   job(kind: string, handler: Handler, { queue = "default", version = 1 }: { queue?: string; version?: number } = {}): this {
-    if (this.#kinds.has(kind)) throw new Error(`kind '${kind}' is registered already`);
+    this.#checkNew(kind);
     this.#kinds.set(kind, { handler, queue, version });
     return this;
+  }
+
+  /**
+   * Registers a function that is handed jobs of a kind many at a time: up to `max`, or as many as there are when the first has waited for
+   * `wait` seconds. Where `by` names a path in the args, as `tenant.id`, they have that value in common. Each job has its own `cx` and
+   * `args`, and ends by its own `complete` or `fail`; one that was given no end ends as the call does: by the error that it threw, and as
+   * a failed attempt where it returned. A call takes one slot. Each job keeps its lease, its timeout (which begins with the call), its
+   * deadline and its cancel: where one is cut off, the call goes on for the others.
+   */
+  collect(kind: string, handler: CollectHandler, options: CollectOptions & { queue?: string; version?: number } = {}): this {
+    this.#checkNew(kind);
+    const { queue = "default", version = 1 } = options;
+    this.#collects.set(kind, { handler, queue, version, gather: new Gather(options) });
+    return this;
+  }
+
+  #checkNew(kind: string): void {
+    if (this.#kinds.has(kind) || this.#collects.has(kind)) throw new Error(`kind '${kind}' is registered already`);
   }
 
   /**
@@ -68,10 +88,10 @@ export class Worker {
 
   /** Runs jobs until `stop`. */
   async start(): Promise<void> {
-    if (this.#kinds.size === 0) throw new Error("no job is registered: call worker.job(kind, handler) first");
+    if (this.#kinds.size + this.#collects.size === 0) throw new Error("no job is registered: call worker.job(kind, handler) first");
     const { slots = 10, lease = 30, drain = 25, warn = console.warn, url, token } = this.#options;
     const { settings } = new Longhaul({ ...(url !== undefined && { url }), ...(token !== undefined && { token }) });
-    const session = (this.#session = new Session({ settings, worker: this.#presentation(slots), kinds: this.#kinds, slots, lease, warn }));
+    const session = (this.#session = new Session({ settings, worker: this.#presentation(slots), kinds: this.#kinds, collects: this.#collects, slots, lease, warn }));
     await this.#stopped;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const over = new Promise((resolve) => {
@@ -83,13 +103,14 @@ export class Worker {
   }
 
   #presentation(slots: number): Schemas["WorkerName"] {
-    const queues = [...new Set([...this.#kinds.values()].map(({ queue }) => queue))].sort();
+    const kinds = [...this.#kinds, ...this.#collects];
+    const queues = [...new Set(kinds.map(([, { queue }]) => queue))].sort();
     return {
       id: this.id,
       process: String(process.pid),
       host: hostname(),
       queues: queues.map((queue) => ({ queue, slots })),
-      kinds: [...this.#kinds].map(([kind, { version }]) => ({ kind, version })),
+      kinds: kinds.map(([kind, { version }]) => ({ kind, version })),
       version: `longhaul-js ${VERSION}`,
       started_at: new Date().toISOString(),
     };

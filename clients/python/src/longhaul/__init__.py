@@ -2,6 +2,7 @@
 
 from .aio import AsyncJobHandle, AsyncLonghaul
 from .client import JobHandle, Longhaul
+from .collect import Collected
 from .context import AsyncContext, Cancel, Context, Fatal, RateLimited, Snooze
 from .errors import (
     ApiError,
@@ -61,6 +62,7 @@ __all__ = [
     "ChangesMissed",
     "Children",
     "ChunkEvent",
+    "Collected",
     "Conflict",
     "ConnectionError",
     "Context",

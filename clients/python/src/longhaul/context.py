@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import math
 import traceback
@@ -152,17 +153,22 @@ class Context(_Speaking):
                 step = steps.send(None)
         except StopIteration as end:
             return end.value
+        except Waits as wait:
+            wait.job_id = self.job_id
+            raise
 
 
 class AsyncContext(_Speaking):
     """The context of a coroutine. It is cancelled where the job should stop."""
 
-    async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Does something once for the job. See :meth:`Context.step`."""
+    async def step(self, name: str, work: Callable[[], Awaitable[T] | T]) -> T:
+        """Does something once for the job: ``work`` is a coroutine function, or a plain one that is done soon. See
+        :meth:`Context.step`."""
         check_step(name)
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
-        output = await work()
+        done = work()
+        output = await done if inspect.isawaitable(done) else done
         await asyncio.wrap_future(self._done(name, output))
         self._steps[name] = output
         return output
@@ -197,6 +203,9 @@ class AsyncContext(_Speaking):
                 step = steps.send(None)
         except StopIteration as end:
             return end.value
+        except Waits as wait:
+            wait.job_id = self.job_id
+            raise
 
 
 def completed(output: Any) -> Outcome:

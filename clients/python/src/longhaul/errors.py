@@ -130,13 +130,23 @@ class JobFailed(LonghaulError):
         self.job = job
 
 
+_ENDS: dict[str, str] = {
+    "expired": "expired before its first start",
+    "deadline": "was cancelled: its deadline has passed",
+    "superseded": "was cancelled: a newer job took its place",
+    "dependency": "was cancelled: a job that it depends on did not complete",
+    "dropped": "was cancelled: its queue or limit key was full",
+    "parent": "was cancelled with its parent",
+}
+
+
 class JobCancelled(LonghaulError):
-    """The job ended as ``cancelled``. ``job`` is the whole job."""
+    """The job ended as ``cancelled``. ``job`` is the whole job; its ``cancel_reason`` is in the message."""
 
     code = "job_cancelled"
 
-    def __init__(self, job: Job, what: str = "was cancelled") -> None:
-        super().__init__(f"job {job.id} {what}")
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"job {job.id} {_ENDS.get(job.cancel_reason or '', 'was cancelled')}")
         self.job = job
 
 
@@ -144,9 +154,6 @@ class JobExpired(JobCancelled):
     """The job was cancelled because its time was over before it had ended."""
 
     code = "job_expired"
-
-    def __init__(self, job: Job) -> None:
-        super().__init__(job, "expired")
 
 
 class DuplicateJob(LonghaulError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from asyncio import TimerHandle
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Run:
         #: Set where the handler should stop.
         self.stopped = threading.Event()
         self.on_stop: Callable[[], Any] = lambda: None
+        #: Ends it at its deadline.
+        self.deadline: TimerHandle | None = None
         #: The units of its rates that it really took, where it has said so.
         self.cost: int | None = None
         #: Asks the server for something that no entry says; blocks.

@@ -22,6 +22,8 @@ class Waits(Exception):
     def __init__(self, what: str, outcome: dict[str, Any]) -> None:
         super().__init__(f"waits for {what}")
         self.outcome = outcome
+        #: The job that waits, where several are in one call.
+        self.job_id = ""
 
 
 @dataclass(frozen=True)

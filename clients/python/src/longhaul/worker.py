@@ -25,6 +25,7 @@ import httpx
 
 from .aio import AsyncLonghaul
 from .client import Longhaul
+from .collect import Collect
 from .session import Plan, Registered, Session
 
 Handler = Callable[..., Any]
@@ -76,10 +77,34 @@ class Worker:
         ``Fatal``, ``Cancel``, ``Snooze`` and ``RateLimited`` say more than that.
         """
 
+        return self._register(kind, queue, version, None)
+
+    def collect(
+        self, kind: str, *, max: int = 100, wait: float = 1.0, by: str | None = None, queue: str = "default", version: int = 1
+    ) -> Callable[[H], H]:
+        """Registers a function that is handed jobs of a kind many at a time: up to ``max``, or as many as there are when the first has
+        waited for ``wait`` seconds. Where ``by`` names a path in the args, as ``"tenant.id"``, they have that value in common.
+
+        It is called with a list of :class:`Collected`, each of which has its own ``cx`` and ``args`` and ends by itself:
+
+        >>> worker = Worker("http://127.0.0.1:8000")
+        >>> @worker.collect("row", max=500, by="tenant")
+        ... async def insert(rows):
+        ...     ids = await database.insert([row.args for row in rows])  # an exception here fails the attempt of each
+        ...     for row, id in zip(rows, ids):
+        ...         row.complete(id)
+
+        A call takes one slot. A job that was given no end ends as the call does. Each keeps its lease, its timeout (which begins with
+        the call), its deadline and its cancel: where one is cut off, the call goes on for the others. Once all of them should stop, a
+        coroutine is cancelled.
+        """
+        return self._register(kind, queue, version, Collect(max, wait, by))
+
+    def _register(self, kind: str, queue: str, version: int, collect: Collect | None) -> Callable[[H], H]:
         def register(handler: H) -> H:
             if kind in self._kinds:
                 raise ValueError(f"kind '{kind}' is registered already")
-            self._kinds[kind] = Registered(handler, version)
+            self._kinds[kind] = Registered(handler, version, collect)
             self._queues.add(queue)
             return handler
 
@@ -131,6 +156,8 @@ class Worker:
             session = Session(plan, client, beats, records)
             await stopped.wait()
             await session.drain(self._drain, hand_back)
+        # Its loop may be gone when somebody asks again.
+        self._stop_now = self._hand_back = lambda: None
         beats.close()
         records.close()
         return bool(session.handlers)

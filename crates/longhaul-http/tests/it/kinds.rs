@@ -34,7 +34,7 @@ pub(crate) fn register(worker: WorkerBuilder, clock: &Clock, gate: &Gate) -> Wor
 /// Returns at once.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Greet {
-    name: String,
+    pub(crate) name: String,
 }
 
 impl Job for Greet {

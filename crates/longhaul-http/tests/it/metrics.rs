@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -65,6 +67,38 @@ async fn a_scraper_is_told_how_attempts_ended_and_how_long_they_took() {
         r#"longhaul_wait_seconds_bucket{le="+Inf",queue="default",kind="greet"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_alerts_and_the_grafana_dashboard_name_metrics_that_are_told() {
+    let app = App::new();
+    let worker = app.work();
+    let done = app
+        .post_with("/api/jobs", r#"{"kind": "greet", "args": {"name": "Ada"}}"#, &[("prefer", "wait=30")])
+        .await;
+    assert_eq!(done.status, StatusCode::OK, "{done:?}");
+    drop(worker);
+    app.post("/api/jobs", r#"{"kind": "greet", "args": {"name": "Ada"}, "limit_keys": ["tenant"]}"#).await;
+    let limits = KeyConfig { slots: Some(2), ..KeyConfig::default() };
+    app.longhaul.store().set_key("tenant", Some(&limits)).await.unwrap();
+    let told: BTreeSet<String> = scraped(app.router)
+        .await
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned))
+        .collect();
+    let ops = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ops");
+    for file in ["alerts.yaml", "alerts-test.yaml", "grafana/longhaul.json"] {
+        let text = std::fs::read_to_string(ops.join(file)).unwrap();
+        let named: Vec<&str> = text
+            .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .filter(|word| word.starts_with("longhaul_"))
+            .collect();
+        assert!(named.len() > 10, "{file} names {named:?}");
+        for name in named {
+            let family = ["_total", "_bucket"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+            assert!(told.contains(family), "{file} names {name}, and /metrics tells {told:?}");
+        }
     }
 }
 

@@ -6,9 +6,12 @@
 -- ARGV[4]   how many to change at most
 -- ARGV[5]   the packed filter: see `matching.lua`
 -- ARGV[6]   '1' where the caller wants to be told of changes
--- ARGV[7..] for each candidate its id, its seq, and the number of the state that was looked at or ''
--- Returns   how many candidates were looked at, fitted, and were changed, how many are in another state than the one that was
---           looked at, and the changes of state or false
+-- ARGV[7]   how many to look at here, newest first, or '' where the candidates come
+-- ARGV[8..] the seq before which they must have been enqueued or '', and ids where only these are meant; or for each candidate its id, its
+--           seq, and the number of the state that was looked at or ''
+-- Returns   how many fitted, and how many were changed; 1 where some that fit are left out because so many were changed already; how
+--           many candidates are in another state than the one that was looked at; the seq of the last one that was looked at where there
+--           are more, or else 0; and the changes of state or false
 
 if ARGV[6] == '1' then note_changes() end
 local value, limit = ARGV[3], tonumber(ARGV[4])
@@ -29,6 +32,7 @@ local function start_anew(id, job)
   if parent then
     count_children(parent, count_of(job[STATE]), -1)
     repeat_state(job[PARENT], parent)
+    note_uncounted(parent, id, job[SEQ], job[PARENT])
   end
   unindex(id, job)
   if job[ENDS] then
@@ -136,24 +140,36 @@ local actions = {
   end,
 }
 
-local act, fits = actions[ARGV[2]], filter_of(ARGV[5])
-local ids, looked_at, matched, acted, changed_since = {}, 0, 0, 0, 0
-for i = 7, #ARGV, 3 do
-  ids[#ids + 1] = ARGV[i]
+local act, fits, states, parents = actions[ARGV[2]], filter_of(ARGV[5])
+local ids, seqs, state_events, has_more = {}, {}, {}, false
+if ARGV[7] == '' then
+  for i = 8, #ARGV, 3 do
+    local n = #ids + 1
+    ids[n], seqs[n], state_events[n] = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  end
+else
+  local named = #ARGV > 8 and {}
+  for i = 9, #ARGV do
+    named[i - 8] = ARGV[i]
+  end
+  ids, seqs, has_more = find_candidates(ARGV[8], tonumber(ARGV[7]), states, parents, named)
 end
 read_jobs(ids)
+local matched, acted, is_cut, changed_since = 0, 0, 0, 0
 for i, id in ipairs(ids) do
-  if acted == limit then break end
-  looked_at = looked_at + 1
-  local job, seq, state_event = jobs[id], tonumber(ARGV[3 * i + 5]), tonumber(ARGV[3 * i + 6])
-  if job and job[SEQ] == seq then
-    if state_event and job[STATE_EVENT] ~= state_event then
+  local job = jobs[id]
+  if job and job[SEQ] == seqs[i] then
+    if state_events[i] and job[STATE_EVENT] ~= state_events[i] then
       changed_since = changed_since + 1
     elseif fits(job) then
+      if acted == limit then
+        is_cut = 1
+        break
+      end
       matched = matched + 1
       if act(id, job) then acted = acted + 1 end
     end
   end
 end
 done()
-return { looked_at, matched, acted, changed_since, told }
+return { matched, acted, is_cut, changed_since, has_more and seqs[#seqs] or 0, told }

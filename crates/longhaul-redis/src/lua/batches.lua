@@ -40,6 +40,23 @@ local function parent_of(job)
   return parent and parent[SEQ] == job[BATCH] and parent
 end
 
+-- Notes that a child is to be counted by a parent that has begun, of which a process of the release before does not know: it would wait
+-- for ever where that one ends the child.
+local function note_uncounted(parent, id, seq, parent_id)
+  if parent[STARTED_AT] ~= 0 then add_member(root .. 'uncounted', parent[SEQ], new_member(seq, id, parent_id)) end
+end
+
+-- Has a parent count the end of a child, which may free it.
+local function count_end(id, parent, state)
+  if count_children(parent, count_of(state), 1) == 0 and keyed.tails().waits_for(parent, ON_CHILDREN) then
+    unindex(id, parent)
+    wait_until(parent, now)
+    index(id, parent)
+  else
+    repeat_state(id, parent)
+  end
+end
+
 -- Ids and jobs in turn: those that have ended and are not yet counted by their parents and dependants.
 local ended_jobs = {}
 

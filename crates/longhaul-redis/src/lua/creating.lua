@@ -25,6 +25,7 @@ local function join(id, seq, parent)
   if not batch then return 0 end
   count_children(batch, 1, 1)
   repeat_state(parent, batch)
+  note_uncounted(batch, id, seq, parent)
   return batch[SEQ]
 end
 

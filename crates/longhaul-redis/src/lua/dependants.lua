@@ -126,16 +126,10 @@ local function count_ended()
     local child_id, child = ended_jobs[n], ended_jobs[n + 1]
     n = n + 2
     local parent = parent_of(child)
-    if parent then
-      local id = child[PARENT]
-      if count_children(parent, count_of(child[STATE]), 1) == 0 and keyed.tails().waits_for(parent, ON_CHILDREN) then
-        unindex(id, parent)
-        wait_until(parent, now)
-        index(id, parent)
-      else
-        repeat_state(id, parent)
-      end
+    if child[BATCH] ~= 0 and (not parent or parent[STARTED_AT] ~= 0) then
+      remove_member(root .. 'uncounted', new_member(child[SEQ], child_id, child[PARENT]))
     end
+    if parent then count_end(child[PARENT], parent, child[STATE]) end
     if child[AWAITED] == 1 then keyed.dependants().settle(child_id, child) end
   end
   ended_jobs = {}

@@ -1,15 +1,23 @@
 -- Creates simple jobs: their ids were drawn just now, and they have no keys, no parent and no children to wait for, so that
 -- nothing needs to be looked up. Most jobs are such. It stands by itself, and writes what `insert` in `creating.lua` writes,
--- because making the functions that all other scripts share takes the server longer than creating a job.
+-- because making the functions that all other scripts share takes the server longer than creating a job. Where `groups` is false, no
+-- job has limit keys or costs more than one of each.
 --
 -- ARGV[2..]  new jobs: see `new.lua`
 -- Returns    the answer of `created_in` for each; or where a bound of what waits concerns one of these, nothing is created, and the
---            answer is 0 for those that it concerns and 1 for the others
+--            answer is 0 for those that it concerns and 1 for the others; or where `groups` is false and needed all the same, nothing
+--            is created either, and the answer is 2 for each
 
 local NEW_JOB = 5
 
 local is_heard = call('EXISTS', root .. 'watched', root .. 'fair', root .. 'bounds') > 0
-if is_heard and call('EXISTS', root .. 'bounds') == 1 then
+if is_heard and not groups and call('EXISTS', root .. 'fair', root .. 'bounds') > 0 then
+  local answers = {}
+  for i = 2, #ARGV, NEW_JOB do
+    answers[#answers + 1] = 2
+  end
+  return answers
+elseif is_heard and groups and call('EXISTS', root .. 'bounds') == 1 then
   local answers, any = {}, false
   for i = 2, #ARGV, NEW_JOB do
     local _, queue, keys = read_source(ARGV[i + 1])
@@ -32,8 +40,9 @@ end
 local values, all, scheduled, listed, answers = {}, {}, {}, {}, {}
 local created, waiting, created_at = 0, 0, created_in(0)
 -- Lane -> {queue, the rest of its name, its available jobs by rank, how many these are, true where one has no limit keys}; name of a
--- claim source -> its lane, and the limit keys and stored cost of its jobs, where there are any; queue -> how many wait.
-local lanes, sources, later = {}, {}, {}
+-- claim source, where there are groups -> its lane, the limit keys and stored cost of its jobs, where there are any, and the lane's
+-- name; queue -> how many wait.
+local lanes, sources, later = {}, groups and {}, {}
 local data_of, fields_of = root .. 'd:', root .. 'm:'
 local score, score_text
 -- A local variable is found sooner than a function of the server's.
@@ -44,14 +53,22 @@ for i = 2, #ARGV, NEW_JOB do
   local delay, at, priority = read_start(START, ARGV[i + 2])
   local run_at = sooner_of(later_of(now + delay, at), end_of_time)
   local state = run_at > now and SCHEDULED or AVAILABLE
-  local source = sources[name]
-  if not source then
-    local lane, queue, keys, cost = read_source(name)
-    lanes[lane] = lanes[lane] or { queue, sub(lane, #queue + 2), {}, 0, false }
-    source = { lanes[lane], keys ~= '' and keys, cost ~= '' and cost, lane }
-    sources[name] = source
+  local lane, source = lanes[name], false
+  if not lane and not groups then
+    local bar = find(name, '|', 1, true)
+    lane = { sub(name, 1, bar - 1), sub(name, bar + 1), {}, 0, true }
+    lanes[name] = lane
+  elseif not lane then
+    source = sources[name]
+    if not source then
+      local lane_name, queue, keys, cost = read_source(name)
+      lane = lanes[lane_name] or { queue, sub(lane_name, #queue + 2), {}, 0, false }
+      lanes[lane_name] = lane
+      source = { lane, keys ~= '' and keys, cost ~= '' and cost, lane_name }
+      sources[name] = source
+    end
+    lane = source[1]
   end
-  local lane = source[1]
   local queue = lane[1]
   last = last + 1
   local seq = text_of('%016d', last)
@@ -59,13 +76,13 @@ for i = 2, #ARGV, NEW_JOB do
   local v, a = 4 * created, 2 * created
   values[v + 1], values[v + 2] = data_of .. id, ARGV[i + 4]
   values[v + 3], values[v + 4] = fields_of .. id, new_fields(state, run_at, NO_CHILDREN, last, 0, fixed)
-  if source[3] then values[v + 4] = values[v + 4] .. source[3] end
+  if source and source[3] then values[v + 4] = values[v + 4] .. source[3] end
   all[a + 1], all[a + 2] = seq, id
   created = created + 1
   answers[created] = created_at - state
   if state == AVAILABLE then
     local rank, members, m = run_at - priority * PRIORITY_STEP, lane[3], 2 * lane[4]
-    if source[2] then
+    if source and source[2] then
       groups().add(source[4], source[2], rank, member)
       rank = rank + KEYED
     else

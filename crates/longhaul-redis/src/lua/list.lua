@@ -17,80 +17,14 @@ local ROWS_AT_ONCE = 16
 -- Where the fields STATE_EVENT and WORKER begin in a record.
 local STATE_EVENT_BYTE, WORKER_BYTE = 66, 86
 
-local before = ARGV[2] == '' and math.huge or tonumber(ARGV[2])
 local scanned, limit, rows = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6]
 local fits, states, parents, looks_at_words = filter_of(ARGV[5])
-local names_ids = #ARGV > 6
-
-local newest = ARGV[2] == '' and '+inf' or '(' .. ARGV[2]
-local candidates, more = {}, false
-
-local function add(id, seq)
-  candidates[#candidates + 1] = { id, seq }
+local named = #ARGV > 6 and {}
+for i = 7, #ARGV do
+  named[i - 6] = ARGV[i]
 end
-
--- Adds the newest of a set of ids by seq.
-local function add_newest(key)
-  local found = call('ZREVRANGEBYSCORE', key, newest, '-inf', 'WITHSCORES', 'LIMIT', 0, scanned + 1)
-  for i = 1, #found, 2 do
-    add(found[i], tonumber(found[i + 1]))
-  end
-end
-
--- There are never more of these than all workers have slots.
-local function add_running()
-  for _, member in ipairs(call('ZRANGEBYSCORE', running_key, '-inf', '(+inf')) do
-    local seq = tonumber(sub(member, 1, 16))
-    if seq < before then add(id_of(member), seq) end
-  end
-end
-
--- True where all wanted states have sets of their own, which hold far fewer jobs than there are.
-local function is_of_few()
-  for state in pairs(states or {}) do
-    if not LISTED[state] and state ~= RUNNING then return false end
-  end
-  return states
-end
-
-if names_ids then
-  local named, seen = {}, {}
-  for i = 7, #ARGV do
-    named[#named + 1] = ARGV[i]
-  end
-  read_jobs(named)
-  for _, id in ipairs(named) do
-    if jobs[id] and jobs[id][SEQ] < before and not seen[id] then
-      seen[id] = true
-      add(id, jobs[id][SEQ])
-    end
-  end
-elseif parents then
-  for parent in pairs(parents) do
-    add_newest(root .. 'of|' .. parent)
-  end
-elseif is_of_few() then
-  for state in pairs(states) do
-    if state == RUNNING then
-      add_running()
-    else
-      add_newest(LISTED[state])
-    end
-  end
-else
-  add_newest(root .. 'all')
-end
-
--- Those of one set come in order.
-if names_ids or parents or is_of_few() then table.sort(candidates, function(a, b) return a[2] > b[2] end) end
-local ids = {}
-for i, candidate in ipairs(candidates) do
-  if i > scanned and not names_ids then
-    more = true
-    break
-  end
-  ids[i] = candidate[1]
-end
+-- Of those that are named, all may be looked at.
+local ids, seqs, more = find_candidates(ARGV[2], named and #named or scanned, states, parents, named)
 local records = read_all('m:', ids)
 
 -- What a filter looks at of a record: the same table for each, because a search reads many.
@@ -138,7 +72,7 @@ local function read_rows()
     if row or rows == 'none' then
       n = n + 1
       local state_event = struct_unpack('>I4', record, STATE_EVENT_BYTE)
-      answer[n] = { id, candidates[place][2], state_event, row }
+      answer[n] = { id, seqs[place], state_event, row }
     end
     if row then bytes = bytes + bytes_of(row) end
   end
@@ -147,7 +81,7 @@ end
 
 local last_seen, looked_at = -1, 0
 for i = 1, #ids do
-  last_seen, looked_at = candidates[i][2], i
+  last_seen, looked_at = seqs[i], i
   local record = records[i]
   if record then
     local is_ours, does_fit = pcall(fits_record, record)

@@ -32,15 +32,16 @@ local topics = {}
 -- functions that few scripts need. It is one table, because each variable costs the functions that use it; with room for all, because
 -- a table that grows costs more.
 local keyed = {
-  ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false, over = false,
+  ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false, is_limited = false, over = false,
   brought = false, tails = false, held_after = false, bounds = false, has_bounds = false, stopping = false, dependants = false,
 }
--- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair, and nothing is bounded.
-local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds') > 0
+-- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair or has limits, and nothing is bounded.
+local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds', root .. 'limited') > 0
 if is_watched then
   keyed.is_holding = call('EXISTS', root .. 'holding') == 1
   keyed.is_fair = call('EXISTS', root .. 'fair') == 1
   keyed.is_bounded = call('EXISTS', root .. 'bounds') == 1
+  keyed.is_limited = call('EXISTS', root .. 'limited') == 1
   is_watched = call('EXISTS', root .. 'watched') == 1
 end
 local last
@@ -305,6 +306,9 @@ local function regroup(id, job, member, rank)
     end
   elseif state == AVAILABLE and rank and keyed.is_fair then
     keyed.arrivals[job[QUEUE]] = true
+  elseif state == AVAILABLE and not rank and keyed.is_limited then
+    -- It may have kept back those behind it.
+    topics['q' .. job[QUEUE]] = true
   end
 end
 
@@ -324,34 +328,37 @@ function keyed.tails()
   local api = {}
   keyed.tails = function() return api end
 
-  -- Where the time of creation stands among the fields that do not change.
-  local function created_at_in(fixed)
-    return select(12, struct_unpack(FIXED_FORMAT, fixed))
+  -- Where the time of creation stands among the fields that do not change: behind six numbers and five texts with their lengths.
+  local function created_at_in(job)
+    return 47 + #job[QUEUE] + #job[KIND] + #job[UNIQUE] + #job[LIMIT_KEY] + #(job[PARENT] or '')
   end
 
   function api.created_at(job)
-    return (struct_unpack('>i8', job[FIXED], created_at_in(job[FIXED])))
+    return (struct_unpack('>i8', job[FIXED], created_at_in(job)))
   end
 
   -- The slots and units of a rate that a job costs.
   function api.cost_of(job)
-    local at = created_at_in(job[FIXED]) + 8
+    local at = created_at_in(job) + 8
     if #job[FIXED] < at + COST_BYTES - 1 then return 1, 1 end
     return struct_unpack(COST, job[FIXED], at)
   end
 
   -- Puts the tail of a job among its fields, as it is now.
   function api.keep(job)
-    local fixed, at = job[FIXED], created_at_in(job[FIXED])
+    local fixed, at = job[FIXED], created_at_in(job)
     local slots, units = api.cost_of(job)
     if job[PERIOD] == -1 then job[PERIOD] = TAILED end
     -- After the seq, the batch, the version, the priority and the crashes.
-    job[FIXED] = sub(fixed, 1, 28) .. struct_pack('>i8', job[PERIOD]) .. sub(fixed, 37, at + 7) .. struct_pack(COST, slots, units)
-      .. struct_pack(TAIL, job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS])
-    if job[WAITS_FOR] + job[WAKES] + job[AWAITED] + job[DEPENDS] == 0 then return end
-    job[FIXED] = job[FIXED]
-      .. struct_pack(WAITS_TAIL, job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], #job[SIGNAL], job[SIGNAL],
-        #job[BEHIND], job[BEHIND])
+    fixed = sub(fixed, 1, 28) .. struct_pack('>i8', job[PERIOD]) .. sub(fixed, 37, at + 7)
+    if job[WAITS_FOR] + job[WAKES] + job[AWAITED] + job[DEPENDS] == 0 then
+      job[FIXED] = fixed
+        .. struct_pack(COST_AND_TAIL, slots, units, job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS])
+    else
+      job[FIXED] = fixed
+        .. struct_pack(COST_AND_TAILS, slots, units, job[EXPIRES_AT], job[DEADLINE], job[HELD_UNTIL], job[REASON], job[ENDS],
+          job[WAITS_FOR], job[WAKES], job[AWAITED], job[DEPENDS], job[LEFT], #job[SIGNAL], job[SIGNAL], #job[BEHIND], job[BEHIND])
+    end
   end
 
   -- Gives a job a tail that has none.

@@ -3,7 +3,7 @@
 
 use longhaul::{
     Action, Backoff, Claim, Clock, Dependency, JobFilter, JobRecord, KeyConfig, KeyFilter, Lease, NewJob,
-    Outcome, Policy, QueueConfig, Record, State, Store,
+    Outcome, Policy, Prefer, QueueConfig, Record, State, Store, WaitsFor,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
@@ -305,6 +305,34 @@ async fn the_previous_release_finds_jobs_with_limit_keys_and_leaves_nothing_of_t
 }
 
 #[tokio::test]
+async fn the_previous_release_claims_what_prefers_other_workers_and_counts_no_slots_of_its_queue() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let fx = Fixture::new(store, clock.clone());
+    let previous = Previous::of(&options, &clock);
+    fx.set_queue(QUEUE, &QueueConfig { slots: Some(1), ..QueueConfig::default() }).await;
+    let hard = |name: &str| NewJob { prefer: Some(Prefer::hard([("gpu", "a100")])), ..named(name) };
+    fx.enqueue_all(vec![hard("a"), NewJob { limit_keys: vec!["tenant".into()], ..hard("b") }]).await;
+    let taken = previous.claim(2);
+    assert_eq!((taken.len(), fx.queue(QUEUE).await.used), (2, Some(0)));
+    let mut labelled = claim();
+    labelled.worker.labels.insert("gpu".into(), "a100".into());
+    assert!(fx.claim(labelled.clone()).await.is_empty());
+    let is_of_groups = |key: &String| {
+        ["group", "placed", "preferring", "hung", "lanes"].iter().any(|word| key.starts_with(word))
+    };
+    let left: Vec<String> = kept(&options).into_keys().filter(is_of_groups).collect();
+    assert!(left.is_empty(), "{left:?}");
+    // What this release claims it may end: the next sweep gives the slot back.
+    fx.enqueue(hard("c")).await;
+    let lease = fx.claim(labelled).await.remove(0).lease;
+    previous.finish(&lease, "completed", "null");
+    assert_eq!(fx.queue(QUEUE).await.used, Some(1));
+    fx.sweep().await;
+    assert_eq!(fx.queue(QUEUE).await.used, Some(0));
+}
+
+#[tokio::test]
 async fn a_run_that_an_older_process_has_ended_and_that_is_claimed_again_holds_its_slots_once() {
     let (options, clock) = (shared().options(), Clock::manual());
     let fx = limited_to_one(&options, &clock).await;
@@ -341,6 +369,33 @@ async fn a_job_that_others_depend_on_and_that_the_previous_release_ends_is_count
     let job = fx.job(&id("b")).await;
     assert_eq!((job.state, job.waits_for, job.depends_on.len()), (State::Completed, None, 1));
     assert!(!kept(&options).contains_key("awaited"));
+}
+
+#[tokio::test]
+async fn a_child_that_the_previous_release_ends_is_counted_once_by_its_parent_at_the_next_sweep() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let fx = Fixture::new(store, clock.clone());
+    let previous = Previous::of(&options, &clock);
+    let child = |name: &str| NewJob { parent: Some(id("p")), ..named(name) };
+    let parent = fx.running_from(named("p")).await.lease;
+    fx.enqueue_all(vec![child("early"), child("late"), child("kept")]).await;
+    let leases = previous.claim(2);
+    // It counts no child of a parent that runs, and one of a parent that is blocked.
+    previous.finish(&leases[0], "completed", "null");
+    let outcome = Outcome::Waits { on: WaitsFor::Children, timeout: None, error: None };
+    fx.end(&parent, outcome).await;
+    previous.finish(&leases[1], "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
+    fx.sweep().await;
+    fx.sweep().await;
+    let children = fx.job(&id("p")).await.children.unwrap();
+    assert_eq!((children.total, children.completed + children.failed), (3, 2));
+    assert_eq!(fx.state(&id("p")).await, State::Blocked);
+    let last = previous.claim(1).remove(0);
+    assert_eq!(last.id, id("kept"));
+    fx.end(&last, completed()).await;
+    assert_eq!(fx.claim_ids().await, [id("p")]);
+    assert!(!kept(&options).contains_key("uncounted"));
 }
 
 #[tokio::test]

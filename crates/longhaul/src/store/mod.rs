@@ -295,6 +295,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// - A turn finishes and then claims.
     /// - A turn does not wait.
+    /// - A turn claims what its finishes make due.
     async fn finish_and_claim(&self, finishes: Vec<Finish>, mut claim: Claim) -> Result<FinishAndClaim> {
         // The finishes want their answer now.
         claim.wait = Duration::ZERO;

@@ -47,21 +47,24 @@ pub use simulation::Simulation;
 
 use std::fmt::Write;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::{join_all, pending};
 
 use crate::clock::{Clock, Timestamp};
 use crate::handle::{EnqueueOptions, Longhaul};
-use crate::job::Job;
+use crate::job::{Job, JobResult};
 use crate::memory::MemoryStore;
 use crate::model::{
-    Claim, Claimed, JobFilter, JobId, JobRecord, Outcome, Page, QueueSlots, State, WorkerInfo, process_id,
+    Claim, Claimed, JobFilter, JobId, JobRecord, Outcome, Page, QueueInfo, QueueSlots, State, SupportedKind,
+    WorkerInfo, process_id,
 };
 use crate::runtime::Runtime;
 use crate::store::Result;
 use crate::worker::layer::{Layers, RunLayer, Stack};
-use crate::worker::{Registry, RunningJob, execute};
+use crate::worker::{Collect, Collected, Registry, RunningJob, execute, run_call};
 
 /// Runs an application's jobs inside a test, one after the other, on a clock that the test moves.
 #[derive(Debug)]
@@ -104,6 +107,22 @@ impl Harness {
         self.longhaul.declare::<J>();
         self.registry.register::<J>(state);
         self
+    }
+
+    /// Lets [`drain`](Self::drain) hand jobs of this kind to `handler` many at a time, as
+    /// [`WorkerBuilder::collect`](crate::WorkerBuilder::collect) does. A call has what is available: no time passes in a drain.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) where `collect` breaks a bound.
+    pub fn collect<J, F, R>(&mut self, state: J::State, collect: Collect, handler: F) -> Result<&mut Self>
+    where
+        J: Job,
+        F: Fn(J::State, Vec<Collected<J>>) -> R + Send + Sync + 'static,
+        R: Future<Output = JobResult<()>> + Send + 'static,
+    {
+        self.longhaul.declare::<J>();
+        self.registry.collect::<J, F, R>(state, collect, handler)?;
+        Ok(self)
     }
 
     /// Puts a [layer](crate::layer) around every run, as [`WorkerBuilder::layer`](crate::WorkerBuilder::layer) does. Each drain
@@ -152,40 +171,77 @@ impl Harness {
     pub async fn drain(&self) -> Vec<Ran> {
         let mut runs = Vec::new();
         let stack = Stack::new(self.registry.clone(), &self.layers, self.longhaul.clone());
-        while let Some(claimed) = self.claim_next() {
-            assert!(runs.len() < MOST_RUNS, "drained {MOST_RUNS} runs and there is more; {}", self.listing());
-            runs.extend(self.run(claimed, &stack).await);
+        loop {
+            let calls = self.claim_next();
+            if calls.is_empty() {
+                return runs;
+            }
+            for jobs in calls {
+                let listing = || self.listing();
+                assert!(runs.len() < MOST_RUNS, "drained {MOST_RUNS} runs and there is more; {}", listing());
+                runs.extend(self.run(jobs, &stack).await);
+            }
         }
-        runs
     }
 
-    async fn run(&self, claimed: Claimed, stack: &Stack) -> Option<Ran> {
-        let (kind, attempt) = (claimed.kind.clone(), claimed.attempt);
-        let job = RunningJob::new(claimed, Runtime::default(), Duration::ZERO, LEASE, None);
-        let finish = execute(&job, stack).await?;
-        let ran = Ran { id: finish.lease.id.clone(), kind, attempt, outcome: finish.outcome.clone() };
-        at_once("finish a job", self.longhaul.store().finish(vec![finish]));
-        Some(ran)
+    /// Runs jobs that go together: one, or those of a call.
+    async fn run(&self, claimed: Vec<Claimed>, stack: &Stack) -> Vec<Ran> {
+        let job = |claimed| RunningJob::new(claimed, Runtime::default(), Duration::ZERO, LEASE, None);
+        let jobs: Vec<_> = claimed.into_iter().map(job).collect();
+        let run = async |job: &Arc<RunningJob>| {
+            let finish = execute(job, stack).await?;
+            let Claimed { kind, attempt, .. } = &job.claimed;
+            let (id, outcome) = (finish.lease.id.clone(), finish.outcome.clone());
+            at_once("finish a job", self.longhaul.store().finish(vec![finish]));
+            Some(Ran { id, kind: kind.clone(), attempt: *attempt, outcome })
+        };
+        let runner = jobs.first().and_then(|job| self.registry.get(&job.claimed.kind));
+        let ran = match runner.filter(|runner| runner.is_collecting()) {
+            Some(runner) => {
+                let members = jobs.iter().map(|job| (Arc::clone(job), run(job))).collect();
+                run_call(runner, members, &self.clock, pending()).await
+            }
+            None => join_all(jobs.iter().map(run)).await,
+        };
+        ran.into_iter().flatten().collect()
     }
 
-    fn claim_next(&self) -> Option<Claimed> {
+    /// The next job, or the next calls of a kind that is collected, each with its jobs.
+    fn claim_next(&self) -> Vec<Vec<Claimed>> {
         let queues = at_once("list the queues", self.longhaul.store().queues());
+        if let Some(job) =
+            queues.iter().find_map(|queue| self.claim(&queue.name, 1, self.registry.single()).pop())
+        {
+            return vec![vec![job]];
+        }
+        for (kind, collect) in self.registry.collecting() {
+            let claim = |queue: &QueueInfo| self.claim(&queue.name, MOST_RUNS, vec![kind.clone()]);
+            let mut keys: Vec<(String, Option<String>, Vec<Claimed>)> = Vec::new();
+            for job in queues.iter().flat_map(claim) {
+                let key = collect.key(&job.args);
+                match keys.iter_mut().find(|known| known.0 == job.queue && known.1 == key) {
+                    Some(known) => known.2.push(job),
+                    None => keys.push((job.queue.clone(), key, vec![job])),
+                }
+            }
+            if !keys.is_empty() {
+                let calls = keys.iter().flat_map(|(.., jobs)| jobs.chunks(collect.max).map(<[_]>::to_vec));
+                return calls.collect();
+            }
+        }
+        Vec::new()
+    }
+
+    fn claim(&self, queue: &str, slots: usize, kinds: Vec<SupportedKind>) -> Vec<Claimed> {
         let worker = WorkerInfo {
             id: "harness".into(),
             process: process_id().to_owned(),
             host: "localhost".into(),
             ..WorkerInfo::default()
         };
-        queues.into_iter().find_map(|queue| {
-            let claim = Claim {
-                worker: worker.clone(),
-                queues: vec![QueueSlots { queue: queue.name, slots: 1 }],
-                kinds: self.registry.supported(),
-                lease_for: LEASE,
-                wait: Duration::ZERO,
-            };
-            at_once("claim a job", self.longhaul.store().claim(claim)).pop()
-        })
+        let queues = vec![QueueSlots { queue: queue.to_owned(), slots }];
+        let claim = Claim { worker, queues, kinds, lease_for: LEASE, wait: Duration::ZERO };
+        at_once("claim jobs", self.longhaul.store().claim(claim))
     }
 
     /// Moves the clock forward; jobs that have fallen due by then become available.

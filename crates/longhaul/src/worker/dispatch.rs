@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::active::Active;
+use super::gather::{Gather, next_gathering};
 use super::layer::Stack;
 use super::queue::{LONGEST_WAIT, Waiting, WorkerQueue};
 use super::running::RunningJob;
 use super::settle::{End, Settled, settle};
-use super::task::{RunEnded, Task, release};
+use super::task::{Ended, Slot, Task, release};
 use crate::backoff::Backoff;
 use crate::handle::Longhaul;
 use crate::maintenance::Activity;
@@ -27,7 +28,10 @@ pub(crate) struct Dispatch {
     pub(crate) longhaul: Longhaul,
     pub(crate) runtime: Runtime,
     pub(crate) stack: Arc<Stack>,
+    /// The kinds whose jobs run one by one.
     pub(crate) kinds: Vec<SupportedKind>,
+    /// One for each of the other kinds.
+    pub(crate) gathers: Vec<Gather>,
     pub(crate) worker: WorkerInfo,
     pub(crate) lease_for: Duration,
     pub(crate) active: Active,
@@ -39,7 +43,7 @@ pub(crate) struct Dispatch {
     /// One for each of `worker.queues`, in their order.
     pub(crate) queues: Vec<WorkerQueue>,
     pub(crate) next_run: u64,
-    pub(crate) ended: mpsc::UnboundedSender<RunEnded>,
+    pub(crate) ended: mpsc::UnboundedSender<Ended>,
     /// Ends that are not yet with the store.
     pub(crate) unsent: Vec<End>,
     /// Holds ends back after an outage.
@@ -58,8 +62,8 @@ pub(crate) struct Pause {
 
 /// An open claim, which waits for jobs.
 struct Poll {
-    /// For each queue, true where jobs of it are asked for.
-    asks: Vec<bool>,
+    /// For each queue, how many jobs are asked for.
+    wanted: Vec<usize>,
     /// The jobs, whose leases began no earlier than the monotonic time beside them.
     answer: BoxFuture<'static, (Duration, Result<Vec<Claimed>>)>,
 }
@@ -103,7 +107,7 @@ const HAND_BACK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Dispatch {
     /// Works until it is told to stop, and then until nothing is left that runs.
-    pub(crate) async fn run(mut self, mut ends: mpsc::UnboundedReceiver<RunEnded>) {
+    pub(crate) async fn run(mut self, mut ends: mpsc::UnboundedReceiver<Ended>) {
         let mut turns = Turns::default();
         self.work(&mut ends, &mut turns).await;
         let (active, clock) = (self.active.clone(), self.runtime.clock.clone());
@@ -122,7 +126,7 @@ impl Dispatch {
         }
     }
 
-    async fn work(&mut self, ends: &mut mpsc::UnboundedReceiver<RunEnded>, turns: &mut Turns) {
+    async fn work(&mut self, ends: &mut mpsc::UnboundedReceiver<Ended>, turns: &mut Turns) {
         // Dropping an open claim gives back what it might have taken.
         let mut poll: Option<Poll> = None;
         let mut gathered = false;
@@ -132,8 +136,9 @@ impl Dispatch {
                 self.note_end(end);
             }
             self.give_back(LONGEST_WAIT);
-            if poll.as_ref().is_some_and(|poll| self.has_free_slot_beside(poll)) {
-                // Jobs may wait for that slot, and the open claim does not ask for them.
+            self.start_all();
+            if poll.as_ref().is_some_and(|poll| self.is_off(poll)) {
+                // Jobs may wait for a slot, and the open claim does not ask for them; or it asks for a slot that a call took.
                 poll = None;
             }
             if turns.may_send(self.unsent.len()) && self.left(&self.sends).is_none() {
@@ -155,6 +160,7 @@ impl Dispatch {
             if poll.is_none() && turns.answers.is_empty() && self.may_poll() {
                 poll = Some(self.open_poll());
             }
+            self.open_gather_claims();
             let look = self.next_look(poll.as_ref());
             tokio::select! {
                 // In this order, so that nothing is claimed once the worker was told to stop.
@@ -163,9 +169,11 @@ impl Dispatch {
                 Some(end) = ends.recv() => self.note_end(end),
                 Some(turn) = turns.answers.next() => self.note_turn(turn),
                 Some((leased, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
-                    poll = None;
+                    let wanted = poll.take().map(|poll| poll.wanted).unwrap_or_default();
+                    self.note_short(&wanted, claimed.as_deref().unwrap_or_default());
                     self.note_claim(leased, claimed);
                 }
+                (gather, gathering) = next_gathering(&mut self.gathers) => self.note_gathering(gather, gathering),
                 () = clock.sleep(look.unwrap_or_default()), if look.is_some() => {}
             }
         }
@@ -175,18 +183,20 @@ impl Dispatch {
     fn next_look(&self, poll: Option<&Poll>) -> Option<Duration> {
         let waiting = self.queues.iter().any(WorkerQueue::has_waiting).then_some(LONGEST_WAIT);
         let sends = self.left(&self.sends).filter(|_| !self.unsent.is_empty());
-        let claims = self.left(&self.claims).filter(|_| poll.is_none() && self.has_free_slot());
-        [waiting, sends, claims].into_iter().flatten().min()
+        let is_idle = poll.is_none() || !self.gathers.is_empty();
+        let claims = self.left(&self.claims).filter(|_| is_idle && self.has_free_slot());
+        let gathers = self.gathers.iter().filter_map(Gather::due_in).min();
+        [waiting, sends, claims, gathers].into_iter().flatten().min()
     }
 
     /// The rest of a pause, where it is not over.
-    fn left(&self, pause: &Pause) -> Option<Duration> {
+    pub(super) fn left(&self, pause: &Pause) -> Option<Duration> {
         let left = pause.until.saturating_sub(self.runtime.clock.monotonic());
         (!left.is_zero()).then_some(left)
     }
 
     fn may_poll(&self) -> bool {
-        self.has_free_slot() && self.left(&self.claims).is_none()
+        !self.kinds.is_empty() && self.has_free_slot() && self.left(&self.claims).is_none()
     }
 
     /// Sends what has ended, and claims into the slots that this frees.
@@ -194,10 +204,13 @@ impl Dispatch {
         let store = Arc::clone(self.longhaul.store());
         let ends = std::mem::take(&mut self.unsent);
         let wanted: Vec<usize> = match may_claim {
-            MayClaim::Yes => self.queues.iter_mut().map(WorkerQueue::ask).collect(),
-            MayClaim::No => vec![0; self.queues.len()],
+            MayClaim::Yes if !self.kinds.is_empty() => self.queues.iter_mut().map(WorkerQueue::ask).collect(),
+            MayClaim::Yes | MayClaim::No => vec![0; self.queues.len()],
         };
-        let claim = wanted.iter().any(|slots| *slots > 0).then(|| self.claim(&wanted, Duration::ZERO));
+        let claim = wanted
+            .iter()
+            .any(|slots| *slots > 0)
+            .then(|| self.claim(self.kinds.clone(), &wanted, Duration::ZERO));
         let (runtime, sent) = (self.runtime.clone(), self.runtime.clock.monotonic());
         async move { Turn { wanted, sent, settled: settle(store, runtime, ends, claim).await } }.boxed()
     }
@@ -223,6 +236,7 @@ impl Dispatch {
                 if turn.wanted.iter().any(|slots| *slots > 0) {
                     self.claims = Pause::default();
                 }
+                self.note_short(&turn.wanted, &claimed);
                 self.take(turn.sent, claimed);
             }
         }
@@ -240,27 +254,28 @@ impl Dispatch {
         let delay = self.runtime.delay(&Backoff::STORE, failures);
         self.claims = Pause { failures, until: self.runtime.clock.monotonic() + delay };
         tracing::warn!("{error}; claiming again in {delay:?}");
+        self.queues.iter_mut().for_each(|queue| queue.owes_single = false);
     }
 
     fn open_poll(&self) -> Poll {
         let store = Arc::clone(self.longhaul.store());
         let wanted: Vec<usize> = self.queues.iter().map(|queue| queue.free).collect();
-        let claim = self.claim(&wanted, self.longest_poll());
+        // A call that leaves its slot to jobs of this claim must soon know that there are none.
+        let is_awaited = self.queues.iter().any(|queue| queue.owes_single && queue.free > 0);
+        let wait = if is_awaited { Duration::ZERO } else { self.longest_poll() };
+        let claim = self.claim(self.kinds.clone(), &wanted, wait);
         let clock = self.runtime.clock.clone();
-        Poll {
-            asks: wanted.iter().map(|slots| *slots > 0).collect(),
-            answer: async move { (clock.monotonic(), store.claim(claim).await) }.boxed(),
-        }
+        Poll { wanted, answer: async move { (clock.monotonic(), store.claim(claim).await) }.boxed() }
     }
 
     /// The wait of a claim counts against the lease of what it brings, because nobody here knows when the store took it. So a
     /// sixth of the lease, or more where that leaves the time for heartbeats to get through before the job is stopped.
-    fn longest_poll(&self) -> Duration {
+    pub(super) fn longest_poll(&self) -> Duration {
         let spare = (self.lease_for * 7 / 10).saturating_sub(TIME_FOR_HEARTBEATS);
         LONGEST_POLL.min(spare.max(self.lease_for / 6))
     }
 
-    fn note_claim(&mut self, leased: Duration, claimed: Result<Vec<Claimed>>) {
+    pub(super) fn note_claim(&mut self, leased: Duration, claimed: Result<Vec<Claimed>>) {
         match claimed {
             Ok(jobs) => {
                 self.claims = Pause::default();
@@ -271,6 +286,14 @@ impl Dispatch {
                 }
             }
             Err(error) => self.pause_claims(&error),
+        }
+    }
+
+    /// Where a claim of single jobs brought less than it asked for, nobody waits for a slot that a call has left to them.
+    fn note_short(&mut self, wanted: &[usize], claimed: &[Claimed]) {
+        for (queue, wanted) in self.queues.iter_mut().zip(wanted) {
+            let of_queue = claimed.iter().filter(|job| job.queue == queue.name).count();
+            queue.owes_single &= of_queue >= *wanted;
         }
     }
 
@@ -290,20 +313,53 @@ impl Dispatch {
                 continue;
             };
             self.active.insert(run, Arc::clone(&job));
-            self.queues[queue].wait(run, job);
-            self.start_waiting(queue);
+            match self.gather_of(&job) {
+                Some(gather) => gather.add(run, queue, job),
+                None => self.queues[queue].wait(run, job),
+            }
+            self.start(queue);
         }
     }
 
-    fn start_waiting(&mut self, queue: usize) {
-        while let Some(Waiting { run, job, .. }) = self.queues[queue].next() {
-            let task = Task::new(run, queue, job, self.ended.clone());
-            self.runtime.spawn(task.execute(Arc::clone(&self.stack)));
+    /// Starts what waits for the free slots of all queues.
+    fn start_all(&mut self) {
+        if !self.gathers.is_empty() {
+            (0..self.queues.len()).for_each(|queue| self.start(queue));
         }
     }
 
-    fn note_end(&mut self, end: RunEnded) {
-        self.queues[end.queue].note_end(end.took, end.finish.as_ref().map(|finish| &finish.outcome));
+    /// Starts what waits for the free slots of a queue.
+    fn start(&mut self, queue: usize) {
+        while self.queues[queue].free > 0 {
+            let call = if self.stopping.is_cancelled() { None } else { self.ready_call(queue) };
+            let slots = &mut self.queues[queue];
+            match call {
+                Some((gather, group)) if !slots.owes_single => {
+                    slots.free -= 1;
+                    slots.owes_single = !self.kinds.is_empty();
+                    self.start_call(queue, gather, group);
+                }
+                _ => {
+                    let Some(Waiting { run, job, .. }) = slots.next() else { return };
+                    slots.owes_single = false;
+                    let task = Task::new(run, Slot::Of(queue), job, self.ended.clone());
+                    self.runtime.spawn(task.execute(Arc::clone(&self.stack)));
+                }
+            }
+        }
+    }
+
+    fn note_end(&mut self, ended: Ended) {
+        let end = match ended {
+            Ended::Run(end) => end,
+            Ended::Call { queue } => {
+                self.queues[queue].free += 1;
+                return self.start(queue);
+            }
+        };
+        if let Slot::Of(queue) = end.slot {
+            self.queues[queue].note_end(end.took, end.finish.as_ref().map(|finish| &finish.outcome));
+        }
         match end.finish {
             Some(finish) => self.unsent.push(End { run: end.run, finish }),
             None => {
@@ -311,7 +367,9 @@ impl Dispatch {
                 self.active.remove(&[end.run]);
             }
         }
-        self.start_waiting(end.queue);
+        if let Slot::Of(queue) = end.slot {
+            self.start(queue);
+        }
     }
 
     /// Gives back claimed jobs that have waited too long for a slot.
@@ -321,11 +379,13 @@ impl Dispatch {
                 self.unsent.push(End { run, finish: release(&job) });
             }
         }
+        self.give_back_gathered();
     }
 
     /// Waits for what still runs; what is told to stop ends as released.
-    async fn drain(&mut self, ends: &mut mpsc::UnboundedReceiver<RunEnded>, turns: &mut Turns) {
+    async fn drain(&mut self, ends: &mut mpsc::UnboundedReceiver<Ended>, turns: &mut Turns) {
         let mut all_aborted_since: Option<Duration> = None;
+        self.close_gathers();
         loop {
             while let Ok(end) = ends.try_recv() {
                 self.note_end(end);
@@ -378,23 +438,26 @@ impl Dispatch {
         }
     }
 
-    /// True where a queue has a free slot that had none when `poll` was opened.
-    fn has_free_slot_beside(&self, poll: &Poll) -> bool {
-        self.queues.iter().zip(&poll.asks).any(|(queue, is_asked_for)| queue.free > 0 && !is_asked_for)
+    /// True where a queue has a free slot that had none when `poll` was opened, or has fewer than that asks for.
+    fn is_off(&self, poll: &Poll) -> bool {
+        self.queues
+            .iter()
+            .zip(&poll.wanted)
+            .any(|(queue, wanted)| (queue.free > 0 && *wanted == 0) || queue.free < *wanted)
     }
 
     fn has_free_slot(&self) -> bool {
         self.queues.iter().any(|queue| queue.free > 0)
     }
 
-    fn claim(&self, wanted: &[usize], wait: Duration) -> Claim {
+    pub(super) fn claim(&self, kinds: Vec<SupportedKind>, wanted: &[usize], wait: Duration) -> Claim {
         let queues = self.queues.iter().zip(wanted).filter(|(_, slots)| **slots > 0);
         Claim {
             worker: self.worker.clone(),
             queues: queues
                 .map(|(queue, slots)| QueueSlots { queue: queue.name.clone(), slots: *slots })
                 .collect(),
-            kinds: self.kinds.clone(),
+            kinds,
             lease_for: self.lease_for,
             wait,
         }

@@ -21,6 +21,8 @@ pub(crate) struct WorkerQueue {
     asked: usize,
     ended: usize,
     ended_briefly: usize,
+    /// True where a call has had the last slot and jobs of other kinds may wait: the next slot is theirs.
+    pub(crate) owes_single: bool,
     clock: Clock,
 }
 
@@ -48,6 +50,7 @@ impl WorkerQueue {
             asked: 0,
             ended: 0,
             ended_briefly: 0,
+            owes_single: false,
             clock,
         }
     }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::call::Call;
 use super::pending::Pending;
 use crate::admit;
 use crate::backoff::Backoff;
@@ -54,6 +55,8 @@ pub(crate) struct RunningJob {
     reached: Mutex<BTreeSet<String>>,
     /// What the run has asked to wait for last: the outcome, and an entry that goes with it.
     wait: Mutex<Option<(Option<Entry>, Outcome)>>,
+    /// The call that it is a part of, where its kind is collected.
+    call: OnceLock<Arc<Call>>,
     /// The monotonic time at which the claim was answered.
     claimed_at: Duration,
     /// The moment of the claim on the store's clock, once it was asked for.
@@ -117,6 +120,7 @@ impl RunningJob {
             steps: Mutex::new(steps),
             reached: Mutex::default(),
             wait: Mutex::default(),
+            call: OnceLock::new(),
             claimed_at,
             started_at: OnceLock::new(),
         })
@@ -143,6 +147,20 @@ impl RunningJob {
 
     pub(crate) fn is_aborted(&self) -> bool {
         self.aborted.is_cancelled()
+    }
+
+    /// The first reason for which the execution was cut off.
+    pub(crate) fn abort_reason(&self) -> Option<&AbortReason> {
+        self.abort_reason.get()
+    }
+
+    /// Makes the run a part of a call.
+    pub(crate) fn join_call(&self, call: Arc<Call>) {
+        let _ = self.call.set(call);
+    }
+
+    pub(crate) fn call(&self) -> Option<&Call> {
+        self.call.get().map(|call| &**call)
     }
 
     /// Completes when the execution is to be cut off.
@@ -341,6 +359,10 @@ impl RunningJob {
     /// Notes what the run is to wait for, should it end with [`Verdict::Waits`](crate::Verdict::Waits).
     pub(crate) fn wait(&self, entry: Option<Entry>, outcome: Outcome) {
         *self.wait.lock() = Some((entry, outcome));
+    }
+
+    pub(crate) fn has_wait(&self) -> bool {
+        self.wait.lock().is_some()
     }
 
     pub(crate) fn take_wait(&self) -> Option<(Option<Entry>, Outcome)> {

@@ -6,7 +6,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::active::{Active, Shutdown};
+use super::collect::{Collect, Collected};
 use super::dispatch::{Dispatch, Pause};
+use super::gather::Gather;
 use super::heartbeat::Heartbeat;
 use super::layer::{Layers, RunLayer, Stack};
 use super::queue::WorkerQueue;
@@ -14,13 +16,14 @@ use super::recorder::record;
 use super::registry::Registry;
 use crate::clock::{Clock, Timestamp};
 use crate::handle::Longhaul;
-use crate::job::Job;
+use crate::job::{Job, JobResult};
 use crate::maintenance::Maintenance;
 use crate::model::{QueueSlots, WorkerInfo, process_id};
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
 use crate::schedule::Scheduler;
 use crate::stats::Recorder;
+use crate::store::Result;
 
 /// The longest time that a worker may go without a heartbeat before its jobs are given to others.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
@@ -58,6 +61,61 @@ impl WorkerBuilder {
         self.longhaul.declare::<J>();
         self.registry.register::<J>(state);
         self
+    }
+
+    /// Hands the jobs of this kind to `handler` many at a time: up to [`max`](Collect::max) that have the value at
+    /// [`by`](Collect::by) in common, or as many as there are when the first has [waited](Collect::wait). Each job
+    /// [ends by itself](Collected::end). A job that was given no end ends as the call does: by the error that it returned, by its
+    /// panic, and as a failed attempt where it returned without one.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use longhaul::{Collect, Collected, Context, Job, JobResult, Longhaul, MemoryStore};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Row { tenant: u32, text: String }
+    /// # impl Job for Row {
+    /// #     const KIND: &'static str = "row";
+    /// #     type State = Database;
+    /// #     type Output = ();
+    /// #     async fn run(self, cx: Context<Database>) -> JobResult<()> { cx.state().insert(&[&self]).await }
+    /// # }
+    /// # #[derive(Clone)]
+    /// # struct Database;
+    /// # impl Database { async fn insert(&self, _rows: &[&Row]) -> JobResult<()> { Ok(()) } }
+    /// # fn main() -> longhaul::Result<()> {
+    /// # let (longhaul, database) = (Longhaul::new(MemoryStore::new()), Database);
+    /// let collect = Collect { max: 500, wait: Duration::from_secs(1), by: Some("tenant") };
+    /// let worker = longhaul.worker().queue("default", 4).collect(
+    ///     database,
+    ///     collect,
+    ///     async |database: Database, rows: Vec<Collected<Row>>| {
+    ///         // Where this fails, each of the rows is tried again.
+    ///         database.insert(&rows.iter().map(|row| &row.args).collect::<Vec<_>>()).await?;
+    ///         rows.into_iter().for_each(|row| row.end(Ok(())));
+    ///         Ok(())
+    ///     },
+    /// )?;
+    /// # drop(worker);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A call takes one slot of its queue. Each job keeps its lease while it waits for others and while the call runs, goes through
+    /// the [layers](crate::layer) by itself, and keeps its own timeout (which begins with the call), deadline, cancel and steps:
+    /// where one is cut off, the call goes on for the others. Jobs that do not fit in a call wait for the next; what waits longer
+    /// for a slot than it did for others is given back, and so is what only waits when the worker shuts down, at no cost of an
+    /// attempt.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) where `collect` breaks a bound.
+    pub fn collect<J, F, R>(mut self, state: J::State, collect: Collect, handler: F) -> Result<Self>
+    where
+        J: Job,
+        F: Fn(J::State, Vec<Collected<J>>) -> R + Send + Sync + 'static,
+        R: Future<Output = JobResult<()>> + Send + 'static,
+    {
+        self.longhaul.declare::<J>();
+        self.registry.collect::<J, F, R>(state, collect, handler)?;
+        Ok(self)
     }
 
     /// Runs every kind of `registry` instead of those registered so far.
@@ -163,7 +221,12 @@ impl WorkerBuilder {
             unsent: Vec::new(),
             sends: Pause::default(),
             claims: Pause::default(),
-            kinds: registry.supported(),
+            kinds: registry.single(),
+            gathers: registry
+                .collecting()
+                .into_iter()
+                .map(|(kind, collect)| Gather::new(kind, collect, runtime.clock.clone()))
+                .collect(),
             stack: Arc::new(Stack::new(registry, &layers, longhaul.clone())),
             recorder,
             stats: stats.clone(),

@@ -9,21 +9,58 @@ use super::running::RunningJob;
 use crate::backoff::Backoff;
 use crate::model::{AttemptError, ErrorKind, Finish, Outcome};
 
+/// Something that a dispatcher started is over.
+pub(crate) enum Ended {
+    Run(RunEnded),
+    /// A call, whose slot of this queue is free again. Its jobs have ended by themselves.
+    Call {
+        queue: usize,
+    },
+}
+
 /// A run is over; its finish goes to the store, where there is one.
 pub(crate) struct RunEnded {
     pub(crate) run: u64,
-    pub(crate) queue: usize,
+    pub(crate) slot: Slot,
     pub(crate) took: Duration,
     pub(crate) finish: Option<Finish>,
+}
+
+/// The slot that a run holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// One of this queue.
+    Of(usize),
+    /// That of its call, with the other jobs of it.
+    OfCall,
+}
+
+/// The slot of a call, which comes back when this is dropped, and so however the call ends.
+pub(crate) struct CallSlot {
+    queue: usize,
+    ended: mpsc::UnboundedSender<Ended>,
+}
+
+impl CallSlot {
+    pub(crate) fn new(queue: usize, ended: mpsc::UnboundedSender<Ended>) -> Self {
+        Self { queue, ended }
+    }
+}
+
+impl Drop for CallSlot {
+    fn drop(&mut self) {
+        // Nobody listens once the worker is gone.
+        let _ = self.ended.send(Ended::Call { queue: self.queue });
+    }
 }
 
 /// The task of one run of a claimed job. It tells the dispatcher that it is over when it is dropped, and so however it ends:
 /// its slot always comes back.
 pub(crate) struct Task {
     number: u64,
-    queue: usize,
+    slot: Slot,
     job: Arc<RunningJob>,
-    ended: mpsc::UnboundedSender<RunEnded>,
+    ended: mpsc::UnboundedSender<Ended>,
     /// Its finish; `None` until the job has come to its end.
     end: Option<Option<Finish>>,
 }
@@ -31,11 +68,11 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn new(
         number: u64,
-        queue: usize,
+        slot: Slot,
         job: Arc<RunningJob>,
-        ended: mpsc::UnboundedSender<RunEnded>,
+        ended: mpsc::UnboundedSender<Ended>,
     ) -> Self {
-        Self { number, queue, job, ended, end: None }
+        Self { number, slot, job, ended, end: None }
     }
 
     pub(crate) async fn execute(mut self, stack: Arc<Stack>) {
@@ -53,7 +90,7 @@ impl Drop for Task {
         // One whose end nobody saw was not brief.
         let took = self.job.took().unwrap_or(Duration::MAX);
         // The receiver outlives every run but those that ignored their abort, which were handed back.
-        let _ = self.ended.send(RunEnded { run: self.number, queue: self.queue, took, finish });
+        let _ = self.ended.send(Ended::Run(RunEnded { run: self.number, slot: self.slot, took, finish }));
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod batches;
 mod cancel;
+mod collect;
 mod durable;
 mod faults;
 mod faulty;

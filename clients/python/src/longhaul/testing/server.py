@@ -20,10 +20,12 @@ import httpx
 
 from ..aio import AsyncLonghaul
 from ..client import Longhaul
+from ..collect import Collect, Collected
 from ..context import AsyncContext, Cancel, Context, completed, outcome_of
 from ..job import FINISHED
 from ..run import Run
 from .attempt import Attempt, claimed_as, failed_as, now, plain, waits, written
+from .collect import Call, grouped
 from .keys import LimitKeys, key_list_rules, limits_rules, pause_rules
 from .queues import Queues
 from .rules import Broken, broken_rule, page_rule, shown, waiting_rules
@@ -100,6 +102,41 @@ class MemoryServer:
                     break
         return ran
 
+    def collect(self, kind: str, work: Callable[[list[Collected[Context]]], Any], *, max: int = 100, by: str | None = None) -> int:
+        """Hands all jobs of a kind that wait to a worker's collecting handler, ``work(jobs)``, in calls of up to ``max`` that have the value at
+        ``by`` in common. Answers how many calls that were. A job whose attempt has failed waits for the next ``collect``."""
+        calls = 0
+        for jobs in self._calls(kind, Collect(max, 0.0, by)):
+            call, error = Call([self._open(job) for job in jobs], self._close, Context), None
+            try:
+                work(call.jobs)
+            except Exception as raised:  # noqa: BLE001  Whatever a handler raises is the end of its own jobs only.
+                error = raised
+            call.close(error)
+            calls += 1
+        return calls
+
+    async def collect_async(
+        self, kind: str, work: Callable[[list[Collected[AsyncContext]]], Awaitable[Any]], *, max: int = 100, by: str | None = None
+    ) -> int:
+        """Hands jobs to a handler as :meth:`collect` does, with a coroutine function."""
+        calls = 0
+        for jobs in self._calls(kind, Collect(max, 0.0, by)):
+            call, error = Call([self._open(job) for job in jobs], self._close, AsyncContext), None
+            try:
+                await work(call.jobs)
+            except Exception as raised:  # noqa: BLE001  Whatever a handler raises is the end of its own jobs only.
+                error = raised
+            call.close(error)
+            calls += 1
+        return calls
+
+    def _calls(self, kind: str, collect: Collect) -> Iterator[list[dict[str, Any]]]:
+        for jobs in grouped(self._that_wait(kind), collect):
+            # A key may have no slot for all of them.
+            if may_run := [job for job in jobs if self._may_run(job)]:
+                yield may_run
+
     def start(self, id: str) -> None:
         """Begins an attempt of a job, as if a worker had taken it."""
         self._started(id)
@@ -175,21 +212,31 @@ class MemoryServer:
 
     @contextmanager
     def _attempt(self, job: dict[str, Any]) -> Iterator[Attempt]:
-        self._begin(job)
-        run = self._runs[job["id"]] = Run(claimed_as(job, self._steps[job["id"]]), 0.0)
-        # No time passes here: a sleep that has begun is over with the next attempt.
-        run.ask, run.left_of = self._asked, lambda until: 0.0
-        attempt = Attempt(run, self, plain(job["args"]))
+        attempt = self._open(job)
         try:
             yield attempt
             outcome = completed(attempt.output)
         except Exception as error:  # noqa: BLE001  Whatever a handler raises is the end of its own attempt only.
-            outcome = outcome_of(error, run.claimed)
-        finally:
+            outcome = outcome_of(error, attempt.run.claimed)
+        except BaseException:
             del self._runs[job["id"]]
+            raise
+        self._close(attempt, outcome)
+
+    def _open(self, job: dict[str, Any]) -> Attempt:
+        self._begin(job)
+        run = self._runs[job["id"]] = Run(claimed_as(job, self._steps[job["id"]]), 0.0)
+        # No time passes here: a sleep that has begun is over with the next attempt.
+        run.ask, run.left_of = self._asked, lambda until: 0.0
+        return Attempt(run, self, plain(job["args"]))
+
+    def _close(self, attempt: Attempt, outcome: dict[str, Any]) -> None:
+        id = attempt.run.lease["id"]
+        del self._runs[id]
+        job = self.jobs.get(id)
         attempt.is_put_off = not {"snoozed", "rate_limited", "waits"}.isdisjoint(outcome)
         # The test may have ended the job meanwhile.
-        if job["state"] == "running":
+        if job is not None and job["state"] == "running":
             self._end(job, outcome)
 
     def _end(self, job: dict[str, Any], outcome: dict[str, Any]) -> None:

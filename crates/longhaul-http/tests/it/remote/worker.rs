@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul::{Clock, JobId, Longhaul, MemoryStore, State};
+use longhaul::{Clock, Collect, Collected, JobError, JobId, Longhaul, MemoryStore, State};
 use longhaul_http::{HttpConfig, RemoteStore};
 
 use super::proxy::Proxy;
@@ -84,6 +84,28 @@ async fn jobs_run_where_there_is_no_database() {
     let stumbled = elsewhere.ended("s").await;
     assert_eq!((stumbled.state, stumbled.attempt, stumbled.errors.len()), (State::Completed, 2, 1));
     assert_eq!(stumbled.progress.unwrap().percent, 50.0);
+    tokio::time::timeout(PATIENCE, worker.shutdown(Duration::from_secs(5))).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn jobs_are_collected_where_there_is_no_database() {
+    let elsewhere = elsewhere(declared()).await;
+    let collect = Collect { max: 3, wait: Duration::from_secs(3_600), by: None };
+    let greet = async |(), jobs: Vec<Collected<kinds::Greet>>| {
+        let greeting = format!("hello, {} of you", jobs.len());
+        for job in jobs {
+            let is_nobody = job.args.name.is_empty();
+            job.end(if is_nobody { Err(JobError::fatal("nobody")) } else { Ok(greeting.clone()) });
+        }
+        Ok(())
+    };
+    let worker = elsewhere.remote.worker().queue("default", 2).collect((), collect, greet).unwrap().start();
+    for (id, args) in [("a", r#"{"name":"Ada"}"#), ("b", r#"{"name":""}"#), ("c", r#"{"name":"Bob"}"#)] {
+        elsewhere.app.run(id, "greet", args).await;
+    }
+    assert_eq!(elsewhere.ended("a").await.output.unwrap().as_str(), "\"hello, 3 of you\"");
+    assert_eq!(elsewhere.ended("b").await.errors[0].message, "nobody");
+    assert_eq!(elsewhere.ended("c").await.state, State::Completed);
     tokio::time::timeout(PATIENCE, worker.shutdown(Duration::from_secs(5))).await.expect("it stops");
 }
 

@@ -58,6 +58,12 @@
 //! so on, whichever layer it came from. A layer's own error type may be anything that becomes a `Box<dyn Error + Send + Sync>`:
 //! a [`RunError`] in it, or among its causes, keeps its consequence; another is treated as a job's [error](crate::JobError) is.
 //!
+//! # Calls of many jobs
+//!
+//! Each job of a kind that is [collected](crate::WorkerBuilder::collect) goes through the layers by itself, with its own extensions,
+//! and each layer sees its own result. Its handler is called once all jobs of the call have come through, or have been answered by
+//! a layer; one that comes more than 5 s late runs in a later call. So a layer that limits runs must let the jobs of a call through.
+//!
 //! # Layers of `tower`
 //!
 //! A layer fits where its service is `Clone + Send + Sync`, answers a [`Run`] with [`Json`](crate::Json), and its error becomes
