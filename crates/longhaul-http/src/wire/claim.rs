@@ -251,6 +251,7 @@ impl From<WorkerBody> for WorkerInfo {
             kinds: body.kinds.into_iter().map(SupportedKind::from).collect(),
             version: body.version,
             started_at: body.started_at.map(|at| at.0),
+            labels: Default::default(),
         }
     }
 }

@@ -164,6 +164,7 @@ impl JobRequest {
                 ..longhaul::Policy::default()
             },
             limit_keys,
+            prefer: None,
             unique,
             expires_in: expires_in.or(info.as_ref().and_then(|info| info.expires_in)),
             deadline: self
