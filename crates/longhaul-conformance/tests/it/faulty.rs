@@ -27,6 +27,7 @@ enum Fault {
     FollowsNothing,
     FollowsWithoutWaiting,
     ForgetsForkedSteps,
+    ForgetsLabels,
     ForgetsTheLongestDelay,
     ForgetsTimeouts,
     FreesDependantsWithTheFirstEnd,
@@ -79,7 +80,7 @@ enum Fault {
     WaitsForNoChildren,
 }
 
-const FAULTS: [Fault; 62] = [
+const FAULTS: [Fault; 63] = [
     Fault::CancelsAfterAnyFailure,
     Fault::CancelsAsAsked,
     Fault::DebouncesNothing,
@@ -92,6 +93,7 @@ const FAULTS: [Fault; 62] = [
     Fault::FollowsNothing,
     Fault::FollowsWithoutWaiting,
     Fault::ForgetsForkedSteps,
+    Fault::ForgetsLabels,
     Fault::ForgetsTheLongestDelay,
     Fault::ForgetsTimeouts,
     Fault::FreesDependantsWithTheFirstEnd,
@@ -174,6 +176,7 @@ async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<A
         Call::Act(_, Action::Cancel { grace, .. }, _) if fault == Fault::IgnoresTheGrace => {
             *grace = Duration::ZERO
         }
+        Call::Claim(claim) if fault == Fault::ForgetsLabels => claim.worker.labels.clear(),
         Call::Act(filter, ..) if fault == Fault::IgnoresTerms => filter.terms.clear(),
         Call::Act(_, action @ Action::RetryWith { .. }, _) if fault == Fault::KeepsArgs => {
             *action = Action::Retry;

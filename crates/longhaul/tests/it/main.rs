@@ -24,3 +24,4 @@ mod shutdown;
 mod slots;
 mod stats;
 mod times;
+mod why;
