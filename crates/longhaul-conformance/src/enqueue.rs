@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
-    Backoff, Deadline, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, NewJob, Policy, Start, State,
-    Unique,
+    Backoff, Deadline, EnqueueStatus, Enqueued, Event, EventBody, JobFilter, NewJob, Policy, Prefer, Start,
+    State, Unique,
 };
 
 use crate::Fixture;
@@ -49,6 +49,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
             on_exhausted: longhaul::OnExhausted::Pause,
         },
         limit_keys: vec!["provider.eu:chat-1".into(), "tenant:42".into()],
+        prefer: Some(Prefer::soft([("gpu", "a100:80"), ("a.b-c_d", "0")])),
         unique: Some(Unique { states: Some(vec![State::Running]), ..Unique::new("Grüße 😀") }),
         expires_in: Some(secs(3_600)),
         deadline: Some(Deadline::In(Duration::from_millis(7_200_500))),

@@ -98,6 +98,7 @@ pub async fn a_heartbeat_makes_the_worker_known(fx: &Fixture) {
         kinds: vec![kind("resize", 3)],
         version: "painter 1.2.3".into(),
         started_at: Some(fx.now().minus(secs(60))),
+        labels: [("gpu".to_owned(), "a100".to_owned())].into(),
     };
     fx.heartbeat_all(&first, &[], LEASE).await;
     let seen_at = fx.now();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longhaul::{Action, Finish, Keep, NewJob, Outcome, QueueConfig, Retention, State};
+use longhaul::{Action, Finish, Keep, NewJob, Outcome, QueueConfig, Rate, Retention, State};
 
 use crate::Fixture;
 use crate::fixture::ok;
@@ -89,6 +89,8 @@ pub async fn a_queue_keeps_its_configuration(fx: &Fixture) {
             cancelled: keep(None, Some(1_000_000)),
         },
         fair: true,
+        slots: Some(7),
+        rate: Some(Rate { n: 10, per: Duration::from_millis(1_500), burst: None }),
         max_waiting: Some(longhaul::MAX_WAITING),
         on_full: longhaul::OnFull::DropNewest,
     };

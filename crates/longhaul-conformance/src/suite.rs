@@ -106,6 +106,41 @@ macro_rules! sentences {
                 a_rate_limited_run_without_a_key_waits_alone
                 a_rate_limited_run_of_a_lost_lease_pauses_nothing
             }
+            queue_limits {
+                no_more_jobs_of_a_queue_run_than_it_has_slots
+                a_job_takes_as_many_slots_of_its_queue_as_it_costs
+                a_job_that_costs_more_than_all_slots_of_its_queue_runs_alone
+                the_next_job_of_a_full_queue_keeps_those_behind_it_back
+                a_job_that_its_key_keeps_back_keeps_no_other_of_a_limited_queue_back
+                a_queue_that_keeps_a_job_back_takes_nothing_of_its_keys
+                a_full_queue_keeps_no_other_queue_back
+                the_rate_of_a_queue_admits_a_burst_and_then_its_share
+                the_rate_of_a_queue_counts_what_jobs_cost
+                a_waiting_claim_answers_when_the_rate_of_its_queue_admits_the_next_job
+                a_waiting_claim_answers_when_a_job_goes_that_kept_back_others_of_its_limited_queue
+                a_limited_queue_that_is_fair_takes_turns_as_any_other_does
+                a_slot_of_a_queue_is_given_back_when_its_run_ends_however_it_ends
+                a_waiting_claim_answers_when_a_slot_of_its_queue_is_given_back
+                a_run_that_settles_its_cost_moves_the_rate_of_its_queue_by_the_difference
+                limits_of_a_queue_that_are_set_count_what_runs_already
+                limits_of_a_queue_that_are_raised_or_taken_away_let_waiting_jobs_go
+                a_queue_tells_what_is_taken_of_its_limits
+                limits_of_a_queue_that_are_set_again_as_they_are_forget_nothing
+            }
+            prefer {
+                a_worker_that_has_all_the_labels_claims_a_job_that_prefers_them_at_once
+                a_worker_without_the_labels_claims_a_job_once_it_has_been_due_for_a_second
+                a_job_that_prefers_labels_hard_is_claimed_by_workers_alone_that_have_them
+                a_job_that_prefers_others_keeps_no_other_back
+                a_job_that_prefers_others_is_next_once_its_second_is_over
+                a_job_that_was_given_back_has_waited_already_for_those_that_it_prefers
+                jobs_that_prefer_the_same_keep_their_order
+                jobs_with_a_preference_take_the_turns_of_their_keys
+                jobs_with_a_preference_and_limit_keys_keep_to_their_limits
+                very_many_jobs_that_prefer_others_keep_no_other_back
+                a_waiting_claim_answers_when_a_job_comes_that_prefers_its_worker
+                a_waiting_claim_of_a_worker_without_the_labels_answers_when_the_second_is_over
+            }
             batches {
                 a_job_that_waits_for_its_children_is_blocked
                 a_job_that_waits_for_children_and_has_none_is_available_at_once

@@ -98,7 +98,7 @@ impl<'j> NewRows<'j> {
         self.policies.push(policy.map(|policy| policy.as_str().to_owned()));
         self.labels.push(labels.map(|labels| labels.as_str().to_owned()));
         self.args.push(job.args.as_str());
-        self.limit_keys.push(joined_keys(&job.limit_keys));
+        self.limit_keys.push(joined_keys(&job.limit_keys, job.prefer.as_ref()));
         self.batches.push(batch);
         self.children.push((job.start == Start::AfterChildren).then_some(0));
         if let Some(origin) = &job.forked_from {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{
     CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES,
-    State, Timestamp, WaitsFor, split_keys,
+    State, Timestamp, WaitsFor, split_keys, split_prefer,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
@@ -85,6 +85,7 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         deadline: row.get::<_, Option<i64>>(41).map(Timestamp),
         last_event: unsigned(row.get(22)),
         limit_keys: split_keys(row.get(29)),
+        prefer: split_prefer(row.get(29)),
         parent: row.get::<_, Option<String>>(23).map(JobId::from_store),
         children: row.get::<_, Option<i64>>(30).map(|total| children(row, 31, total)),
         labels: shown(row, 24).unwrap_or_default(),

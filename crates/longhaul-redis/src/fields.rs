@@ -8,6 +8,7 @@ use longhaul::lifecycle::unique::Hold;
 use longhaul::{
     Backoff, CancelReason, Children, Cost, Deadline, Dependency, Edge, JobId, JobRecord, Json, NewJob,
     OnClash, OnFailure, Policy, Start, State, Timestamp, Unique, WaitsFor, joined_keys, split_keys,
+    split_prefer,
 };
 use serde::Serialize;
 
@@ -80,7 +81,7 @@ fn wait_of(number: u8, signal: &str) -> WaitsFor {
 
 /// Packs a job that is to be created, in the order of `new.lua`.
 pub(crate) fn pack_new(id: &JobId, may_exist: MayExist, job: &NewJob) -> [Vec<u8>; 5] {
-    let (keys, cost) = (joined_keys(&job.limit_keys), job.policy.cost);
+    let (keys, cost) = (joined_keys(&job.limit_keys, job.prefer.as_ref()), job.policy.cost);
     let mut source = format!("{}|{}|{}", job.queue, job.kind, job.version);
     if keys.is_some() || cost != Cost::default() {
         let cost =
@@ -501,6 +502,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         deadline: fields.deadline,
         last_event: fields.last_event,
         limit_keys: split_keys(fields.limit_keys),
+        prefer: split_prefer(fields.limit_keys),
         parent: fields.parent.map(|parent| JobId::from_store(parent.to_owned())),
         children: fields.children,
         labels: data.labels,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use longhaul::{
     CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp,
-    WaitsFor, split_keys,
+    WaitsFor, split_keys, split_prefer,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
@@ -90,6 +90,7 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         parent: columns.next::<Option<String>>().map(JobId::from_store),
         labels: columns.parsed().unwrap_or_default(),
         limit_keys: Vec::new(),
+        prefer: None,
         children: None,
     };
     let facts = RowFacts {
@@ -101,7 +102,8 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
     };
     let keys: Option<String> = columns.next();
     let limit_keys = split_keys(keys.as_deref());
-    let record = JobRecord { limit_keys, children: columns.children(), ..record };
+    let prefer = split_prefer(keys.as_deref());
+    let record = JobRecord { limit_keys, prefer, children: columns.children(), ..record };
     let facts = RowFacts { log_gap: unsigned(columns.next()), ..facts };
     // The reason outlives a completion and a retry in the row. An earlier release notes none.
     let is_told = record.cancel_requested || record.state == State::Cancelled;

@@ -10,8 +10,8 @@ use std::future::Future;
 
 use crate::model::{
     Action, AttemptError, Claim, Condition, Entry, ErrorKind, Finish, JobFilter, Json, KeyConfig,
-    LeaseStatus, MAX_ARGS_BYTES, MAX_UNITS, NewJob, Outcome, Progress, QueueConfig, Record, SIGNAL_PREFIX,
-    Sample, WaitsFor, WorkerInfo, check_key_name, check_name,
+    LeaseStatus, MAX_ARGS_BYTES, MAX_UNITS, MAX_WORKER_LABELS, NewJob, Outcome, Progress, QueueConfig,
+    Record, SIGNAL_PREFIX, Sample, WaitsFor, WorkerInfo, check_key_name, check_name,
 };
 use crate::store::{Error, Result, Store};
 
@@ -97,11 +97,15 @@ fn has_twice<'n>(names: impl Iterator<Item = &'n str> + Clone) -> bool {
     })
 }
 
-/// Cleans what a worker says of itself, which is text for people.
+/// Cleans what a worker says of itself, which is text for people, and leaves out labels that no job can prefer.
 #[must_use]
 pub fn worker(mut worker: WorkerInfo) -> WorkerInfo {
     for text in [&mut worker.id, &mut worker.process, &mut worker.host, &mut worker.version] {
         clean(text, MAX_STEP_NAME_BYTES);
+    }
+    worker.labels.retain(|label, value| [label, value].iter().all(|name| check_name("label", name).is_ok()));
+    while worker.labels.len() > MAX_WORKER_LABELS {
+        worker.labels.pop_last();
     }
     worker
 }
@@ -493,6 +497,17 @@ mod tests {
         assert_eq!(claim.queues, [queue("b", 3), queue("a", 2)]);
         assert_eq!(claim.kinds, [kind("k", 5), kind("j", 1)]);
         assert_eq!(claim.worker.id, "w\u{fffd}");
+    }
+
+    #[test]
+    fn a_worker_keeps_the_labels_that_jobs_can_prefer_and_no_more_than_its_bound() {
+        let label = |label: &str, value: &str| (label.to_owned(), value.to_owned());
+        let odd = [label("gpu", "a100"), label("a b", "v"), label("zone", "e;u"), label("", "v")];
+        let labelled = |labels| worker(WorkerInfo { labels, ..WorkerInfo::default() }).labels;
+        assert_eq!(labelled(odd.into()), [label("gpu", "a100")].into());
+        let many = (0..100).map(|n| label(&format!("l{n:02}"), "v")).collect();
+        let kept = labelled(many);
+        assert_eq!((kept.len(), kept.contains_key("l00")), (MAX_WORKER_LABELS, true));
     }
 
     #[test]

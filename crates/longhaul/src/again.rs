@@ -123,6 +123,7 @@ impl NewJob {
                 max_crashes: from.max_crashes,
                 policy: from.policy,
                 limit_keys: from.limit_keys,
+                prefer: from.prefer,
                 labels: from.labels,
                 steps: steps.into_iter().filter_map(|step| Some((step.name, step.output?))).collect(),
                 forked_from: Some(from.id),

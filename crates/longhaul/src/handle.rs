@@ -10,7 +10,7 @@ use crate::clock::Stopwatch;
 use crate::job::Job;
 use crate::model::{
     Action, Cost, Deadline, Dependency, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup,
-    NewJob, OnExhausted, Policy, Start, Unique,
+    NewJob, OnExhausted, Policy, Prefer, Start, Unique,
 };
 use crate::schedule::Schedules;
 use crate::stats::Recorder;
@@ -301,6 +301,8 @@ pub struct EnqueueOptions {
     pub backoff: Option<Backoff>,
     /// Other limit keys.
     pub limit_keys: Vec<String>,
+    /// Other workers that it prefers.
+    pub prefer: Option<Prefer>,
     /// Another cost.
     pub cost: Option<Cost>,
     /// Something else to become of it when its last attempt fails.
@@ -336,6 +338,7 @@ impl EnqueueOptions {
                 on_exhausted: self.on_exhausted.unwrap_or(job.policy.on_exhausted),
             },
             limit_keys: if self.limit_keys.is_empty() { job.limit_keys } else { self.limit_keys },
+            prefer: self.prefer.or(job.prefer),
             unique: self.unique.or(job.unique),
             expires_in: self.expires_in.or(job.expires_in),
             deadline: self.deadline.or(job.deadline),

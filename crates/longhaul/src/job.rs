@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::backoff::Backoff;
-use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, OnExhausted, Unique};
+use crate::model::{Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, OnExhausted, Prefer, Unique};
 use crate::store::Error;
 use crate::worker::Context;
 
@@ -67,6 +67,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     #[must_use]
     fn limit_keys(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The workers that the job prefers, by their labels: those that have a model loaded, say, or a file at hand.
+    #[must_use]
+    fn prefer(&self) -> Option<Prefer> {
+        None
     }
 
     /// The key of which there is one job at a time, and what becomes of a second one. Begin it with the kind: keys are shared by

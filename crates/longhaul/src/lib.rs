@@ -35,18 +35,18 @@ pub use model::{
     ErrorKind, Event, EventBody, Finish, FinishAndClaim, Full, Idempotency, JobFilter, JobId, JobPage,
     JobRecord, Json, JsonBreach, JsonRule, Keep, KeptChange, KeyConfig, KeyFilter, KeyInfo, Lane, Lease,
     LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES, MAX_DEPENDENCIES, MAX_JSON_DEPTH, MAX_LIMIT_KEYS,
-    MAX_RATE_PERIOD, MAX_UNITS, MAX_WAITING, MAX_WEIGHT, NewJob, OnClash, OnExhausted, OnFailure, OnFull,
-    Outcome, Page, Payloads, Policy, Progress, QueueConfig, QueueInfo, QueueSlots, Rate, Record, Retention,
-    SHORT_PAYLOAD_BYTES, SIGNAL_PREFIX, Sample, Signalled, Start, State, StepRecord, SupportedKind, Swept,
-    Term, Unique, WaitsFor, WorkerInfo, check_json, check_json_within, default_max_crashes, joined_keys,
-    process_id, split_keys,
+    MAX_PREFERRED, MAX_RATE_PERIOD, MAX_UNITS, MAX_WAITING, MAX_WEIGHT, MAX_WORKER_LABELS, NewJob, OnClash,
+    OnExhausted, OnFailure, OnFull, Outcome, Page, Payloads, Policy, Prefer, Progress, QueueConfig,
+    QueueInfo, QueueSlots, Rate, Record, Retention, SHORT_PAYLOAD_BYTES, SIGNAL_PREFIX, Sample, Signalled,
+    Start, State, StepRecord, Strength, SupportedKind, Swept, Term, Unique, WaitsFor, WorkerInfo, check_json,
+    check_json_within, default_max_crashes, joined_keys, process_id, split_keys, split_prefer,
 };
 pub use runtime::{Runtime, Spawn};
 pub use schedule::{CatchUp, Schedule, ScheduleInfo, Scheduler, Schedules, Timing};
 pub use store::{
     Changes, DEPENDANTS_AT_ONCE, Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener,
-    MAX_KEYS, MAX_LANES, MAX_POSITION, MAX_SAMPLES, Observer, PRIORITY_STEP, Result, STOP_GRACE, Signals,
-    Store, WORKER_SEEN_FOR,
+    MAX_KEYS, MAX_LANES, MAX_POSITION, MAX_SAMPLES, Observer, PREFER_FOR, PRIORITY_STEP, Result, STOP_GRACE,
+    Signals, Store, WORKER_SEEN_FOR,
 };
 pub use wait_tokens::WaitTokens;
 pub use worker::{

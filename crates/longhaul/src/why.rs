@@ -2,9 +2,10 @@
 
 use crate::clock::Timestamp;
 use crate::handle::Longhaul;
+use crate::lifecycle::limits::{self, KeyState};
 use crate::model::{
-    JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, MAX_DEPENDENCIES, Page, Payloads, State, WaitsFor,
-    WorkerInfo,
+    Condition, JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, MAX_DEPENDENCIES, Page, Payloads, Prefer,
+    QueueInfo, State, Strength, Term, WaitsFor, WorkerInfo,
 };
 use crate::store::Result;
 
@@ -25,7 +26,7 @@ pub struct Why {
 pub struct Reason {
     /// The rule.
     pub rule: Rule,
-    /// The limit key, the queue, the kind or the signal that it is about.
+    /// The limit key, the queue, the kind, the signal or the labels of workers that it is about.
     pub key: Option<String>,
     /// When it ends, where that is known.
     pub until: Option<Timestamp>,
@@ -56,11 +57,17 @@ pub enum Rule {
     PausedQueue,
     /// One of its limit keys is paused.
     PausedKey,
+    /// The runs of its queue take the slots that it would need.
+    SlotsQueue,
     /// The runs of one of its limit keys take all the slots that it may have.
     SlotsKey,
+    /// The rate of its queue lets it start later.
+    RateQueue,
     /// The rate of one of its limit keys lets it start later.
     RateKey,
-    /// No live worker serves its queue.
+    /// Nothing but the turns of other limit keys, in a fair queue.
+    Turn,
+    /// No live worker serves its queue, or none that does has the labels without which it is not claimed.
     NoWorker,
     /// Live workers serve its queue, and none knows its kind and version.
     UnknownKind,
@@ -79,8 +86,11 @@ impl Rule {
             Rule::Exhausted => "exhausted",
             Rule::PausedQueue => "paused_queue",
             Rule::PausedKey => "paused_key",
+            Rule::SlotsQueue => "slots_queue",
             Rule::SlotsKey => "slots_key",
+            Rule::RateQueue => "rate_queue",
             Rule::RateKey => "rate_key",
+            Rule::Turn => "turn",
             Rule::NoWorker => "no_worker",
             Rule::UnknownKind => "unknown_kind",
         }
@@ -116,7 +126,7 @@ impl Longhaul {
             State::Available => None,
             _ => return Ok(None),
         };
-        let closed = self.closed_keys(job).await?;
+        let closed = self.closed_limits(job, self.queue_of(job).await?.as_ref()).await?;
         Ok(closed.into_iter().filter_map(|reason| reason.until).chain(own).max())
     }
 
@@ -180,12 +190,14 @@ impl Longhaul {
         // A run that came to its limit waits as long as its key is paused.
         let by_pause = paused.iter().any(|reason| reason.until == Some(job.run_at));
         let own = (!by_pause).then(|| Reason { until: Some(job.run_at), ..Reason::of(rule) });
-        Ok(own.into_iter().chain(paused).chain(self.paused_queue(job).await?).collect())
+        let queue = self.queue_of(job).await?;
+        Ok(own.into_iter().chain(paused).chain(queue.iter().filter_map(Reason::paused)).collect())
     }
 
     async fn not_claimed(&self, job: &JobRecord) -> Result<Vec<Reason>> {
-        let mut reasons: Vec<Reason> = self.paused_queue(job).await?.into_iter().collect();
-        reasons.extend(self.closed_keys(job).await?);
+        let queue = self.queue_of(job).await?;
+        let mut reasons: Vec<Reason> = queue.iter().filter_map(Reason::paused).collect();
+        reasons.extend(self.closed_limits(job, queue.as_ref()).await?);
         let workers = self.store().workers().await?;
         let serving: Vec<&WorkerInfo> = workers
             .iter()
@@ -195,14 +207,42 @@ impl Longhaul {
             reasons.push(Reason { key: Some(job.queue.clone()), ..Reason::of(Rule::NoWorker) });
         } else if !serving.iter().any(|worker| worker.knows(&job.kind, job.version)) {
             reasons.push(Reason { key: Some(job.kind.clone()), ..Reason::of(Rule::UnknownKind) });
+        } else if let Some(prefer) = job.prefer.as_ref().filter(|prefer| prefer.strength == Strength::Hard)
+            && !serving
+                .iter()
+                .any(|worker| worker.knows(&job.kind, job.version) && prefer.is_met_by(&worker.labels))
+        {
+            let labels = Prefer { strength: Strength::Soft, ..prefer.clone() }.to_string();
+            reasons.push(Reason { key: Some(labels), ..Reason::of(Rule::NoWorker) });
+        }
+        if reasons.is_empty()
+            && queue.is_some_and(|queue| queue.config.fair)
+            && self.others_have_turns(job).await?
+        {
+            reasons.push(Reason { key: job.limit_keys.first().cloned(), ..Reason::of(Rule::Turn) });
         }
         Ok(reasons)
     }
 
-    async fn paused_queue(&self, job: &JobRecord) -> Result<Option<Reason>> {
-        let queues = self.store().queues().await?;
-        let is_paused = queues.iter().any(|queue| queue.name == job.queue && queue.paused);
-        Ok(is_paused.then(|| Reason { key: Some(job.queue.clone()), ..Reason::of(Rule::PausedQueue) }))
+    /// True where jobs of other limit keys wait in a job's queue.
+    async fn others_have_turns(&self, job: &JobRecord) -> Result<bool> {
+        let Some(first) = job.limit_keys.first() else {
+            let filter = KeyFilter { queue: Some(job.queue.clone()), limit: 1, ..KeyFilter::default() };
+            return Ok(!self.store().keys(&filter).await?.is_empty());
+        };
+        let of_others = Term { condition: Condition::Key(first.clone()), negated: true };
+        let filter = JobFilter {
+            states: vec![State::Available],
+            queues: vec![job.queue.clone()],
+            terms: vec![of_others],
+            ..JobFilter::default()
+        };
+        let page = Page { limit: 1, payloads: Payloads::Short, ..Page::default() };
+        Ok(!self.store().list(&filter, page).await?.jobs.is_empty())
+    }
+
+    async fn queue_of(&self, job: &JobRecord) -> Result<Option<QueueInfo>> {
+        Ok(self.store().queues().await?.into_iter().find(|queue| queue.name == job.queue))
     }
 
     async fn paused_keys(&self, job: &JobRecord) -> Result<Vec<Reason>> {
@@ -211,7 +251,15 @@ impl Longhaul {
         Ok(reasons)
     }
 
-    /// The limit keys that keep a job from being claimed, in the order in which they are looked at: pauses, slots, rates.
+    /// The limits of its queue and of its keys that keep a job from being claimed, in the order in which they are looked at.
+    async fn closed_limits(&self, job: &JobRecord, queue: Option<&QueueInfo>) -> Result<Vec<Reason>> {
+        let mut reasons = self.closed_keys(job).await?;
+        reasons.extend(queue.and_then(|queue| Reason::closed_queue(queue, job)));
+        reasons.sort_by_key(|reason| reason.rule as u8);
+        Ok(reasons)
+    }
+
+    /// The limit keys that keep a job from being claimed: of each the first of its pause, its slots, its rate.
     async fn closed_keys(&self, job: &JobRecord) -> Result<Vec<Reason>> {
         if job.limit_keys.is_empty() {
             return Ok(Vec::new());
@@ -219,9 +267,7 @@ impl Longhaul {
         let (names, limit, cost) = (job.limit_keys.clone(), job.limit_keys.len(), job.policy.cost);
         let filter = KeyFilter { names, limit, cost, ..KeyFilter::default() };
         let keys = self.store().keys(&filter).await?;
-        let mut reasons: Vec<Reason> = keys.iter().filter_map(|key| Reason::closed(key, job)).collect();
-        reasons.sort_by_key(|reason| reason.rule as u8);
-        Ok(reasons)
+        Ok(keys.iter().filter_map(|key| Reason::closed(key, job)).collect())
     }
 }
 
@@ -235,14 +281,42 @@ impl Reason {
         if key.closed_until.is_some() {
             return Some(Self { until: key.closed_until, ..of(Rule::PausedKey) });
         }
-        let slots = u64::from(job.policy.cost.slots);
-        if let Some(most) =
-            key.limits.slots.map(u64::from).filter(|most| key.used > 0 && key.used + slots > *most)
-        {
+        if let Some(most) = lacks_slots(key.limits.slots, key.used, job) {
             return Some(Self { done: Some(key.used), of: Some(most), ..of(Rule::SlotsKey) });
         }
         key.rate_free_at.map(|_| Self { until: key.rate_free_at, ..of(Rule::RateKey) })
     }
+
+    fn paused(queue: &QueueInfo) -> Option<Self> {
+        queue.paused.then(|| Self { key: Some(queue.name.clone()), ..Self::of(Rule::PausedQueue) })
+    }
+
+    fn closed_queue(queue: &QueueInfo, job: &JobRecord) -> Option<Self> {
+        let of = |rule| Self { key: Some(queue.name.clone()), ..Self::of(rule) };
+        let used = queue.used.unwrap_or_default();
+        if let Some(most) = lacks_slots(queue.config.slots, used, job) {
+            return Some(Self { done: Some(used), of: Some(most), ..of(Rule::SlotsQueue) });
+        }
+        let (rate, left, free_at) = (queue.config.rate?, queue.rate_left?, queue.rate_free_at?);
+        let (units, burst) = (job.policy.cost.rate, rate.burst());
+        if units <= left {
+            return None;
+        }
+        let state = KeyState {
+            rate_free_at: free_at.0.saturating_mul(1_000),
+            rate: Some(rate),
+            ..KeyState::default()
+        };
+        let until = limits::rate_admits_at(&queue.config.limits(), &state, units, Timestamp(i64::MIN));
+        let used = u64::from(burst - left.min(burst));
+        Some(Self { until, done: Some(used), of: Some(u64::from(burst)), ..of(Rule::RateQueue) })
+    }
+}
+
+/// The slots of a limit where a job must wait for some of them.
+fn lacks_slots(most: Option<u32>, used: u64, job: &JobRecord) -> Option<u64> {
+    let slots = u64::from(job.policy.cost.slots);
+    most.map(u64::from).filter(|most| used > 0 && used + slots > *most)
 }
 
 impl WorkerInfo {

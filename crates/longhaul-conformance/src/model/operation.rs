@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
     Action, AttemptError, CancelReason, Claim, Cost, Deadline, Dependency, Edge, Entry, ErrorKind,
-    Idempotency, JobFilter, Keep, KeyConfig, NewJob, OnClash, OnFailure, OnFull, Outcome, Policy,
-    QueueConfig, Rate, Retention, Start, State, Unique, WaitsFor,
+    Idempotency, JobFilter, Keep, KeyConfig, NewJob, OnClash, OnFailure, OnFull, Outcome, Policy, Prefer,
+    QueueConfig, Rate, Retention, Start, State, Unique, WaitsFor, WorkerInfo,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -95,10 +96,11 @@ pub(super) fn any() -> impl Strategy<Value = Operation> {
         4 => Just(Operation::Sweep),
         5 => any_time().prop_map(Operation::Advance),
         4 => (any_filter(), any_action()).prop_map(|(filter, action)| Operation::Act(filter, action)),
-        2 => (select(&QUEUES[..]), any_keep(), any_keep(), proptest::bool::ANY, any_bound())
-            .prop_map(|(queue, completed, failed, fair, (max_waiting, on_full))| {
+        3 => (select(&QUEUES[..]), any_keep(), any_keep(), proptest::bool::ANY, any_bound(), option::weighted(0.5, any_limits()))
+            .prop_map(|(queue, completed, failed, fair, (max_waiting, on_full), limits)| {
+                let KeyConfig { slots, rate, .. } = limits.unwrap_or_default();
                 let retention = Retention { completed, failed, ..Retention::default() };
-                Operation::SetQueue(queue, QueueConfig { retention, fair, max_waiting, on_full })
+                Operation::SetQueue(queue, QueueConfig { retention, fair, slots, rate, max_waiting, on_full })
             }),
         1 => select(&QUEUES[..]).prop_map(Operation::PauseQueue),
         2 => select(&QUEUES[..]).prop_map(Operation::ResumeQueue),
@@ -116,7 +118,7 @@ fn any_run() -> impl Strategy<Value = Run> {
 /// Times that fall on, before and after the ends of leases, delays, periods and retentions.
 fn any_time() -> impl Strategy<Value = Duration> {
     prop_oneof![
-        4 => select(vec![Duration::from_millis(1), Duration::from_millis(999), secs(5), secs(10)]),
+        4 => select(vec![Duration::from_millis(1), Duration::from_millis(999), secs(1), secs(5), secs(10)]),
         3 => select(vec![secs(29), secs(30), secs(31), secs(60)]),
         1 => select(vec![HOUR, 24 * HOUR]),
     ]
@@ -157,6 +159,7 @@ fn any_job() -> impl Strategy<Value = NewJob> {
         option::weighted(0.3, cost),
         option::weighted(0.1, any_dependency().prop_map(|dependency| vec![dependency])),
         option::weighted(0.1, Just(vec![("ocr".to_owned(), json("7"))])),
+        option::weighted(0.25, any_preference()),
     );
     (place, start, bounds, keys, times, 0..100_u32).prop_map(|(place, start, bounds, keys, times, number)| {
         let job = NewJob {
@@ -178,10 +181,27 @@ fn any_job() -> impl Strategy<Value = NewJob> {
             deadline: times.1,
             depends_on: keys.5.unwrap_or_default(),
             steps: keys.6.unwrap_or_default(),
+            prefer: keys.7,
             ..job()
         };
         admissible(job)
     })
+}
+
+fn any_preference() -> impl Strategy<Value = Prefer> {
+    select(vec![
+        Prefer::soft([("gpu", "a100")]),
+        Prefer::soft([("gpu", "a100"), ("zone", "eu")]),
+        Prefer::soft([("gpu", "none")]),
+        Prefer::hard([("gpu", "a100")]),
+        Prefer::hard([("zone", "eu")]),
+    ])
+}
+
+/// The labels of a worker.
+fn any_labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let labels = [("gpu", "a100"), ("zone", "eu")].map(|(label, value)| (label.to_owned(), value.to_owned()));
+    subsequence(labels.to_vec(), 0..=2).prop_map(BTreeMap::from_iter)
 }
 
 fn any_unique() -> impl Strategy<Value = Unique> {
@@ -266,9 +286,9 @@ fn any_claim() -> impl Strategy<Value = Claim> {
     let kinds =
         vec![every.clone(), every, vec![kind(KINDS[0], 1), kind(KINDS[1], 2)], vec![kind(KINDS[0], 2)]];
     let lease_for = select(vec![secs(30), secs(30), HOUR]);
-    (queues, select(kinds), select(vec!["w1", "w2"]), lease_for).prop_map(
-        |(queues, kinds, name, lease_for)| Claim {
-            worker: worker(name),
+    (queues, select(kinds), select(vec!["w1", "w2"]), lease_for, any_labels()).prop_map(
+        |(queues, kinds, name, lease_for, labels)| Claim {
+            worker: WorkerInfo { labels, ..worker(name) },
             queues,
             kinds,
             lease_for,

@@ -254,6 +254,7 @@ impl NewJobBody {
             max_crashes: self.max_crashes,
             policy: policy(self.timeout, self.backoff, self.policy),
             limit_keys: self.limit_key.into_iter().chain(self.limit_keys).collect(),
+            prefer: None,
             unique: self.unique.map(UniqueBody::into_unique).transpose()?,
             expires_in: self.expires_in.map(|time| time.0),
             deadline: self.deadline.map(|deadline| deadline.0),

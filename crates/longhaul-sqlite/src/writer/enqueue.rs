@@ -271,7 +271,7 @@ impl WriteTx<'_> {
     fn insert(&mut self, insert: &Insert<'_>) -> rusqlite::Result<Option<i64>> {
         let Insert { id, job, batch, unique, state, run_at, depends_on, .. } = insert;
         let (now, seq) = (self.now, self.draw());
-        let keys = joined_keys(&job.limit_keys);
+        let keys = joined_keys(&job.limit_keys, job.prefer.as_ref());
         let rank = lifecycle::rank(*run_at, job.priority);
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose().map_err(no_json)?;
         // The release before this one reads the columns `timeout` and `backoff`.

@@ -73,6 +73,31 @@ pub fn rate_admits_at(config: &KeyConfig, state: &KeyState, units: u32, now: Tim
     (at > now).then_some(at)
 }
 
+/// How many units of a key's rate may start now, of a burst. `None` where it has no rate.
+#[must_use]
+pub fn rate_left(config: &KeyConfig, state: &KeyState, now: Timestamp) -> Option<u32> {
+    let burst = config.rate?.burst();
+    // What is admitted is so for fewer units, too.
+    let (mut left, mut above) = (0, burst + 1);
+    while above - left > 1 {
+        let units = left + (above - left) / 2;
+        match rate_admits_at(config, state, units, now) {
+            None => left = units,
+            Some(_) => above = units,
+        }
+    }
+    Some(left)
+}
+
+/// When all units of a key's rate are free again, where that is later than now.
+#[must_use]
+pub fn rate_free_at(config: &KeyConfig, state: &KeyState, now: Timestamp) -> Option<Timestamp> {
+    config.rate.filter(|rate| state.rate == Some(*rate))?;
+    let at =
+        Timestamp(state.rate_free_at.div_euclid(1_000) + i64::from(state.rate_free_at.rem_euclid(1_000) > 0));
+    (at > now).then_some(at)
+}
+
 /// The key after a run that it admitted has begun.
 #[must_use]
 pub fn take(config: &KeyConfig, state: &KeyState, cost: &Cost, now: Timestamp) -> KeyState {
@@ -203,6 +228,26 @@ mod tests {
             Some(Closed::Rate(NOW.plus(Duration::from_secs(1))))
         );
         assert_eq!(closed(&rate(1, 1), &free, &Cost { slots: 1, rate: 0 }, NOW), None);
+    }
+
+    #[test]
+    fn what_is_left_of_a_rate_is_what_it_admits() {
+        let config = rate(10, 4);
+        let taken = take(&config, &KeyState::default(), &Cost { slots: 1, rate: 3 }, NOW);
+        assert_eq!(rate_left(&config, &KeyState::default(), NOW), Some(4));
+        assert_eq!(
+            (rate_left(&config, &taken, NOW), rate_free_at(&config, &taken, NOW)),
+            (Some(1), Some(NOW.plus(Duration::from_millis(300))))
+        );
+        let later = NOW.plus(Duration::from_millis(299));
+        assert_eq!(rate_left(&config, &taken, later), Some(3));
+        let later = NOW.plus(Duration::from_millis(300));
+        assert_eq!(
+            (rate_left(&config, &taken, later), rate_free_at(&config, &taken, later)),
+            (Some(4), None)
+        );
+        assert_eq!(rate_left(&rate(9, 4), &taken, NOW), Some(4), "another rate is at rest");
+        assert_eq!((rate_left(&slots(1), &taken, NOW), rate_free_at(&slots(1), &taken, NOW)), (None, None));
     }
 
     #[test]

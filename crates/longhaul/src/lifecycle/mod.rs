@@ -6,6 +6,7 @@
 
 mod dependencies;
 pub mod limits;
+pub mod prefer;
 mod stand_ins;
 mod table;
 mod times;

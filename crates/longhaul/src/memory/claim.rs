@@ -1,11 +1,12 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::index::Index;
+use super::index::{First, Index};
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{Claim, Claimed, Json, Lease, LeaseStatus, State, SupportedKind, WorkerInfo};
+use crate::lifecycle::prefer::{self, Fits};
+use crate::model::{Claim, Claimed, Json, Lease, LeaseStatus, State, WorkerInfo};
 
 impl Table {
     pub(super) fn claim(&mut self, claim: &Claim, now: Timestamp) -> Vec<Claimed> {
@@ -17,7 +18,7 @@ impl Table {
                 continue;
             }
             for _ in 0..wanted.slots {
-                let Some(seq) = self.next(&wanted.queue, &claim.kinds, now) else { break };
+                let Some(seq) = self.take_turn(&wanted.queue, claim, now) else { break };
                 let token = self.draw_token();
                 claimed.extend(self.change(seq, now, |row| take(row, token, claim, now)));
             }
@@ -25,37 +26,82 @@ impl Table {
         claimed
     }
 
-    /// The job of a queue that is claimed next: of those whose limit keys admit it, the first by rank, or in a fair queue the
-    /// first of the keys whose turn it is.
-    fn next(&mut self, queue: &str, kinds: &[SupportedKind], now: Timestamp) -> Option<u64> {
-        let is_fair = self.is_fair(queue);
-        let open = self.index.first_available(queue, kinds, now).filter(|(keys, first)| {
-            self.rows
-                .get(&first.1)
-                .is_some_and(|row| self.limits.closed(keys, &row.record.policy.cost, now).is_none())
-        });
-        let turn = |keys: &Vec<String>| if is_fair { self.limits.turn(queue, keys) } else { 0 };
-        let (keys, (_, seq)) = match is_fair {
-            true => open.min_by_key(|(keys, first)| (turn(keys), keys.join(","), *first))?,
-            false => open.min_by_key(|(_, first)| *first)?,
-        };
-        if is_fair {
-            let (keys, cost) = (keys.clone(), self.rows.get(&seq)?.record.policy.cost);
+    /// The job of a queue that is claimed now, in its turn where the queue is fair.
+    fn take_turn(&mut self, queue: &str, claim: &Claim, now: Timestamp) -> Option<u64> {
+        let First { keys, place: (_, seq), .. } = self.next(queue, claim, now)?;
+        let (keys, cost) = (keys.clone(), self.rows.get(&seq)?.record.policy.cost);
+        if self.queue_closed(queue, &cost, now).is_some() {
+            return None;
+        }
+        if self.is_fair(queue) {
             self.limits.next_turn(queue, &keys, &cost);
         }
         Some(seq)
     }
 
-    /// When a claim that found nothing may find something though nothing is done: a scheduled job falls due, a pause ends, or a
-    /// rate admits a job.
-    pub(super) fn next_change(&self, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
-        let waiting = claim.queues.iter().filter(|queue| !self.paused_queues.contains(&queue.queue));
-        let first = waiting.flat_map(|queue| self.index.first_available(&queue.queue, &claim.kinds, now));
-        let opens = first.filter_map(|(keys, (_, seq))| {
-            self.limits.closed(keys, &self.rows.get(&seq)?.record.policy.cost, now)?.until()
+    /// The job of a queue that is next, unless the queue is full: of those whose limit keys admit it, the first by rank, or in a
+    /// fair queue the first of the keys whose turn it is.
+    fn next<'t>(&'t self, queue: &str, claim: &'t Claim, now: Timestamp) -> Option<First<'t>> {
+        let open = self.first_of_keys(queue, claim, now).into_iter().filter(|first| {
+            let row = self.rows.get(&first.place.1);
+            row.is_some_and(|row| self.limits.closed(first.keys, &row.record.policy.cost, now).is_none())
         });
-        let due = [&self.index.scheduled, &self.index.waking].into_iter().filter_map(BTreeSet::first);
-        opens.chain(due.map(|(at, _)| *at)).min()
+        match self.is_fair(queue) {
+            true => open
+                .min_by_key(|first| (self.limits.turn(queue, first.keys), first.keys.join(","), first.place)),
+            false => open.min_by_key(|first| first.place),
+        }
+    }
+
+    /// Of each set of limit keys of which jobs wait in a queue, the first that the worker may claim now but for limits.
+    fn first_of_keys<'t>(&'t self, queue: &str, claim: &'t Claim, now: Timestamp) -> Vec<First<'t>> {
+        let mut first_of_keys: Vec<First<'t>> = Vec::new();
+        let known = self.index.first_available(queue, &claim.kinds, now);
+        for first in known.filter(|first| self.fits(first, &claim.worker).at(now)) {
+            match first_of_keys.last_mut().filter(|other| other.keys == first.keys) {
+                Some(other) if other.place < first.place => {}
+                Some(other) => *other = first,
+                None => first_of_keys.push(first),
+            }
+        }
+        first_of_keys
+    }
+
+    /// When a worker may claim a job that it knows, but for limits.
+    fn fits(&self, first: &First<'_>, worker: &WorkerInfo) -> Fits {
+        let run_at = self.rows.get(&first.place.1).map(|row| row.record.run_at);
+        prefer::fits(first.source.prefer.as_ref(), &worker.labels, run_at.unwrap_or_default())
+    }
+
+    /// When a claim that found nothing may find something though nothing is done: a scheduled job falls due, a pause ends, a rate
+    /// admits a job, or a job has waited for those that it prefers.
+    pub(super) fn next_change(&self, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+        let mut changes: Vec<Timestamp> = [&self.index.scheduled, &self.index.waking]
+            .into_iter()
+            .filter_map(|due| Some(due.first()?.0))
+            .collect();
+        for wanted in &claim.queues {
+            let queue = &wanted.queue;
+            if self.paused_queues.contains(queue) {
+                continue;
+            }
+            let cost = |first: &First<'_>| self.rows.get(&first.place.1).map(|row| row.record.policy.cost);
+            for first in self.first_of_keys(queue, claim, now) {
+                let closed = cost(&first).and_then(|cost| self.limits.closed(first.keys, &cost, now));
+                changes.extend(closed.and_then(|closed| closed.until()));
+            }
+            let next = self.next(queue, claim, now).and_then(|first| cost(&first));
+            let closed = next.and_then(|cost| self.queue_closed(queue, &cost, now));
+            changes.extend(closed.and_then(|closed| closed.until()));
+            for first in self.index.first_available(queue, &claim.kinds, now) {
+                if let Fits::From(from) = self.fits(&first, &claim.worker)
+                    && from > now
+                {
+                    changes.push(from);
+                }
+            }
+        }
+        changes.into_iter().min()
     }
 
     /// Makes at most `limit` jobs available whose time has come or whose wait is over, and says how many there were.

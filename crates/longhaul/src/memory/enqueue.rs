@@ -278,6 +278,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         deadline: times.deadline,
         last_event: 1,
         limit_keys: job.limit_keys,
+        prefer: job.prefer,
         parent: job.parent,
         children: (job.start == Start::AfterChildren).then(Children::default),
         labels: job.labels,

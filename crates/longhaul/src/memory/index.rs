@@ -3,14 +3,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::row::Row;
 use crate::clock::Timestamp;
 use crate::lifecycle::waiting;
-use crate::model::{State, SupportedKind};
+use crate::model::{JobRecord, Prefer, State, SupportedKind};
 use crate::store::MAX_POSITION;
 
 /// Which jobs are where. Everything in here follows from the rows, and nothing is in here twice.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// By queue and limit keys, and then by kind and version, so that a claim passes over what is not for its worker without
-    /// looking at it. None of them is empty.
+    /// By queue and limit keys, and then by kind, version and preference, so that a claim passes over what is not for its worker
+    /// without looking at it. None of them is empty.
     available: BTreeMap<String, BTreeMap<Vec<String>, Lanes>>,
     /// By the time they fall due.
     pub(super) scheduled: BTreeSet<(Timestamp, u64)>,
@@ -32,8 +32,35 @@ pub(super) struct Index {
     pub(super) counts: BTreeMap<String, BTreeMap<State, u64>>,
 }
 
-/// The available jobs of one queue and set of limit keys, by kind and version; within a version by rank.
-type Lanes = BTreeMap<(String, u32), BTreeSet<(i64, u64)>>;
+/// The available jobs of one queue and set of limit keys, by what workers tell them apart by; there by rank.
+type Lanes = BTreeMap<Source, BTreeSet<(i64, u64)>>;
+
+/// What workers tell jobs apart by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Source {
+    pub(super) kind: String,
+    pub(super) version: u32,
+    pub(super) prefer: Option<Prefer>,
+}
+
+impl Source {
+    fn of(row: &Row) -> Self {
+        let JobRecord { kind, version, prefer, .. } = &row.record;
+        Self { kind: kind.clone(), version: *version, prefer: prefer.clone() }
+    }
+
+    fn is_known_to(&self, supported: &[SupportedKind]) -> bool {
+        supported.iter().any(|known| known.kind == self.kind && self.version <= known.version)
+    }
+}
+
+/// The first job of a set of limit keys, or of a part of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct First<'i> {
+    pub(super) keys: &'i Vec<String>,
+    pub(super) source: &'i Source,
+    pub(super) place: (i64, u64),
+}
 
 impl Index {
     /// Adds a job. Everything that a place is made of must stay as it is until the job is removed again.
@@ -56,7 +83,7 @@ impl Index {
             State::Available => {
                 let groups = self.available.entry(record.queue.clone()).or_default();
                 let lanes = groups.entry(record.limit_keys.clone()).or_default();
-                lanes.entry((record.kind.clone(), record.version)).or_default().insert(row.rank());
+                lanes.entry(Source::of(row)).or_default().insert(row.rank());
             }
             State::Scheduled => {
                 self.scheduled.insert((record.run_at, row.seq));
@@ -95,7 +122,7 @@ impl Index {
             State::Available => {
                 let Some(groups) = self.available.get_mut(&record.queue) else { return };
                 let Some(lanes) = groups.get_mut(&record.limit_keys) else { return };
-                if let Some(jobs) = lanes.get_mut(&(record.kind.clone(), record.version)) {
+                if let Some(jobs) = lanes.get_mut(&Source::of(row)) {
                     jobs.remove(&row.rank());
                 }
                 lanes.retain(|_, jobs| !jobs.is_empty());
@@ -136,28 +163,27 @@ impl Index {
         }
     }
 
-    /// Of each set of limit keys of which jobs wait in a queue, the job that goes first among those that the worker can run and
-    /// whose time is not over.
+    /// Of each set of limit keys of which jobs wait in a queue, and of each kind, version and preference that the worker knows, the
+    /// job that goes first among those whose time is not over.
     pub(super) fn first_available<'i>(
         &'i self,
         queue: &str,
         supported: &'i [SupportedKind],
         now: Timestamp,
-    ) -> impl Iterator<Item = (&'i Vec<String>, (i64, u64))> {
+    ) -> impl Iterator<Item = First<'i>> {
         let over: BTreeSet<u64> = Self::due(&self.ending, now, usize::MAX).into_iter().collect();
-        let known = |kind: &str, version| supported.iter().any(|s| s.kind == kind && version <= s.version);
         let groups = self.available.get(queue).into_iter().flatten();
-        groups.filter_map(move |(keys, lanes)| {
-            let known = lanes.iter().filter(|((kind, version), _)| known(kind, *version));
-            let first =
-                |jobs: &BTreeSet<(i64, u64)>| jobs.iter().find(|(_, seq)| !over.contains(seq)).copied();
-            let first = known.filter_map(|(_, jobs)| first(jobs)).min()?;
-            Some((keys, first))
-        })
+        let lanes = groups.flat_map(|(keys, lanes)| lanes.iter().map(move |lane| (keys, lane)));
+        lanes.filter(|(_, (source, _))| source.is_known_to(supported)).filter_map(
+            move |(keys, (source, jobs))| {
+                let place = jobs.iter().find(|(_, seq)| !over.contains(seq)).copied()?;
+                Some(First { keys, source, place })
+            },
+        )
     }
 
     /// The queues, kinds and versions that have available jobs, with those of one set of limit keys at a time.
-    pub(super) fn lanes(&self) -> impl Iterator<Item = (&String, &(String, u32), &BTreeSet<(i64, u64)>)> {
+    pub(super) fn lanes(&self) -> impl Iterator<Item = (&String, &Source, &BTreeSet<(i64, u64)>)> {
         let groups =
             self.available.iter().flat_map(|(queue, groups)| groups.values().map(move |g| (queue, g)));
         groups.flat_map(|(queue, lanes)| lanes.iter().map(move |(lane, jobs)| (queue, lane, jobs)))

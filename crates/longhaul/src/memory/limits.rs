@@ -6,7 +6,7 @@ use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle;
 use crate::lifecycle::limits::{self, Closed, KeyState};
-use crate::model::{Cost, KeyConfig, KeyFilter, KeyInfo, QueueConfig, State};
+use crate::model::{Cost, KeyConfig, KeyFilter, KeyInfo, State};
 use crate::store::{MAX_KEYS, MAX_POSITION};
 
 /// The limits of keys, what is taken of them, and whose turn is next.
@@ -113,6 +113,7 @@ impl Table {
     pub(super) fn settle_cost(&mut self, seq: u64, cost: Option<u32>, now: Timestamp) {
         if let (Some(row), Some(actual)) = (self.rows.get(&seq), cost) {
             self.limits.settle(row, actual, now);
+            self.settle_queue(seq, actual, now);
         }
     }
 
@@ -126,13 +127,6 @@ impl Table {
     pub(super) fn resume_key(&mut self, key: &str) {
         self.limits.pause_until(key, None);
         self.wake(key);
-    }
-
-    pub(super) fn set_queue(&mut self, queue: &str, config: &QueueConfig) {
-        let before = self.configs.insert(queue.to_owned(), config.clone());
-        if before.unwrap_or_default().fair != config.fair {
-            self.limits.forget_turns(queue);
-        }
     }
 
     pub(super) fn is_fair(&self, queue: &str) -> bool {
@@ -188,11 +182,13 @@ impl Table {
     pub(super) fn limit(&mut self, seq: u64, before: Option<State>, now: Timestamp) {
         let Some(row) = self.rows.get(&seq) else { return };
         let (state, record) = (row.record.state, &row.record);
-        match (before, state) {
-            (Some(State::Running), State::Running) => {}
-            (Some(State::Running), _) => self.limits.give_back(row),
-            (_, State::Running) => self.limits.take(row, now),
-            _ => {}
+        let (was_running, is_running) = (before == Some(State::Running), state == State::Running);
+        let (began, ended) = (!was_running && is_running, was_running && !is_running);
+        if ended {
+            self.limits.give_back(row);
+        }
+        if began {
+            self.limits.take(row, now);
         }
         let arrives = state == State::Available && before != Some(State::Available);
         if arrives
@@ -201,10 +197,17 @@ impl Table {
         {
             self.limits.arrive(&record.queue, &record.limit_keys);
         }
-        if before == Some(State::Running) {
+        if ended {
             for key in &record.limit_keys {
                 self.wake(key);
             }
+            if self.is_limited(&record.queue) {
+                self.signals.send(&record.queue);
+            }
+            self.give_back_to_queue(seq);
+        }
+        if began {
+            self.take_of_queue(seq, now);
         }
     }
 

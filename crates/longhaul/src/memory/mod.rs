@@ -8,6 +8,7 @@
 //! | `index` | which jobs are where: available, scheduled, running, finished |
 //! | `samples` | small time series |
 //! | `limits` | limit keys: their limits, what is taken of them, and whose turn is next |
+//! | `queue_limits` | the same of whole queues |
 //! | `bounds` | bounds on waiting jobs |
 //! | `dependencies` | which jobs depend on which |
 //! | `keys` | unique keys, idempotency keys, and the ids of jobs that are gone |
@@ -22,6 +23,7 @@ mod finish;
 mod index;
 mod keys;
 mod limits;
+mod queue_limits;
 mod read;
 mod row;
 mod samples;
@@ -203,7 +205,7 @@ impl Store for MemoryStore {
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        Ok(self.table.lock().queues())
+        Ok(self.table.lock().queues(self.clock.now()))
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {

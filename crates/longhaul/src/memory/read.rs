@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::index::Source;
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
@@ -94,7 +95,7 @@ impl Table {
         Some(News { events, is_finished: row.record.state.is_finished() })
     }
 
-    pub(super) fn queues(&self) -> Vec<QueueInfo> {
+    pub(super) fn queues(&self, now: Timestamp) -> Vec<QueueInfo> {
         let configured = self.configs.keys().chain(&self.paused_queues);
         let names: BTreeSet<&String> = self.index.counts.keys().chain(configured).collect();
         let info = |name: &String| QueueInfo {
@@ -102,6 +103,9 @@ impl Table {
             config: self.configs.get(name).cloned().unwrap_or_default(),
             counts: self.index.counts.get(name).cloned().unwrap_or_default(),
             paused: self.paused_queues.contains(name),
+            used: self.queue_used(name),
+            rate_left: self.queue_rate_left(name, now),
+            rate_free_at: self.queue_rate_free_at(name, now),
         };
         names.into_iter().map(info).collect()
     }
@@ -109,7 +113,7 @@ impl Table {
     pub(super) fn lanes(&self) -> Vec<Lane> {
         // The number of jobs of each, and the first by rank.
         let mut lanes = BTreeMap::new();
-        for (queue, (kind, version), jobs) in self.index.lanes() {
+        for (queue, Source { kind, version, .. }, jobs) in self.index.lanes() {
             let Some(first) = jobs.first() else { continue };
             let lane = lanes.entry((queue, kind, *version)).or_insert((0, *first));
             *lane = (lane.0 + jobs.len(), lane.1.min(*first));

@@ -34,6 +34,7 @@ impl Table {
         }
         self.settle(now);
         self.limits.forget(now);
+        self.queue_limits.forget(now);
         swept.pruned = self.prune(limit, now);
         self.keys.throw_away(limit, now);
         self.samples.forget(now);

@@ -5,6 +5,7 @@ use super::dependencies::Edges;
 use super::index::Index;
 use super::keys::Keys;
 use super::limits::Limits;
+use super::queue_limits::QueueLimits;
 use super::row::Row;
 use super::samples::Samples;
 use crate::clock::Timestamp;
@@ -26,6 +27,7 @@ pub(super) struct Table {
     pub(super) samples: Samples,
     pub(super) workers: BTreeMap<String, WorkerInfo>,
     pub(super) limits: Limits,
+    pub(super) queue_limits: QueueLimits,
     pub(super) edges: Edges,
     /// Jobs that have ended and are not yet counted by their parents and dependants, with how they ended.
     ended: VecDeque<(u64, State)>,
@@ -47,6 +49,7 @@ impl Table {
             samples: Samples::default(),
             workers: BTreeMap::new(),
             limits: Limits::default(),
+            queue_limits: QueueLimits::default(),
             edges: Edges::default(),
             ended: VecDeque::new(),
             last_seq: 0,
@@ -79,7 +82,9 @@ impl Table {
         // A job that waits no more may have kept back those behind it that take fewer slots.
         let makes_way =
             state == State::Available && !matches!(row.record.state, State::Available | State::Running);
-        if makes_way && !row.record.limit_keys.is_empty() {
+        let is_limited = self.configs.get(&row.record.queue).is_some_and(QueueConfig::is_limited);
+        // Of those that prefer the same, only the first comes into question.
+        if makes_way && (is_limited || !row.record.limit_keys.is_empty() || row.record.prefer.is_some()) {
             self.signals.send(&row.record.queue);
         }
         if row.record.state != state {

@@ -126,4 +126,7 @@ pub struct WorkerInfo {
     /// When it started, by its own clock.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
+    /// Its labels, at most [`MAX_WORKER_LABELS`](super::MAX_WORKER_LABELS), which jobs [prefer](super::Prefer).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }

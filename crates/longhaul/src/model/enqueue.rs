@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::check_name;
 use super::key::check_limit_keys;
-use super::{Dependency, JobId, Json, Policy, Unique, check_dependencies};
+use super::{Dependency, JobId, Json, Policy, Prefer, Unique, check_dependencies};
 use crate::admit::{MAX_STEP_BYTES, step_name};
 use crate::clock::Timestamp;
 use crate::job::Job;
@@ -57,6 +57,9 @@ pub struct NewJob {
     /// limited](super::Outcome::RateLimited) run pauses, and whose weight counts in a fair queue.
     #[serde(default)]
     pub limit_keys: Vec<String>,
+    /// The workers that it prefers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefer: Option<Prefer>,
     /// Keeps a second job of the same key from being created.
     pub unique: Option<Unique>,
     /// The longest that it may wait for its first start, from when it is enqueued; then it is cancelled as
@@ -89,7 +92,7 @@ impl NewJob {
     /// The job with the defaults of its type.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the job has no JSON form, and where its `limit_keys()`, `cost()`, `unique()` or
+    /// [`Error::Invalid`] where the job has no JSON form, and where its `limit_keys()`, `prefer()`, `cost()`, `unique()` or
     /// `Serialize` panics.
     pub fn of<J: Job>(job: &J) -> Result<Self> {
         let panicked = |field: &str| {
@@ -107,6 +110,7 @@ impl NewJob {
                 ..Policy::default()
             },
             limit_keys: contain(|| job.limit_keys()).map_err(panicked("limit_keys"))?,
+            prefer: contain(|| job.prefer()).map_err(panicked("prefer"))?,
             unique: contain(|| job.unique()).map_err(panicked("unique"))?,
             expires_in: J::EXPIRES_IN,
             deadline: J::DEADLINE.map(Deadline::In),
@@ -129,6 +133,7 @@ impl NewJob {
             max_crashes: default_max_crashes(),
             policy: Policy::default(),
             limit_keys: Vec::new(),
+            prefer: None,
             unique: None,
             expires_in: None,
             deadline: None,
@@ -223,7 +228,7 @@ impl NewJob {
 }
 
 /// The checks of a new job. Each is made only once the one before has passed, because every job passes through them.
-const CHECKS: [fn(&NewJob) -> Result<()>; 18] = [
+const CHECKS: [fn(&NewJob) -> Result<()>; 19] = [
     |job| check_name("kind", &job.kind),
     |job| check_name("queue", &job.queue),
     |job| job.id.as_ref().map_or(Ok(()), |id| check_name("id", id.as_str())),
@@ -234,6 +239,7 @@ const CHECKS: [fn(&NewJob) -> Result<()>; 18] = [
     |job| check_number("max_crashes", job.max_crashes, 0..=MAX_CRASHES),
     |job| job.policy.validate(),
     |job| check_limit_keys(&job.limit_keys),
+    |job| job.prefer.as_ref().map_or(Ok(()), Prefer::validate),
     |job| job.parent.as_ref().map_or(Ok(()), |parent| check_name("parent", parent.as_str())),
     NewJob::validate_unique,
     NewJob::validate_times,

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::OnFull;
 use super::id::check_name;
 use super::queue::check_max_waiting;
+use super::{OnFull, Prefer};
 use crate::clock::Timestamp;
 use crate::store::{Error, Result};
 
@@ -175,17 +175,27 @@ pub(super) fn check_limit_keys(keys: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A job's limit keys as stores keep them: one text, with commas, which no name has. Jobs of the same text wait as one group.
-/// `None` where there are no keys.
+/// A job's limit keys and what it prefers, as stores keep them: one text, `a,b;gpu=a100`, of characters that no name has. Jobs of
+/// the same text, queue, kind and version wait as one group. `None` where there is neither: such a job is plain.
 #[must_use]
-pub fn joined_keys(keys: &[String]) -> Option<String> {
-    (!keys.is_empty()).then(|| keys.join(","))
+pub fn joined_keys(keys: &[String], prefer: Option<&Prefer>) -> Option<String> {
+    match prefer {
+        Some(prefer) => Some(format!("{};{prefer}", keys.join(","))),
+        None => (!keys.is_empty()).then(|| keys.join(",")),
+    }
 }
 
 /// The limit keys that [`joined_keys`] has joined.
 #[must_use]
 pub fn split_keys(joined: Option<&str>) -> Vec<String> {
-    joined.map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default()
+    let keys = joined.and_then(|joined| joined.split(';').next()).filter(|keys| !keys.is_empty());
+    keys.map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default()
+}
+
+/// What a job prefers of the text that [`joined_keys`] has made of it.
+#[must_use]
+pub fn split_prefer(joined: Option<&str>) -> Option<Prefer> {
+    joined?.split_once(';')?.1.parse().ok()
 }
 
 /// Checks the name of a limit key, or of a prefix with its `*`.
@@ -194,5 +204,27 @@ pub(crate) fn check_key_name(key: &str) -> Result<()> {
         Some("") => Ok(()),
         Some(prefix) => check_name("key", prefix),
         None => check_name("key", key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_preference_are_one_text() {
+        let keys = ["a".to_owned(), "b".to_owned()];
+        let prefer = Prefer::hard([("zone", "eu"), ("gpu", "a100")]);
+        for (keys, prefer, text) in [
+            (&keys[..0], None, None),
+            (&keys[..1], None, Some("a")),
+            (&keys, Some(&prefer), Some("a,b;!gpu=a100;zone=eu")),
+            (&keys[..0], Some(&prefer), Some(";!gpu=a100;zone=eu")),
+        ] {
+            let joined = joined_keys(keys, prefer);
+            assert_eq!(joined.as_deref(), text);
+            assert_eq!(split_keys(joined.as_deref()), keys);
+            assert_eq!(split_prefer(joined.as_deref()).as_ref(), prefer);
+        }
     }
 }

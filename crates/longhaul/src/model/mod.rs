@@ -11,6 +11,7 @@ mod id;
 mod json;
 mod key;
 mod policy;
+mod prefer;
 mod queue;
 mod record;
 mod sample;
@@ -35,9 +36,10 @@ pub use json::{Json, JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json, check_jso
 pub(crate) use key::check_key_name;
 pub use key::{
     Cost, KeyConfig, KeyFilter, KeyInfo, MAX_LIMIT_KEYS, MAX_RATE_PERIOD, MAX_UNITS, MAX_WEIGHT, Rate,
-    joined_keys, split_keys,
+    joined_keys, split_keys, split_prefer,
 };
 pub use policy::Policy;
+pub use prefer::{MAX_PREFERRED, MAX_WORKER_LABELS, Prefer, Strength};
 pub use queue::{Keep, Lane, MAX_WAITING, OnFull, QueueConfig, QueueInfo, Retention, Swept};
 pub use record::{Children, JobRecord, Lookup};
 pub use sample::Sample;

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
 use super::enqueue::invalid;
+use super::{KeyConfig, Rate, State};
 use crate::clock::Timestamp;
 use crate::store::Result;
 
@@ -20,6 +20,15 @@ pub struct QueueInfo {
     /// True while no claim is given jobs of it.
     #[serde(default)]
     pub paused: bool,
+    /// The [`slots`](QueueConfig::slots) that its running jobs take, where it has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// The units of its [`rate`](QueueConfig::rate) that may start now, of a burst, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_left: Option<u32>,
+    /// When all units of its [`rate`](QueueConfig::rate) are free again, where that is later than now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_free_at: Option<Timestamp>,
 }
 
 /// The available jobs of one queue, kind and version, which a claim looks up as one.
@@ -47,6 +56,13 @@ pub struct QueueConfig {
     /// Within a key, priority and age decide. False where they decide among all jobs.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fair: bool,
+    /// The most of its jobs that run at a time, over all workers: units of [`Cost::slots`](super::Cost::slots), 1 to
+    /// [`MAX_UNITS`](super::MAX_UNITS); `None` is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    /// The most of its jobs that start in a time; `None` is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// The most jobs that may wait (scheduled or available) when another is enqueued, 1 to [`MAX_WAITING`]; `None` is no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_waiting: Option<u64>,
@@ -85,7 +101,20 @@ impl QueueConfig {
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid), naming the field and what it must be.
     pub fn validate(&self) -> Result<()> {
-        check_max_waiting(self.max_waiting)
+        check_max_waiting(self.max_waiting)?;
+        self.limits().validate()
+    }
+
+    /// Its limits, as those of a limit key that all of its jobs have.
+    #[must_use]
+    pub fn limits(&self) -> KeyConfig {
+        KeyConfig { slots: self.slots, rate: self.rate, ..KeyConfig::default() }
+    }
+
+    /// True where claims must look at its limits.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.slots.is_some() || self.rate.is_some()
     }
 }
 

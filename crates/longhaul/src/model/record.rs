@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptError, CancelReason, Dependency, JobId, Json, Policy, Progress, SHORT_PAYLOAD_BYTES, State,
-    WaitsFor,
+    AttemptError, CancelReason, Dependency, JobId, Json, Policy, Prefer, Progress, SHORT_PAYLOAD_BYTES,
+    State, WaitsFor,
 };
 use crate::clock::Timestamp;
 
@@ -73,6 +73,9 @@ pub struct JobRecord {
     /// The names of limits that it shares with others.
     #[serde(default)]
     pub limit_keys: Vec<String>,
+    /// The workers that it prefers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefer: Option<Prefer>,
     /// The job that this one belongs to.
     pub parent: Option<JobId>,
     /// The counts of its children: of a closing job, and of one that has had children since it began.

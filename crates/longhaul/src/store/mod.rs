@@ -113,6 +113,15 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Gives jobs to a worker under a lease. Due scheduled jobs are promoted first.
     ///
+    /// Of each queue, one after the other, the claim takes the next job again and again. Those come into question that the worker
+    /// knows, whose time is not over, and, where they [prefer](crate::Prefer) other workers, that
+    /// [fit](crate::lifecycle::prefer::fits) this one now. Of one kind, version and preference, only the first does; of one set of
+    /// limit keys, only the first of these. A key that is paused or [closed](crate::lifecycle::limits::closed) keeps back that one,
+    /// and so all of its set. Of what is left, the next is the first by place, or in a [fair](QueueConfig::fair) queue by turn. Where
+    /// the queue's own [slots or rate](QueueConfig::slots) do not admit it, the queue is done with, because whatever comes behind
+    /// would make it wait for ever. So the order of evaluation is: the queue's pause, the pause of a key; then slots before rates, of
+    /// each first the queue's and then the key's, in which a job waits as long as any of them refuses it.
+    ///
     /// - A claimed job is running and belongs to the worker.
     /// - A claim takes no more than the slots of each queue.
     /// - A claim takes only the queues it names.
@@ -147,6 +156,18 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A rate counts what jobs cost.
     /// - A waiting claim answers when a rate admits the next job.
     /// - A waiting claim answers when a job goes that kept back others of its limit key.
+    /// - No more jobs of a queue run than it has slots.
+    /// - A job takes as many slots of its queue as it costs.
+    /// - A job that costs more than all slots of its queue runs alone.
+    /// - The next job of a full queue keeps those behind it back.
+    /// - A job that its key keeps back keeps no other of a limited queue back.
+    /// - A queue that keeps a job back takes nothing of its keys.
+    /// - A full queue keeps no other queue back.
+    /// - The rate of a queue admits a burst and then its share.
+    /// - The rate of a queue counts what jobs cost.
+    /// - A waiting claim answers when the rate of its queue admits the next job.
+    /// - A waiting claim answers when a job goes that kept back others of its limited queue.
+    /// - A limited queue that is fair takes turns as any other does.
     /// - A fair queue takes turns between its keys.
     /// - A fair queue gives turns by weight.
     /// - Jobs without keys take turns as one key does.
@@ -159,6 +180,18 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A waiting claim answers when a wait is over.
     /// - A waiting claim answers with nothing after its wait.
     /// - A dropped claim takes nothing.
+    /// - A worker that has all the labels claims a job that prefers them at once.
+    /// - A worker without the labels claims a job once it has been due for a second.
+    /// - A job that prefers labels hard is claimed by workers alone that have them.
+    /// - A job that prefers others keeps no other back.
+    /// - A job that prefers others is next once its second is over.
+    /// - A job that was given back has waited already for those that it prefers.
+    /// - Jobs that prefer the same keep their order.
+    /// - Jobs with a preference take the turns of their keys.
+    /// - Jobs with a preference and limit keys keep to their limits.
+    /// - Very many jobs that prefer others keep no other back.
+    /// - A waiting claim answers when a job comes that prefers its worker.
+    /// - A waiting claim of a worker without the labels answers when the second is over.
     /// - A job past its expiry or its deadline is not claimed.
     /// - A claim tells the time that is left until the deadline.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
@@ -248,7 +281,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A slot is given back when its run ends, however it ends.
     /// - A slot is given back once.
     /// - A waiting claim answers when a slot of its key is given back.
+    /// - A slot of a queue is given back when its run ends, however it ends.
+    /// - A waiting claim answers when a slot of its queue is given back.
     /// - A run that settles its cost moves the rates of its keys by the difference.
+    /// - A run that settles its cost moves the rate of its queue by the difference.
     /// - A run that settles nothing moves no rate.
     /// - A run that was cut off at its deadline says so.
     /// - Follow ups and jobs that wait again pass a full queue.
@@ -378,9 +414,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Counts follow every transition.
     async fn queues(&self) -> Result<Vec<QueueInfo>>;
 
-    /// Sets a queue's configuration, which is all of it.
+    /// Sets a queue's configuration, which is all of it. What runs goes on, and counts: the slots that a queue is given count those
+    /// of its jobs that run already. A rate begins at rest, unless it is the one that the queue has.
     ///
     /// - A queue keeps its configuration.
+    /// - Limits of a queue that are set count what runs already.
+    /// - Limits of a queue that are raised or taken away let waiting jobs go.
+    /// - A queue tells what is taken of its limits.
+    /// - Limits of a queue that are set again as they are forget nothing.
     /// - A queue that no job can be in is not configured.
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()>;
 
@@ -504,6 +545,8 @@ pub const STOP_GRACE: Duration = Duration::from_secs(30);
 pub const WORKER_SEEN_FOR: Duration = Duration::from_secs(60);
 /// The head start that one step of priority is worth.
 pub const PRIORITY_STEP: Duration = Duration::from_secs(60);
+/// The time for which a job that [prefers](crate::Prefer) other workers softly is kept from a worker, from when it falls due.
+pub const PREFER_FOR: Duration = Duration::from_secs(1);
 /// The furthest that a job's position is counted.
 pub const MAX_POSITION: u64 = 1_000;
 /// The most lanes that are listed.

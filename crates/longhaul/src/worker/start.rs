@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub struct WorkerBuilder {
     registry: Registry,
     layers: Layers,
     queues: Vec<QueueSlots>,
+    labels: BTreeMap<String, String>,
     lease_for: Duration,
     runtime: Runtime,
     runs_schedules: bool,
@@ -46,6 +48,7 @@ impl WorkerBuilder {
             registry: Registry::default(),
             layers: Layers::default(),
             queues: Vec::new(),
+            labels: BTreeMap::new(),
             lease_for: DEFAULT_LEASE,
             runtime: Runtime::default(),
             runs_schedules: false,
@@ -139,6 +142,15 @@ impl WorkerBuilder {
         self
     }
 
+    /// Labels the worker: jobs that [prefer](crate::Prefer) this label and value come to it first, or to its like alone. Both are
+    /// names of 1–128 of `A–Z a–z 0–9 . _ : -`; others, and those beyond [`MAX_WORKER_LABELS`](crate::MAX_WORKER_LABELS), are of no
+    /// effect.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(label.into(), value.into());
+        self
+    }
+
     /// Lets the worker go this long without a heartbeat: 30 s unless set, at least 100 ms. Shorter means that
     /// a dead worker's jobs are rescued sooner, and that a busy machine is taken for a dead one more easily.
     #[must_use]
@@ -168,7 +180,7 @@ impl WorkerBuilder {
     /// layer panics when it is put around the others.
     #[must_use]
     pub fn start(self) -> Worker {
-        let Self { longhaul, registry, layers, queues, lease_for, runtime, runs_schedules } = self;
+        let Self { longhaul, registry, layers, queues, labels, lease_for, runtime, runs_schedules } = self;
         let scheduler = runs_schedules.then(|| Scheduler::start_on(longhaul.clone(), runtime.clone()));
         let worker = WorkerInfo {
             // Short, because every job that it claims keeps it.
@@ -180,6 +192,7 @@ impl WorkerBuilder {
             kinds: registry.supported(),
             version: concat!("longhaul ", env!("CARGO_PKG_VERSION")).to_owned(),
             started_at: Some(runtime.clock.now()),
+            labels,
         };
         let active = Active::default();
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
