@@ -177,7 +177,7 @@ impl Drop for ClaimAnswer<'_> {
 
 fn pack_claim(claim: &Claim, patience: Patience, notes: Notes) -> Vec<u8> {
     let mut wanted = Packer::new();
-    wanted.list(6).text(&claim.worker.id).int(bounded(claim.lease_for));
+    wanted.list(7).text(&claim.worker.id).int(bounded(claim.lease_for));
     wanted.list(claim.queues.len());
     for queue in &claim.queues {
         // More could not be carried in one answer.
@@ -195,6 +195,10 @@ fn pack_claim(claim: &Claim, patience: Patience, notes: Notes) -> Vec<u8> {
         Notes::Wanted | Notes::Beside => wanted.yes(),
         Notes::Unwanted => wanted.none(),
     };
+    wanted.list(claim.worker.labels.len());
+    for (label, value) in &claim.worker.labels {
+        wanted.text(&format!("{label}={value}"));
+    }
     wanted.done()
 }
 

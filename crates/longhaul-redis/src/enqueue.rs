@@ -20,7 +20,9 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
     let jobs: Vec<New> = jobs.into_iter().map(New::of).collect();
     let is_simple = |new: &New| is_simple(new) && !driver.bounded.holds(&new.job);
     if !driver.may_send_twice() && jobs.iter().all(is_simple) {
-        let is_plain = |new: &New| new.job.limit_keys.is_empty() && new.job.policy.cost == Cost::default();
+        let is_plain = |New { job, .. }: &New| {
+            job.limit_keys.is_empty() && job.prefer.is_none() && job.policy.cost == Cost::default()
+        };
         let is_plain = !driver.bounded.needs_groups.load(Ordering::Relaxed) && jobs.iter().all(is_plain);
         let scripts = [&scripts::ENQUEUE_SIMPLE, &scripts::ENQUEUE_SIMPLE_KEYED];
         for script in &scripts[usize::from(!is_plain)..] {

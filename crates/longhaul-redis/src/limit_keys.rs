@@ -58,7 +58,7 @@ fn info(parts: &[Value]) -> Option<KeyInfo> {
 
 /// Packs limits as `limits.lua` reads them, and at their end in JSON as they are shown. A rate has a name, by which a script knows
 /// it from one that was set before.
-fn pack(config: &KeyConfig) -> Vec<u8> {
+pub(crate) fn pack(config: &KeyConfig) -> Vec<u8> {
     let mut packed = Packer::new();
     packed.list(9).int_or_none(config.slots.map(i64::from)).int(config.weight.unwrap_or(1).into());
     match &config.rate {
@@ -74,7 +74,7 @@ fn pack(config: &KeyConfig) -> Vec<u8> {
     packed.done()
 }
 
-fn name_of(rate: &Rate) -> String {
+pub(crate) fn name_of(rate: &Rate) -> String {
     let burst = rate.burst.map(|burst| burst.to_string()).unwrap_or_default();
     format!("{}/{}/{burst}", rate.n, rate.per.as_nanos())
 }

@@ -9,7 +9,7 @@ use longhaul::clock::Stopwatch;
 use parking_lot::Mutex;
 
 /// Looks of this process that found nothing. Each has had the next job announced, so that until then a claim of the same
-/// queues and kinds has nothing to look for: many idle workers cost the server what one does.
+/// queues, kinds and labels has nothing to look for: many idle workers cost the server what one does.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
     /// True while announcements arrive.
@@ -78,7 +78,7 @@ impl Looks {
     }
 }
 
-/// Stands for the queues and kinds of a claim.
+/// Stands for the queues, kinds and labels of a claim.
 fn wanted(claim: &Claim) -> u64 {
     let mut hasher = DefaultHasher::new();
     for queue in &claim.queues {
@@ -87,6 +87,7 @@ fn wanted(claim: &Claim) -> u64 {
     for known in &claim.kinds {
         (&known.kind, known.version).hash(&mut hasher);
     }
+    claim.worker.labels.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -101,9 +102,11 @@ mod tests {
         let looks = Looks::default();
         looks.live();
         let (mine, other) = (claim(), Claim { queues: vec![slots("other", 1)], ..claim() });
+        let mut labelled = claim();
+        labelled.worker.labels.insert("gpu".into(), "a100".into());
         assert!(!looks.is_empty(&mine));
         looks.found_nothing(&mine, looks.announcements());
-        assert!(looks.is_empty(&mine) && !looks.is_empty(&other));
+        assert!(looks.is_empty(&mine) && !looks.is_empty(&other) && !looks.is_empty(&labelled));
         looks.announced();
         assert!(!looks.is_empty(&mine));
         looks.found_nothing(&mine, looks.announcements());

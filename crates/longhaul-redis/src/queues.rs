@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use longhaul::lifecycle::limits::{self, KeyState};
 use longhaul::{
     Lane, MAX_LANES, MAX_POSITION, OnFull, QueueConfig, QueueInfo, Result, State, Timestamp, WORKER_SEEN_FOR,
     WorkerInfo,
@@ -10,6 +11,7 @@ use crate::answer::{int, list, parsed, text};
 use crate::driver::Driver;
 use crate::error::unreadable;
 use crate::fields::{bounded, json_of};
+use crate::limit_keys::{name_of, pack};
 use crate::scripts;
 
 /// Every queue that has jobs or a configuration or is paused, by name.
@@ -19,7 +21,7 @@ pub(crate) async fn queues(driver: &Driver) -> Result<Vec<QueueInfo>> {
 }
 
 fn read_queues(answer: Value) -> Option<Vec<QueueInfo>> {
-    let [counts, configs, paused] = <[Value; 3]>::try_from(list(answer)?).ok()?;
+    let [counts, configs, paused, taken, now] = <[Value; 5]>::try_from(list(answer)?).ok()?;
     let mut queues: BTreeMap<String, QueueInfo> = BTreeMap::new();
     for pair in list(counts)?.chunks_exact(2) {
         let (queue, state) = text(&pair[0])?.rsplit_once('|')?;
@@ -35,7 +37,23 @@ fn read_queues(answer: Value) -> Option<Vec<QueueInfo>> {
     for queue in &list(paused)? {
         queues.entry(text(queue)?.to_owned()).or_default().paused = true;
     }
+    let now = Timestamp(int(&now)?);
+    for pair in list(taken)?.chunks_exact(2) {
+        let info = queues.entry(text(&pair[0])?.to_owned()).or_default();
+        let (limits, state) = (info.config.limits(), state(&info.config, text(&pair[1])?)?);
+        info.used = limits.slots.map(|_| state.used);
+        info.rate_left = limits::rate_left(&limits, &state, now);
+        info.rate_free_at = limits::rate_free_at(&limits, &state, now);
+    }
     Some(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
+}
+
+/// What is taken of a queue's limits, as `limits.lua` keeps it.
+fn state(config: &QueueConfig, stored: &str) -> Option<KeyState> {
+    let mut parts = stored.splitn(3, '|');
+    let (used, rate_free_at) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let rate = config.rate.filter(|rate| parts.next() == Some(&name_of(rate)));
+    Some(KeyState { used, rate_free_at, rate, ..KeyState::default() })
 }
 
 pub(crate) async fn set_queue(driver: &Driver, queue: &str, config: &QueueConfig) -> Result<()> {
@@ -48,6 +66,8 @@ pub(crate) async fn set_queue(driver: &Driver, queue: &str, config: &QueueConfig
         vec![queue.as_bytes().to_vec(), json_of(config).into_bytes(), flag(is_capped), flag(config.fair)];
     let bound = config.max_waiting.map(|most| format!("{most}|{}", number_of(config.on_full)));
     arguments.push(bound.unwrap_or_default().into_bytes());
+    let limits = Some(config).filter(|config| config.is_limited()).map(|config| pack(&config.limits()));
+    arguments.push(limits.unwrap_or_default());
     let answer = driver.call(&scripts::SET_QUEUE, arguments).await?;
     count_waiting(driver, &answer).await
 }

@@ -388,7 +388,13 @@ impl Draw {
                     let (max_waiting, on_full) = self.max_waiting();
                     Step::SetQueue(
                         queue,
-                        QueueConfig { retention, fair: random.happens(400), max_waiting, on_full },
+                        QueueConfig {
+                            retention,
+                            fair: random.happens(400),
+                            max_waiting,
+                            on_full,
+                            ..QueueConfig::default()
+                        },
                     )
                 }
             }

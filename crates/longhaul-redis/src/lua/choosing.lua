@@ -2,12 +2,13 @@
 
 -- Where the field WORKER begins in a record.
 local WORKER_AT = 86
--- Where the token begins.
-local TOKEN_AT = 22
+-- Where the token and the field RUN_AT begin.
+local TOKEN_AT, RUN_AT_BYTE = 22, 2
 local BAR = 124
 -- The groups that one call keeps back: each costs as much as some jobs.
 local GROUPS_AT_ONCE = 200
--- And those that it passes over, which wait behind jobs of the same keys that are kept back, and which the next call meets again.
+-- And those that it passes over, which wait behind jobs of the same keys that are kept back, or for other workers, and which the next
+-- call meets again.
 local PASSED_AT_ONCE = 1000
 
 -- Notes that members go at the beginning of a claim source.
@@ -32,23 +33,43 @@ local function choosing()
     return string.byte(record), seq, keys, slots, units
   end
 
-  -- The lanes of a queue that a worker takes jobs of, as 'kind|version', of which one with open groups has a mark.
-  local function known_lanes(queue, kinds)
-    local lanes, seen = {}, {}
+  -- True where a worker has all labels that jobs prefer.
+  local function has_all(labels, prefer)
+    for pair in string.gmatch(prefer, '[^;!]+') do
+      local is_there = false
+      for _, label in ipairs(labels) do
+        is_there = is_there or label == pair
+      end
+      if not is_there then return false end
+    end
+    return true
+  end
+
+  -- The lanes of a queue that a worker takes jobs of, as 'kind|version' or 'kind;prefer|version', of which one with open groups has a
+  -- mark; of each the lane in which its jobs stand among others, and what they prefer; and those whose jobs wait for others for a time.
+  local function known_lanes(queue, kinds, labels)
+    local lanes, seen, bases, prefers, are_held = {}, {}, {}, {}, {}
     for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
-      local lane, kind, version = string.match(name, '^((.*)|(%d+))')
+      local lane, kind, prefer, version = string.match(name, '^(([^;|]*)([^|]*)|(%d+))')
       if lane and not seen[lane] and kinds[kind] and tonumber(version) <= kinds[kind] then
-        lanes[#lanes + 1], seen[lane] = lane, true
+        local does_fit = prefer == '' or has_all(labels, prefer)
+        if does_fit or sub(prefer, 2, 2) ~= '!' then
+          lanes[#lanes + 1], seen[lane] = lane, true
+          bases[lane], prefers[lane], are_held[lane] = kind .. '|' .. version, prefer, not does_fit
+        end
       end
     end
-    return lanes
+    return lanes, bases, prefers, are_held
   end
 
   -- Answers the members of at most `wanted` jobs in the order in which they are claimed, and true where so many groups were kept
   -- back that others are left for the next call. What they cost goes to `costs`, by id, where they have keys: slots and keys. Members without keys leave their lanes, and
   -- those with keys their groups and lanes.
-  local function choose(queue, kinds, wanted, costs)
-    local made, lanes = groups(), known_lanes(queue, kinds)
+  local function choose(queue, kinds, labels, wanted, costs)
+    local made, lanes, bases, prefers, are_held = groups(), known_lanes(queue, kinds, labels)
+    -- What stands for the limits of the queue among those of keys.
+    local limit = keyed.is_limited and made.is_limited(queue) and '=' .. queue
+    if limit then made.load_keys({ limit }) end
     -- Jobs that are over stay where they are, and what is taken behind them is taken out by name.
     local over = keyed.over
     local fair = made.is_fair(queue)
@@ -116,7 +137,7 @@ local function choosing()
     local function drop(candidate, member, record, is_read)
       local is_there = call('ZSCORE', candidate.lane_key, member)
       if not is_there then return end
-      sources[candidate.lane_key] = { queue, candidate.lane }
+      sources[candidate.lane_key] = { queue, bases[candidate.lane] }
       if not record then
         forget_member(candidate.lane_key, member, AVAILABLE)
       elseif not is_read then
@@ -169,7 +190,7 @@ local function choosing()
     local function is_waiting(candidate)
       local record = record_of(candidate)
       local is_read, state, seq, keys, slots, units = pcall(read_head, record or nil)
-      if is_read and state == AVAILABLE and keys == candidate.keys and seq == tonumber(sub(candidate.member, 1, 16)) then
+      if is_read and state == AVAILABLE and keys == candidate.keys .. prefers[candidate.lane] and seq == tonumber(sub(candidate.member, 1, 16)) then
         candidate.slots, candidate.units = slots, units
         return true
       end
@@ -183,7 +204,7 @@ local function choosing()
       local lane_name = queue .. '|' .. lane
       local name = lane_name .. '|' .. keys
       return {
-        name = name, keys = keys, lane = lane, lane_key = root .. 'lane|' .. lane_name, group = made.group(name),
+        name = name, keys = keys, lane = lane, lane_key = root .. 'lane|' .. queue .. '|' .. bases[lane], group = made.group(name),
         read = 0, gone = 0,
       }
     end
@@ -196,15 +217,15 @@ local function choosing()
       for n = 1, #found, 2 do
         ids[#ids + 1] = id_of(found[n])
       end
-      -- What plain jobs cost counts for their turns.
-      if fair then records = read_all('m:', ids) end
+      -- What plain jobs cost counts for their turns and for the limits of the queue.
+      if fair or limit then records = read_all('m:', ids) end
       for n = 1, #found, 2 do
-        local _, _, _, _, slots = pcall(read_head, records[(n + 1) / 2] or nil)
+        local _, _, _, _, slots, units = pcall(read_head, records[(n + 1) / 2] or nil)
         local rank = tonumber(found[n + 1])
         if not (over and over[found[n]]) then
           stream.found[#stream.found + 1] = {
             is_plain = true, key = stream.key, member = found[n], rank = rank, score = rank, tie = fair and '' or found[n],
-            slots = slots or 1,
+            slots = slots or 1, units = units or 1,
           }
         end
       end
@@ -263,9 +284,9 @@ local function choosing()
     end
 
     for _, lane in ipairs(lanes) do
-      local key = root .. 'lane|' .. queue .. '|' .. lane
-      sources[key] = sources[key] or { queue, lane }
-      streams[#streams + 1] = { key = key, ahead = 0, found = {}, at = 1, read = read_plain }
+      local key = root .. 'lane|' .. queue .. '|' .. bases[lane]
+      sources[key] = sources[key] or { queue, bases[lane] }
+      if prefers[lane] == '' then streams[#streams + 1] = { key = key, ahead = 0, found = {}, at = 1, read = read_plain } end
       streams[#streams + 1] = {
         key = root .. 'groups|' .. queue .. '|' .. lane, lane = lane, ahead = 0, found = {}, at = 1, read = read_groups,
         asked = min(max(wanted, 4), 100), seen = {}, lane_name = queue .. '|' .. lane, prefix = queue .. '|' .. lane .. '|',
@@ -342,13 +363,32 @@ local function choosing()
       end
     end
 
+    -- True where the head of a group waits for other workers, and when it does so no more.
+    local function is_held(lane, record)
+      local until_then = are_held[lane] and record and struct_unpack('>i8', record, RUN_AT_BYTE) + PREFER_FOR or 0
+      return until_then > now, until_then
+    end
+
+    local function waits_for_others(candidate)
+      local waits, until_then = is_held(candidate.lane, record_of(candidate))
+      if waits then made.note_opens(';' .. queue, until_then, queue) end
+      return waits
+    end
+
+    -- The record of the head of a group.
+    local function head_of(group)
+      local head = call('ZRANGE', root .. 'group|' .. group.name, 0, 0)[1]
+      return head and call('GET', root .. 'm:' .. id_of(head))
+    end
+
     -- True where jobs of the same keys wait in another lane before this one, and are kept back.
     local function is_behind_another(candidate)
       for _, lane in ipairs(lanes) do
         local other = lane ~= candidate.lane and made.group(queue .. '|' .. lane .. '|' .. candidate.keys)
         if other and other.seq and other.where ~= '' then
           local seq = sub(candidate.member, 1, 16)
-          if other.rank < candidate.rank or other.rank == candidate.rank and other.seq < seq then return true end
+          local is_before_it = other.rank < candidate.rank or other.rank == candidate.rank and other.seq < seq
+          if is_before_it and not (are_held[lane] and is_held(lane, head_of(other))) then return true end
         end
       end
       return false
@@ -371,12 +411,20 @@ local function choosing()
       return true
     end
 
+    -- True where the limits of the queue keep a job back, and with it all behind it.
+    local function is_full(candidate)
+      local at = limit and made.refuses(limit, candidate.slots, candidate.units)
+      if at then made.note_opens(limit, at, queue) end
+      return at
+    end
+
     local function take_head(candidate)
       local slots, units, keys = candidate.slots, candidate.units, candidate.keys
-      made.take(keys, slots, units)
+      local counted = limit and made.with_queue(queue, keys) or keys
+      made.take(counted, slots, units)
       many = many + 1
       chosen[many] = candidate.member
-      costs[id_of(candidate.member)] = { slots, keys }
+      costs[id_of(candidate.member)] = { slots, counted }
       remove_member(candidate.lane_key, candidate.member)
       leave(candidate)
       if fair then
@@ -390,7 +438,13 @@ local function choosing()
     while many < wanted and kept_back < GROUPS_AT_ONCE and passed < PASSED_AT_ONCE do
       local candidate = first()
       if not candidate then break end
-      if candidate.is_plain then
+      if candidate.is_plain and is_full(candidate) then
+        break
+      elseif candidate.is_plain then
+        if limit then
+          made.take(limit, candidate.slots, candidate.units)
+          costs[id_of(candidate.member)] = { candidate.slots, limit }
+        end
         many = many + 1
         chosen[many] = candidate.member
         if over then remove_member(candidate.key, candidate.member) else pop(candidate.key, 1) end
@@ -401,6 +455,9 @@ local function choosing()
         if fair then made.next_turn(queue, '', candidate.slots) end
       elseif not is_waiting(candidate) then
         -- It has come back with its next head.
+      elseif are_held[candidate.lane] and waits_for_others(candidate) then
+        passed = passed + 1
+        open_others(candidate)
       elseif fair and candidate.score ~= made.turn_of(queue, candidate.keys) then
         set_place(candidate)
         put_back(candidate)
@@ -410,6 +467,8 @@ local function choosing()
         open_others(candidate)
       elseif is_kept_back(candidate) then
         refused[candidate.keys], kept_back = true, kept_back + 1
+      elseif is_full(candidate) then
+        break
       else
         take_head(candidate)
       end
@@ -442,12 +501,12 @@ local function choosing()
     for n = from, #claimed do
       local id, fields = claimed[n][1], claimed[n][2]
       local cost = costs[id]
-      if cost then
+      if cost and cost[2] ~= '' then
         ids[#ids + 1] = id
         holds[#holds + 1] = id
         holds[#holds + 1] = format('%d|%d|%s', cost[1], struct_unpack('>i8', fields, TOKEN_AT), cost[2])
-        costs[id] = nil
       end
+      costs[id] = nil
     end
     for _, cost in pairs(costs) do
       groups().give_back(cost[2], cost[1])

@@ -15,7 +15,7 @@ local function known_sources(queue, kinds)
   for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
     local kind, version = string.match(name, '^(.*)|(%d+)$')
     if not kind then
-      kind, version = string.match(name, '^(.*)|(%d+)|groups$')
+      kind, version = string.match(name, '^([^;]*).*|(%d+)|groups$')
       has_groups = has_groups or kind and kinds[kind] and tonumber(version) <= kinds[kind]
     elseif kinds[kind] and tonumber(version) <= kinds[kind] then
       keys[#keys + 1] = source_of(queue, kind, version)
@@ -151,11 +151,11 @@ local function versions_of(wanted)
 end
 
 -- Gives jobs to a worker. `wanted` is worker, lease_for, {{queue, slots}}, {{kind, version}}, true where the caller
--- waits, and true where it wants to be told of changes. Answers the time; when the next job falls due or -1; 1 where there is
+-- waits, true where it wants to be told of changes, and the labels of its worker as 'label=value'. Answers the time; when the next job falls due or -1; 1 where there is
 -- more to look at, 2 where so many jobs are over that a sweep must end them first, 3 where ends are to be counted that may free
 -- jobs; the changes of state but for the jobs that are claimed, or false; and for each of these its id, fields, data and steps.
 local function claim(wanted)
-  local worker, lease_for, queues, kinds, waits, tells = unpack(wanted)
+  local worker, lease_for, queues, kinds, waits, tells, labels = unpack(wanted)
   if tells then note_changes() end
   local _, due = promote(PROMOTED_AT_ONCE)
   local any_paused =
@@ -186,10 +186,10 @@ local function claim(wanted)
       local asked = min(slots, left)
       local taken, moved, looked_at
       local keys, has_groups = known_sources(name, kinds)
-      if has_groups or keyed.is_fair and groups().is_fair(name) then
+      if has_groups or keyed.is_fair and groups().is_fair(name) or keyed.is_limited and groups().is_limited(name) then
         local costs, before, found = {}, #claimed, nil
         local is_cut
-        found, is_cut = choosing().choose(name, kinds, asked, costs)
+        found, is_cut = choosing().choose(name, kinds, labels, asked, costs)
         looked_at = is_cut and left or #found
         taken, moved = take(found, name, worker, now + lease_for, claimed, costs)
         choosing().hold_slots(claimed, before + 1, costs)

@@ -23,7 +23,7 @@ end
 
 -- Pauses the first of a job's limit keys, which an earlier run may have paused for longer, and answers until when.
 local function pause(keys, run_at)
-  local key = string.match(keys, '^[^,]+')
+  local key = string.match(keys, '^[^,;]+')
   if not key then return run_at end
   local before = pauses[key] or tonumber(call('ZSCORE', root .. 'paused', key) or 0)
   pauses[key] = max(min(run_at, END_OF_TIME), before)
@@ -115,9 +115,9 @@ local function finish(end_of_run)
   if tells then note_changes() end
   local status = lease_status(job)
   unindex(id, job)
-  if cost and job[LIMIT_KEY] ~= '' then
+  if cost and (job[LIMIT_KEY] ~= '' or keyed.is_limited) then
     local _, units = keyed.tails().cost_of(job)
-    groups().settle_rates(job[LIMIT_KEY], units, cost)
+    groups().settle_rates(groups().with_queue(job[QUEUE], job[LIMIT_KEY]), units, cost)
   end
   -- What it was asked to stop for goes before what it says.
   if reason and reason ~= ASKED and job[CANCEL_BY] == 0 then keyed.tails().set_reason(job, reason) end

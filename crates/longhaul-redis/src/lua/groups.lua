@@ -29,6 +29,27 @@ local function groups()
   end
   api.is_fair = is_fair
 
+  local limited_queues = {}
+  function api.is_limited(queue)
+    if limited_queues[queue] == nil then limited_queues[queue] = call('SISMEMBER', root .. 'limited', queue) == 1 end
+    return limited_queues[queue]
+  end
+
+  -- The limit keys of a job, and that which stands for its queue where this has limits.
+  function api.with_queue(queue, text)
+    local keys = string.match(text, '^[^;]*')
+    if not api.is_limited(queue) then return keys end
+    return keys == '' and '=' .. queue or keys .. ',=' .. queue
+  end
+
+  -- The lane and the keys of a job's group: what it prefers stands behind its kind.
+  local function group_of(lane, text)
+    if not find(text, ';', 1, true) then return lane, text end
+    local keys, prefer = string.match(text, '^([^;]*)(;.*)$')
+    local kind, version = string.match(lane, '^(.*)(|%d+)$')
+    return kind .. prefer .. version, keys
+  end
+
   local function turn_of(queue, keys)
     turns[queue] = turns[queue] or {}
     if not turns[queue][keys] then turns[queue][keys] = tonumber(call('HGET', root .. 'turn|' .. queue, keys) or 0) or 0 end
@@ -135,7 +156,7 @@ local function groups()
 
   -- Jobs without keys are about to be written to a queue: where it is fair and none waited, they have no turns to catch up with.
   function api.arrive_plain(queue)
-    if not is_fair(queue) then return end
+    if not is_fair(queue) or #siblings(queue, '') > 0 then return end
     for _, lane in ipairs(lanes_of(queue)) do
       local key = root .. 'lane|' .. queue .. '|' .. lane
       if #call('ZRANGEBYSCORE', key, '-inf', PLAIN, 'LIMIT', 0, 1) > 0 then return end
@@ -147,8 +168,12 @@ local function groups()
   local function set_head(group, member, rank)
     local seq = member and sub(member, 1, 16) or false
     if group.seq == seq and (not seq or group.rank == rank) then return end
-    if not group.seq and is_fair(group.queue) and #siblings(group.queue, group.keys) == 0 then
-      arrive(group.queue, group.keys)
+    if not group.seq and is_fair(group.queue) then
+      if group.keys == '' then
+        api.arrive_plain(group.queue)
+      elseif #siblings(group.queue, group.keys) == 0 then
+        arrive(group.queue, group.keys)
+      end
     end
     if group.seq and group.where == '' then
       for _, key in ipairs(split(group.keys)) do
@@ -165,8 +190,9 @@ local function groups()
   -- are taken whole.
   local coming, going, popping, emptied = {}, {}, {}, {}
 
-  function api.add(lane, keys, rank, member)
-    local name = lane .. '|' .. keys
+  function api.add(lane, text, rank, member)
+    local group_lane, keys = group_of(lane, text)
+    local name = group_lane .. '|' .. keys
     local list = coming[name]
     if not list then
       list = {}
@@ -176,8 +202,9 @@ local function groups()
     list[#list + 1] = member
   end
 
-  function api.remove(lane, keys, member)
-    local name = lane .. '|' .. keys
+  function api.remove(lane, text, member)
+    local group_lane, keys = group_of(lane, text)
+    local name = group_lane .. '|' .. keys
     local noted = coming[name]
     for n = noted and #noted or 0, 2, -2 do
       if noted[n] == member then
@@ -275,7 +302,7 @@ local function groups()
   end
 
   local function write_groups()
-    local removed, added, places, gone, hung, unhung, sets = {}, {}, {}, {}, {}, {}, {}
+    local removed, added, places, gone, hung, unhung, sets, preferring = {}, {}, {}, {}, {}, {}, {}, {}
     for group in pairs(dirty) do
       local keys = group.keys
       if group.stored_seq then
@@ -303,6 +330,9 @@ local function groups()
         gone[#gone + 1] = group.name
       end
       if not group.seq ~= not group.stored_seq then
+        if find(group.lane, ';', 1, true) then
+          preferring[group.lane] = (preferring[group.lane] or 0) + (group.seq and 1 or -1)
+        end
         local rest = sub(group.lane, #group.queue + 2) .. '|' .. keys
         for _, key in ipairs(split(keys)) do
           local list = listed(group.seq and hung or unhung, group.queue)
@@ -326,6 +356,12 @@ local function groups()
     end
     for queue, list in pairs(hung) do
       write_all('ZADD', root .. 'hung|' .. queue, list)
+    end
+    for lane, difference in pairs(preferring) do
+      local queue, rest = string.match(lane, '^([^|]*)|(.*)$')
+      local left = write_now('HINCRBY', root .. 'preferring', lane, difference)
+      if left and left <= 0 then write_now('HDEL', root .. 'preferring', lane) end
+      write_now(left and left > 0 and 'SADD' or 'SREM', root .. 'lanes|' .. queue, rest)
     end
     for set, of in pairs(sets) do
       mark_set(set, of[1], of[2], added[set] ~= nil)
@@ -363,7 +399,9 @@ local function groups()
     if #found > 0 then write_all('ZREM', root .. 'opens', found) end
     for _, key in ipairs(found) do
       local prefix, after = string.match(key, '^(.*)%*|?(.*)$')
-      if prefix then
+      if find(key, '^[=;]') then
+        woken['q' .. sub(key, 2)] = true
+      elseif prefix then
         local from, to = after == '' and '[' .. prefix or '(' .. after, prefix == '' and '+' or '(' .. prefix .. '\255'
         local keys = call('ZRANGEBYLEX', root .. 'closing', from == '[' and '-' or from, to, 'LIMIT', 0, KEYS_AT_ONCE)
         for _, other in ipairs(keys) do
@@ -383,6 +421,10 @@ local function groups()
     local names = {}
     for i, member in ipairs(found) do
       names[i] = queue .. '|' .. string.match(member, ' (.*)$')
+    end
+    -- Those without keys are not among these.
+    for _, lane in ipairs(after == '-' and lanes_of(queue) or {}) do
+      if find(lane, ';', 1, true) then names[#names + 1] = queue .. '|' .. lane .. '|' end
     end
     load_groups(names)
     for _, name in ipairs(names) do

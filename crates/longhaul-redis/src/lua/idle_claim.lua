@@ -17,8 +17,10 @@ local is_idle = (not first_due or first_due > now) and not (may_free and call('E
 -- True where keys keep back all that waits in a queue. A mark of open groups has no lane.
 local function is_kept_back(lanes)
   for _, lane in ipairs(call('SMEMBERS', lanes)) do
-    local first = call('ZRANGE', root .. 'lane|' .. sub(lanes, #root + 7) .. '|' .. lane, 0, 0, 'WITHSCORES')[2]
-    if not first or tonumber(first) < KEYED then return false end
+    -- One of groups alone has no jobs without keys.
+    local is_preferring = find(lane, ';.*|%d+$')
+    local first = not is_preferring and call('ZRANGE', root .. 'lane|' .. sub(lanes, #root + 7) .. '|' .. lane, 0, 0, 'WITHSCORES')[2]
+    if not is_preferring and (not first or tonumber(first) < KEYED) then return false end
   end
   return true
 end

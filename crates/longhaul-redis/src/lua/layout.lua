@@ -26,12 +26,18 @@
 -- <root>limit_config  a hash: limit key or prefix with its '*' -> its limits, packed as `limits.lua` names them;
 --                   <root>limit_lengths: a hash of the lengths of the prefixes -> how many there are
 -- <root>named       the names in that hash, all of score 0
--- <root>opens       limit keys with lists, by when time opens one of these; and 'PREFIX*|KEY': the keys behind one
+-- <root>opens       limit keys with lists, by when time opens one of these; and 'PREFIX*|KEY': the keys behind one; '=Q': the limits of a
+--                   queue; ';Q': the jobs of a queue that have waited for workers whom they prefer
 -- <root>holding     a hash: id -> 'slots|token|KEYS' of a running job with limit keys; <root>holding_at, <root>limits_at: how far
 --                   the sweep has looked at these
 -- <root>fair        a set of the fair queues; <root>turn|Q: a hash of KEYS -> turn, and '*' -> the latest that was taken;
 --                   <root>turn_at: a hash of a queue -> how far the sweep has looked at these;
 --                   <root>rehung: a hash of a queue -> how far its groups were moved to their places since that was changed
+-- <root>limited     a set of the queues with limits. These are among the limits of keys under a name that no key has, '=Q', and so is what
+--                   is taken of them and what runs hold of them
+-- <root>preferring  a hash: 'Q|K;PREFER|V' -> how many groups a lane has. What a job prefers stands behind its limit keys, as
+--                   'KEY,KEY;LABEL=VALUE;LABEL=VALUE' or ';!LABEL=VALUE', and in the names of groups behind its kind. While there are
+--                   such groups, 'K;PREFER|V' is among the lanes of the queue, without a claim source of its own
 -- <root>scheduled   members by run_at
 -- <root>waking      members of blocked jobs whose wait has an end of its own, by when that is
 -- <root>running     members by the end of their leases
@@ -112,6 +118,8 @@ local COST_AND_TAIL, COST_AND_TAILS = '>I4I4i8i8i8BB', '>I4I4i8i8i8BBBBBBI2I2c0I
 local ON_JOBS, ON_CHILDREN, ON_SIGNAL, ON_PERSON = 1, 2, 3, 4
 -- The reasons for which a job is cancelled, as `CancelReason` has them.
 local ASKED, EXPIRED, OVERDUE, SUPERSEDED, UNMET, DROPPED, ORPHANED = 1, 2, 3, 4, 5, 6, 7
+-- For how long a job waits for workers whom it prefers, from when it falls due.
+local PREFER_FOR = 1000
 -- The time that a running job is given to stop which nobody has named one for.
 local STOP_GRACE = 30000
 -- What is added to the rank of a job with limit keys in its lane, and the end of the others.

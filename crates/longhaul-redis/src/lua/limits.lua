@@ -7,6 +7,7 @@ local USED, RATE_FREE_AT, RATE_OF, PAUSED_UNTIL = 1, 2, 3, 4
 -- The fields of a key's limits, of which each may be false but the weight: a rate is n in so many microseconds, a burst and a name;
 -- a bound is how many may wait, and what happens then.
 local SLOTS, WEIGHT, RATE_N, RATE_PER, RATE_BURST, RATE_NAME, LIMITS_JSON, MAX_WAITING, ON_FULL = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local EQUALS = 61
 local made_limits
 -- The pauses of limit keys that this script is to write: key -> end.
 local pauses = {}
@@ -22,10 +23,12 @@ local function limits()
   api.configs, api.again, api.woken = configs, again, woken
 
   local splits = {}
-  local function split(keys)
-    local list = splits[keys]
+  -- The limit keys of a job as a list, without what it prefers.
+  local function split(text)
+    local list = splits[text]
     if not list then
       list = {}
+      local keys = find(text, ';', 1, true) and string.match(text, '^[^;]*') or text
       if not find(keys, ',', 1, true) then
         if keys ~= '' then list[1] = keys end
       else
@@ -33,7 +36,7 @@ local function limits()
           list[#list + 1] = key
         end
       end
-      splits[keys] = list
+      splits[text] = list
     end
     return list
   end
@@ -182,10 +185,22 @@ local function limits()
     end
   end
 
+  -- Has a key's lists looked at again. The limits of a queue have none: claims of it look.
+  local function look_again(key)
+    if string.byte(key) == EQUALS then
+      woken['q' .. sub(key, 2)] = true
+    else
+      again[key] = true
+    end
+  end
+  -- Has the lists of a key looked at when all is written.
+  api.look_again = look_again
+
   local function give_back(keys, slots)
     for _, key in ipairs(split(keys)) do
       states[key][USED] = max(states[key][USED] - slots, 0)
-      changed_states[key], again[key] = true, true
+      changed_states[key] = true
+      look_again(key)
     end
   end
   api.give_back = give_back
@@ -199,14 +214,10 @@ local function limits()
       if limits[RATE_N] and limits[RATE_NAME] == state[RATE_OF] then
         local free_at = max(state[RATE_FREE_AT], now * 1000) + micros(limits, actual) - micros(limits, units)
         state[RATE_FREE_AT] = max(free_at, now * 1000)
-        changed_states[key], again[key] = true, true
+        changed_states[key] = true
+        look_again(key)
       end
     end
-  end
-
-  -- Has the lists of a key looked at when all is written.
-  function api.look_again(key)
-    again[key] = true
   end
 
   -- Notes when time opens a key that keeps back a group of a queue, where there is one.

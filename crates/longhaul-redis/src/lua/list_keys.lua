@@ -34,7 +34,7 @@ local function waiting_of(key)
 end
 
 local function fits(name)
-  return name > after and sub(name, 1, #prefix) == prefix
+  return name > after and sub(name, 1, #prefix) == prefix and sub(name, 1, 1) ~= '='
 end
 
 -- The keys that are paused, or of which something is taken: hardly more than there are running jobs.

@@ -10,9 +10,9 @@ local function set_of(words)
   return set
 end
 
--- True where any of a job's limit keys is in a set.
-local function has_any(keys, set)
-  for key in string.gmatch(keys, '[^,]+') do
+-- True where any of a job's limit keys is in a set. What it prefers stands behind them.
+local function has_any(text, set)
+  for key in string.gmatch(string.match(text, '^[^;]*'), '[^,]+') do
     if set[key] then return true end
   end
   return false

@@ -24,11 +24,9 @@ local function only_lane(queue, kinds)
 end
 
 local function claim_plain(worker, lease_for, queue, slots, kinds)
-  if
-    call('EXISTS', root .. 'holding', root .. 'fair', root .. 'bounds', root .. 'timed', root .. 'opens', root .. 'paused_queues') > 0
-  then
-    return nil
-  end
+  local others = call('EXISTS', root .. 'holding', root .. 'fair', root .. 'bounds', root .. 'limited', root .. 'timed', root .. 'opens',
+    root .. 'paused_queues')
+  if others > 0 then return nil end
   local name = only_lane(queue, kinds)
   local lane = name and root .. 'lane|' .. queue .. '|' .. name
   local found = lane and call('ZRANGEBYSCORE', lane, '-inf', PLAIN, 'LIMIT', 0, min(slots, PLAIN_AT_ONCE)) or {}

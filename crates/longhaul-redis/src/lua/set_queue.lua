@@ -3,6 +3,7 @@
 -- ARGV[2], ARGV[3]  the queue, and its configuration in JSON
 -- ARGV[4], ARGV[5]  '1' where its retention has a count, '1' where it is fair
 -- ARGV[6]           how many may wait and what happens then, as it is kept, or ''
+-- ARGV[7]           its limits, packed as `limits.lua` names them, or ''
 -- Returns           2 where those that wait must be looked at, because these are bounded now, or else 1
 
 call('HSET', root .. 'queues', ARGV[2], ARGV[3])
@@ -19,6 +20,52 @@ if has_changed == 1 then
   local further = groups().rehang(ARGV[2], '-')
   write_now('HDEL', root .. 'rehung', ARGV[2])
   if further then write('HSET', root .. 'rehung', ARGV[2], further) end
+  topics['q' .. ARGV[2]] = true
+  done()
+end
+
+-- Has the running jobs of a queue hold what they take of its limits, and answers how many slots that is.
+local function hold_running(queue, limit)
+  local ids, holds, used = {}, {}, 0
+  for _, member in ipairs(call('ZRANGEBYSCORE', running_key, '-inf', '(+inf')) do
+    if queue_of(member) == queue then ids[#ids + 1] = id_of(member) end
+  end
+  read_jobs(ids)
+  local held = groups().read_hash('holding', ids)
+  for i, id in ipairs(ids) do
+    local job = jobs[id]
+    if job and job[STATE] == RUNNING then
+      local slots = keyed.tails().cost_of(job)
+      local keys = string.match(held[i] or '', '^%d+|%d+|(.*)$') or ''
+      used = used + slots
+      if not find(',' .. keys .. ',', ',' .. limit .. ',', 1, true) then
+        holds[#holds + 1] = id
+        holds[#holds + 1] = format('%d|%d|%s', slots, job[TOKEN], keys == '' and limit or keys .. ',' .. limit)
+      end
+    end
+  end
+  write_all('HSET', root .. 'holding', holds)
+  return used
+end
+
+-- What is taken of its limits stays, but for a rate that is another one now; a job that runs already counts.
+local limit = '=' .. ARGV[2]
+local limits_before = call('HGET', root .. 'limit_config', limit) or ''
+if limits_before ~= ARGV[7] then
+  local function rate_of(packed_limits)
+    return packed_limits ~= '' and cmsgpack.unpack(packed_limits)[RATE_NAME] or ''
+  end
+  local used, free_at, rate = string.match(call('HGET', root .. 'limits', limit) or '0|0|', '^(%d+)|(%d+)|(.*)$')
+  if rate_of(limits_before) ~= rate_of(ARGV[7]) then free_at, rate = '0', '' end
+  if ARGV[7] ~= '' then
+    write_now('HSET', root .. 'limit_config', limit, ARGV[7])
+    write_now('SADD', root .. 'limited', ARGV[2])
+    used = hold_running(ARGV[2], limit)
+  else
+    write_now('HDEL', root .. 'limit_config', limit)
+    write_now('SREM', root .. 'limited', ARGV[2])
+  end
+  write_now('HSET', root .. 'limits', limit, format('%d|%s|%s', used, free_at, rate))
   topics['q' .. ARGV[2]] = true
   done()
 end

@@ -32,15 +32,16 @@ local topics = {}
 -- functions that few scripts need. It is one table, because each variable costs the functions that use it; with room for all, because
 -- a table that grows costs more.
 local keyed = {
-  ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false, over = false,
+  ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false, is_limited = false, over = false,
   brought = false, tails = false, held_after = false, bounds = false, has_bounds = false, stopping = false, dependants = false,
 }
--- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair, and nothing is bounded.
-local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds') > 0
+-- Most of the time nobody waits for any topic, nothing runs that has limit keys, no queue is fair or has limits, and nothing is bounded.
+local is_watched = call('EXISTS', root .. 'watched', root .. 'holding', root .. 'fair', root .. 'bounds', root .. 'limited') > 0
 if is_watched then
   keyed.is_holding = call('EXISTS', root .. 'holding') == 1
   keyed.is_fair = call('EXISTS', root .. 'fair') == 1
   keyed.is_bounded = call('EXISTS', root .. 'bounds') == 1
+  keyed.is_limited = call('EXISTS', root .. 'limited') == 1
   is_watched = call('EXISTS', root .. 'watched') == 1
 end
 local last
@@ -305,6 +306,9 @@ local function regroup(id, job, member, rank)
     end
   elseif state == AVAILABLE and rank and keyed.is_fair then
     keyed.arrivals[job[QUEUE]] = true
+  elseif state == AVAILABLE and not rank and keyed.is_limited then
+    -- It may have kept back those behind it.
+    topics['q' .. job[QUEUE]] = true
   end
 end
 
