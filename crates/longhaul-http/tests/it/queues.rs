@@ -1,6 +1,6 @@
 use axum::http::{Method, StatusCode};
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{Answer, App, json as request};
 
