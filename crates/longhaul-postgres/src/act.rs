@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{Acted, Action, Change, GONE_FOR, JobFilter, Json, Payloads, Result, State};
@@ -20,8 +20,13 @@ impl WriteTx<'_> {
     ) -> Result<Acted> {
         let mut targets = self.targets(jobs, filter).await?;
         let mut acted = Acted::default();
+        // Jobs that are to be cancelled next, all at once.
+        let mut cancelled = Together::default();
         for job in jobs {
             let Some(mut target) = targets.remove(job.id.as_str()) else { continue };
+            if !cancelled.may_have(&target, action) {
+                self.cancel_together(&mut cancelled, action).await?;
+            }
             // One that came earlier has freed or cancelled it: it may fit the filter no more.
             if self.touched.contains(&target.seq) {
                 match self.targets(std::slice::from_ref(job), filter).await?.remove(job.id.as_str()) {
@@ -38,16 +43,17 @@ impl WriteTx<'_> {
                     let sql = include_str!("sql/set_priority.sql");
                     let values = (i64::from(priority), self.now.0);
                     self.rows("set a priority", sql, &[&target.seq, &values.1, &values.0, &rank]).await?;
-                    if target.state == State::Available && target.limit_key.is_some() {
+                    if target.state == State::Available {
                         // Those behind it that take fewer slots may go before it now, or it before them.
                         self.effects.available.insert(target.queue.clone());
                     }
                     true
                 }
                 Deed::AskToStop(grace, reason) => self.ask_to_stop(&target, grace, reason).await?,
-                Deed::Cancel(reason) => {
-                    self.cancel_waiting(&target, reason).await?;
-                    true
+                Deed::Cancel(_) => {
+                    acted.done += 1;
+                    cancelled.push(target);
+                    continue;
                 }
                 Deed::StartAnew => {
                     let args = if let Action::RetryWith { args } = action { Some(args) } else { None };
@@ -67,7 +73,19 @@ impl WriteTx<'_> {
                 self.settle().await?;
             }
         }
+        self.cancel_together(&mut cancelled, action).await?;
         Ok(acted)
+    }
+
+    /// Cancels jobs that wait, and lets others count their ends.
+    async fn cancel_together(&mut self, together: &mut Together, action: &Action) -> Result<()> {
+        let Together { targets, .. } = std::mem::take(together);
+        let Action::Cancel { reason, .. } = action else { return Ok(()) };
+        if targets.is_empty() {
+            return Ok(());
+        }
+        self.cancel_all(&targets, *reason).await?;
+        self.settle().await
     }
 
     /// Locks the jobs that fit now, whatever they did when they were looked for: the lock is taken where the filter is
@@ -144,5 +162,31 @@ impl WriteTx<'_> {
         self.rows("delete", include_str!("sql/delete_job.sql"), &[&target.seq, &forgotten]).await?;
         self.moved(target.change(None, self.now));
         Ok(true)
+    }
+}
+
+/// Jobs that wait and are cancelled in one go, where that is the same as one after the other.
+#[derive(Default)]
+struct Together {
+    targets: Vec<Target>,
+    parents: BTreeSet<i64>,
+}
+
+impl Together {
+    /// True where the ends of those before mean nothing to a job, nor its own to those behind it. One that waits for some of them
+    /// is looked at once they are counted.
+    fn may_have(&self, target: &Target, action: &Action) -> bool {
+        let is_waiting = !matches!(target.state, State::Running) && !target.state.is_finished();
+        let is_linked = |job: &Target| job.is_awaited || job.unique_key.is_some();
+        matches!(action, Action::Cancel { .. })
+            && is_waiting
+            && !is_linked(target)
+            && !self.targets.last().is_some_and(is_linked)
+            && !self.parents.contains(&target.seq)
+    }
+
+    fn push(&mut self, target: Target) {
+        self.parents.extend(target.batch);
+        self.targets.push(target);
     }
 }

@@ -15,6 +15,9 @@ use crate::target::Target;
 use crate::waits::Unblocked;
 use crate::write_tx::WriteTx;
 
+/// The dependants that a portion counts for at least: a long chain ends by one dependant after the other, and each is some statements.
+const LEAST: usize = 20;
+
 /// The ends of jobs that one portion looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ends {
@@ -80,7 +83,7 @@ impl WriteTx<'_> {
         let outcomes: BTreeMap<i64, State> = next.iter().map(|row| (row.get(1), state(row, 2))).collect();
         let sql = include_str!("sql/settle_dependencies.sql");
         let edges = self.rows("settle dependants", sql, &[&numbers, &jobs, &limit]).await?;
-        self.settle_left = self.settle_left.saturating_sub(edges.len());
+        self.settle_left = self.settle_left.saturating_sub(edges.len().max(LEAST));
         let sql = include_str!("sql/forget_ended_dependencies.sql");
         self.rows("settle dependants", sql, &[&numbers]).await?;
         let mut counted: BTreeMap<i64, Counted> = BTreeMap::new();

@@ -3,8 +3,10 @@ use std::collections::{HashMap, HashSet};
 use longhaul::lifecycle::{self, Next, Token};
 use longhaul::{
     AttemptError, CancelReason, Change, Finish, JobId, Json, KEPT_ERRORS, Lease, LeaseStatus, NewJob,
-    Outcome, Result, State, Timestamp,
+    Outcome, Result, State, Timestamp, split_keys,
 };
+
+use tokio_postgres::Row;
 
 use crate::bounds::Room;
 use crate::finish_and_claim::{Ended, simple_output};
@@ -12,6 +14,8 @@ use crate::keyed::KeyReused;
 use crate::record::{Run, held};
 use crate::row::{signed, small};
 use crate::write_tx::WriteTx;
+
+pub(crate) const COMPLETE_SIMPLE: &str = include_str!("sql/complete_simple_jobs.sql");
 
 impl WriteTx<'_> {
     /// Ends the runs of several calls; each run stands alone but for faults. Those in `ended` are ended already, and the
@@ -21,10 +25,11 @@ impl WriteTx<'_> {
         calls: &[&[Finish]],
         ended: Option<&Ended>,
     ) -> Result<Vec<Vec<LeaseStatus>>> {
-        let completed = match ended {
+        let mut completed = match ended {
             None => self.complete_simple(calls).await?,
             Some(ended) => self.note_ended(calls, ended),
         };
+        self.complete_children(calls, &mut completed).await?;
         let mut answers = Vec::with_capacity(calls.len());
         for (call, finishes) in calls.iter().enumerate() {
             let mut statuses = Vec::with_capacity(finishes.len());
@@ -36,6 +41,7 @@ impl WriteTx<'_> {
                 if completed.get(&lease_key(&finish.lease)) == Some(&(call, number)) {
                     statuses.push(LeaseStatus::Held);
                 } else {
+                    self.limits.is_outdated = true;
                     statuses.push(self.finish_one(finish).await?);
                     self.count_ended_children().await?;
                 }
@@ -53,6 +59,7 @@ impl WriteTx<'_> {
         ended: &Ended,
     ) -> HashMap<(&'f str, i64), (usize, usize)> {
         self.limits.has_opened |= ended.has_keys;
+        self.effects.available.extend(ended.limited_queues.iter().cloned());
         let mut noted = HashMap::new();
         for (call, finishes) in calls.iter().enumerate() {
             for (number, finish) in finishes.iter().enumerate().filter(|(_, f)| ended.runs.contains(&f.lease))
@@ -94,13 +101,63 @@ impl WriteTx<'_> {
         let ids: Vec<&str> = leases.iter().map(|((id, _), _)| *id).collect();
         let tokens: Vec<i64> = leases.iter().map(|((_, token), _)| *token).collect();
         let outputs: Vec<&str> = leases.iter().map(|(_, output)| *output).collect();
-        let sql = include_str!("sql/complete_simple_jobs.sql");
-        let rows = self.rows("complete", sql, &[&ids, &tokens, &outputs, &self.now.0]).await?;
+        let rows = self.rows("complete", COMPLETE_SIMPLE, &[&ids, &tokens, &outputs, &self.now.0]).await?;
         let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         simple.retain(|(id, token), _| ended.contains(&(*id, *token)));
+        self.note_completed(&rows);
+        Ok(simple)
+    }
+
+    /// Completes, all at once, the runs that are left where all do nothing else but complete: their order means nothing then.
+    async fn complete_children<'f>(
+        &mut self,
+        calls: &[&'f [Finish]],
+        completed: &mut HashMap<(&'f str, i64), (usize, usize)>,
+    ) -> Result<()> {
+        let mut all: HashMap<(&str, i64), (usize, usize)> = HashMap::new();
+        let mut left: Vec<((&str, i64), &str)> = Vec::new();
+        for (call, finishes) in calls.iter().enumerate() {
+            for (number, finish) in finishes.iter().enumerate() {
+                let Some(output) = simple_output(finish) else { return Ok(()) };
+                let key = lease_key(&finish.lease);
+                // Of two ends of one run the first counts.
+                if all.insert(key, (call, number)).is_some() {
+                    return Ok(());
+                }
+                if !completed.contains_key(&key) {
+                    left.push((key, output.as_str()));
+                }
+            }
+        }
+        if left.len() < 2 {
+            return Ok(());
+        }
+        left.sort_unstable();
+        let ids: Vec<&str> = left.iter().map(|((id, _), _)| *id).collect();
+        let tokens: Vec<i64> = left.iter().map(|((_, token), _)| *token).collect();
+        let outputs: Vec<&str> = left.iter().map(|(_, output)| *output).collect();
+        let ending: Vec<&str> = all.keys().map(|(id, _)| *id).collect();
+        let sql = include_str!("sql/complete_children.sql");
+        let rows = self.rows("complete", sql, &[&ids, &tokens, &outputs, &self.now.0, &ending]).await?;
+        let ended: HashSet<(&str, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        completed.extend(all.into_iter().filter(|((id, token), _)| ended.contains(&(*id, *token))));
+        self.note_completed(&rows);
         for row in &rows {
+            self.child_ended(row.get(8), State::Completed);
+            self.has_ended_dependencies |= row.get::<_, bool>(9);
+        }
+        self.limits.is_outdated |= !rows.is_empty();
+        self.count_ended_children().await
+    }
+
+    /// Notes runs that a statement has completed.
+    fn note_completed(&mut self, rows: &[Row]) {
+        for row in rows {
             let id = JobId::from_store(row.get(0));
             self.limits.has_opened |= row.get::<_, bool>(6);
+            if row.get(7) {
+                self.effects.available.insert(row.get(2));
+            }
             self.moved(Change {
                 id: &id,
                 kind: row.get(3),
@@ -114,15 +171,15 @@ impl WriteTx<'_> {
             });
             self.effects.changed.push(id);
         }
-        Ok(simple)
     }
 
     async fn finish_one(&mut self, finish: &Finish) -> Result<LeaseStatus> {
         let Finish { lease, outcome, entries, follow_ups, cost } = finish;
         let Some(mut run) = self.find_lease(lease).await? else { return self.repeated(lease).await };
-        if let Some(units) = cost.filter(|_| run.limit_key.is_some()) {
+        if let Some(units) = cost.filter(|_| run.limit_key.is_some() || run.is_limited) {
             let sql = include_str!("sql/note_rates.sql");
             self.rows("settle a run's cost", sql, &[&run.seq, &i64::from(units)]).await?;
+            self.limits.has_opened = true;
         }
         if !entries.is_empty() {
             self.append(&mut run, entries).await?;
@@ -149,7 +206,7 @@ impl WriteTx<'_> {
 
     /// Pauses the first limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
     async fn pause_first_key(&self, run: &Run, outcome: Outcome) -> Result<Outcome> {
-        match (outcome, run.limit_key.as_deref().and_then(|keys| keys.split(',').next())) {
+        match (outcome, split_keys(run.limit_key.as_deref()).first()) {
             (Outcome::RateLimited { delay }, Some(key)) => {
                 let until = self.pause_key(key, self.time.plus(delay).min(Timestamp::MAX)).await?;
                 Ok(Outcome::Snoozed { delay: until.since(self.time.latest) })
@@ -170,8 +227,11 @@ impl WriteTx<'_> {
         outcome
     }
 
-    /// Notes that the end of a run gives the slots of its keys back, which a trigger counts.
+    /// Notes that the end of a run gives the slots of its keys back, which a trigger counts, and those of its queue.
     fn gives_back(&mut self, run: &Run) {
+        if run.is_limited {
+            self.effects.available.insert(run.queue.clone());
+        }
         if run.limit_key.is_some() {
             self.limits.has_opened = true;
             // What this transaction has folded in is without it.

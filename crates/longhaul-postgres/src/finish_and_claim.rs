@@ -33,6 +33,8 @@ pub(crate) struct Ended {
     pub(crate) runs: HashSet<Lease>,
     /// True where some of them had limit keys, of which they have given slots back.
     pub(crate) has_keys: bool,
+    /// Queues with limits of which they have given slots back.
+    pub(crate) limited_queues: HashSet<String>,
 }
 
 /// True where all runs have completed and have nothing but their outputs.
@@ -117,6 +119,9 @@ pub(crate) async fn run(
         match version {
             None => {
                 done.ended.has_keys |= row.get::<_, Option<i64>>(7).is_some();
+                if row.get::<_, Option<i64>>(8).is_some() {
+                    done.ended.limited_queues.insert(row.get(4));
+                }
                 done.ended.runs.insert(lease);
             }
             Some(version) => match read_claimed(row, lease.clone(), version, now.earliest) {

@@ -29,6 +29,8 @@ pub(crate) struct Run {
     started_at: Option<i64>,
     pub(crate) errors: Option<String>,
     pub(crate) limit_key: Option<String>,
+    /// True where it counts among the runs of a queue with limits.
+    pub(crate) is_limited: bool,
     pub(crate) batch: Option<i64>,
 }
 
@@ -103,6 +105,7 @@ impl WriteTx<'_> {
             cancel_reason: cancel_reason(row, 18),
             kind: row.get(16),
             started_at: row.get(17),
+            is_limited: row.get::<_, Option<bool>>(20).is_some(),
         }))
     }
 

@@ -400,7 +400,7 @@ impl Store for PostgresStore {
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        read::queues(&self.inner.reads).await
+        read::queues(&self.inner.reads, self.now()).await
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {

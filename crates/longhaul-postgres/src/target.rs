@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use longhaul::lifecycle::unique::{Hold, Holder};
 use longhaul::{CancelReason, Change, JobId, NewJob, Result, State, Timestamp, WaitsFor, lifecycle};
 use tokio_postgres::Row;
@@ -27,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) started_at: Option<Timestamp>,
     /// Read where an action is to be applied.
     pub(crate) waits_for: Option<WaitsFor>,
+    /// The same: true where others depend on it.
+    pub(crate) is_awaited: bool,
 }
 
 impl Target {
@@ -50,12 +54,14 @@ impl Target {
             created_at: Timestamp(row.get(15)),
             started_at: row.get::<_, Option<i64>>(16).map(Timestamp),
             waits_for: None,
+            is_awaited: false,
         }
     }
 
-    /// Reads also what it waits for, in the column after those.
+    /// Reads also what it waits for and whether it is waited for, in the columns after those.
     pub(crate) fn read_with_wait(row: &Row) -> Self {
-        Self { waits_for: waits_for(row, 3, 17), ..Self::read(row) }
+        let is_awaited = row.get::<_, Option<bool>>(18).is_some();
+        Self { waits_for: waits_for(row, 3, 17), is_awaited, ..Self::read(row) }
     }
 
     /// A change of its state.
@@ -105,16 +111,15 @@ impl WriteTx<'_> {
             if let Some(key) = &target.unique_key {
                 self.let_go(key, target.seq, &target.hold, State::Cancelled).await?;
             }
-            self.left_fair_queue(target).await?;
-            if target.state == State::Available && target.limit_key.is_some() {
-                // It may have kept back those behind it that take fewer slots.
+            if target.state == State::Available {
+                // It may have kept back those behind it that take fewer slots, or all others of a queue with limits.
                 self.effects.available.insert(target.queue.clone());
             }
             self.moved(target.change(Some(State::Cancelled), self.now));
             self.effects.changed.push(target.id.clone());
             self.child_ended(target.batch, State::Cancelled);
         }
-        Ok(())
+        self.left_fair_queues(targets).await
     }
 
     /// Asks a job that runs to stop. Answers false where it was asked to stop as soon already.
@@ -145,7 +150,7 @@ impl WriteTx<'_> {
             [&target.seq, &self.now.0, &job.args.as_str(), &version, &state.as_str(), &run_at.0, &rank];
         self.rows("replace a job", include_str!("sql/replace_job.sql"), &values).await?;
         if state != target.state {
-            self.left_fair_queue(target).await?;
+            self.left_fair_queues(std::slice::from_ref(target)).await?;
             self.moved(target.change(Some(state), self.now));
         } else if state == State::Available {
             // Workers that did not know its version may know this one.
@@ -156,11 +161,15 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Has the turns of a fair queue know of the last job without limit keys that has gone.
-    async fn left_fair_queue(&self, target: &Target) -> Result<()> {
-        if target.state == State::Available && target.limit_key.is_none() {
-            let sql = include_str!("sql/note_emptied.sql");
-            self.rows("cancel", sql, &[&target.queue, &target.kind]).await?;
+    /// Has the turns of fair queues know of the last jobs without limit keys that have gone.
+    async fn left_fair_queues(&self, targets: &[Target]) -> Result<()> {
+        let plain =
+            targets.iter().filter(|target| target.state == State::Available && target.limit_key.is_none());
+        let left: BTreeMap<&str, &str> =
+            plain.map(|target| (target.queue.as_str(), target.kind.as_str())).collect();
+        let sql = include_str!("sql/note_emptied.sql");
+        for (queue, kind) in left {
+            self.rows("cancel", sql, &[&queue, &kind]).await?;
         }
         Ok(())
     }

@@ -2,14 +2,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::maybe_done;
 use longhaul::clock::Stopwatch;
-use longhaul::{Backoff, Changes, Claimed, Clock, KeptChange, Result, Signals, Timestamp};
-use parking_lot::Mutex;
+use longhaul::{Backoff, Changes, Claim, Claimed, Clock, KeptChange, Result, Signals, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -21,7 +20,9 @@ use crate::enqueue::INSERT_SIMPLE;
 use crate::error::{
     SILENCE, failed, fault, is_serialization_failure, is_unreachable, key_locked, unavailable,
 };
-use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM};
+use crate::finish::COMPLETE_SIMPLE;
+use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM, simple_output};
+use crate::limits::look_ahead;
 use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
 use crate::row::rows_at_most;
@@ -39,7 +40,8 @@ const SERVED_AT_ONCE: usize = 256;
 const NOW: &str = include_str!("sql/now.sql");
 const NEXT_DUE: &str = include_str!("sql/next_due.sql");
 /// Statements that are sent together with others.
-const TOGETHER: [&str; 6] = [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS, FINISH_AND_CLAIM, INSERT_SIMPLE];
+const TOGETHER: [&str; 7] =
+    [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS, FINISH_AND_CLAIM, INSERT_SIMPLE, COMPLETE_SIMPLE];
 
 /// A connection that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,8 +135,8 @@ pub(crate) struct Transactor {
     failures: u32,
     /// The number of the last transaction that has claimed: its jobs carry it.
     claims: i64,
-    /// Limit keys of which the last claim that looked at groups took jobs.
-    recent_keys: Mutex<Vec<String>>,
+    /// Set where the last claim that looked at groups took jobs of them: the next ends of runs are ends of such jobs.
+    claims_keyed: AtomicBool,
     /// Numbers of claims that may have been committed and were never answered.
     pub(crate) lost_claims: Vec<i64>,
 }
@@ -163,7 +165,7 @@ impl Transactor {
             knows_clock: false,
             failures: 0,
             claims: i64::from_ne_bytes(start.to_ne_bytes()) >> 1,
-            recent_keys: Mutex::default(),
+            claims_keyed: AtomicBool::new(false),
             lost_claims: Vec::new(),
         }
     }
@@ -297,13 +299,24 @@ impl Transactor {
         }
         let mut tx = WriteTx::new(Link::Own(connection), self.state.now(&self.clock), &self.observers);
         tx.claim_number = number;
-        tx.limits.recent = self.recent_keys.lock().clone();
         let mut verdicts: Vec<Option<Verdict>> = calls.iter().map(|_| None).collect();
-        // Polled together, so that the server's time is noted when it comes and not when the rest is done.
-        let ((), applied) = futures::join!(begun.as_mut(), apply_all(&mut tx, calls, ended, &mut verdicts));
+        let reader = tx.reader();
+        let look = async {
+            match self.claim_to_look_ahead_for(work) {
+                Some(claim) => look_ahead(reader, claim).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        // Polled together, so that the server's time is noted when it comes and not when the rest is done. Those that end runs are
+        // sent first.
+        let ((), applied, looked) =
+            futures::join!(begun.as_mut(), apply_all(&mut tx, calls, ended, &mut verdicts), look);
         let due = begun.take_output().unwrap_or_else(|| Ok(Vec::new()))?;
         applied?;
         tx.promoted(&due);
+        if let Some(looked) = looked? {
+            tx.note_looked(looked).await?;
+        }
         if settle {
             tx.has_ended_dependencies = true;
             tx.settle().await?;
@@ -326,8 +339,8 @@ impl Transactor {
             }
         }
         let next = self.commit(connection, &mut tx, wants_jobs).await?;
-        if let Some(keys) = tx.limits.taken() {
-            *self.recent_keys.lock() = keys;
+        if let Some(have_taken) = tx.limits.have_taken() {
+            self.claims_keyed.store(have_taken, Ordering::Relaxed);
         }
         let verdicts = verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Answered(Answer::Done))).collect();
         let mut done =
@@ -336,6 +349,26 @@ impl Transactor {
         done.look.fold_later = tx.effects.fold_later;
         done.look.unsettled = tx.effects.unsettled;
         Ok((done, tx.effects))
+    }
+
+    /// The claim for which limits are looked after together with the ends of runs: the first one of a transaction that does nothing
+    /// else, where the last claims took jobs with limit keys.
+    fn claim_to_look_ahead_for<'w>(&self, work: &Work<'w>) -> Option<&'w Claim> {
+        let ends_and_claims = |call: &Call| match &call.op {
+            Op::Finish(finishes) | Op::Claim { finishes, .. } => {
+                finishes.iter().all(|finish| simple_output(finish).is_some())
+            }
+            _ => false,
+        };
+        if work.settle || !self.claims_keyed() || !work.calls.iter().all(ends_and_claims) {
+            return None;
+        }
+        work.calls.iter().filter(|call| !call.reply.is_closed()).find_map(Call::claim)
+    }
+
+    /// True where the last claims took jobs with limit keys.
+    pub(crate) fn claims_keyed(&self) -> bool {
+        self.claims_keyed.load(Ordering::Relaxed)
     }
 
     /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together.

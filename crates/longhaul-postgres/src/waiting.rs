@@ -13,15 +13,15 @@ pub(crate) struct Waiting {
     claims: BTreeMap<u64, (Call, Timestamp)>,
     by_queue: HashMap<String, BTreeSet<u64>>,
     by_deadline: BTreeSet<(Timestamp, u64)>,
-    /// The number of claims that want jobs of a queue, a kind and the versions up to one.
+    /// The number of claims that want jobs of a queue, a kind and the versions up to one, for workers of the same labels.
     sources: HashMap<ClaimSource, usize>,
     next: u64,
     /// Callers who have gone away are looked for when there are more claims than this.
     crowded: usize,
 }
 
-/// A queue, a kind and the newest version of it that is wanted.
-pub(crate) type ClaimSource = (String, String, i64);
+/// A queue, a kind and the newest version of it that is wanted, and the worker's labels, by which jobs are for it or not.
+pub(crate) type ClaimSource = (String, String, i64, BTreeMap<String, String>);
 
 impl Waiting {
     pub(crate) fn is_empty(&self) -> bool {
@@ -110,7 +110,7 @@ impl Waiting {
         }
     }
 
-    /// Stands for the queues and kinds of a claim: claims of one number find the same jobs.
+    /// Stands for the queues and kinds of a claim and its worker's labels: claims of one number find the same jobs.
     pub(crate) fn wanted(claim: &Claim) -> u64 {
         let mut hasher = DefaultHasher::new();
         for queue in claim.queues.iter().filter(|queue| queue.slots > 0) {
@@ -119,14 +119,16 @@ impl Waiting {
         for known in &claim.kinds {
             (&known.kind, known.version).hash(&mut hasher);
         }
+        claim.worker.labels.hash(&mut hasher);
         hasher.finish()
     }
 }
 
 fn sources(claim: &Claim) -> impl Iterator<Item = ClaimSource> {
     claim.queues.iter().filter(|queue| queue.slots > 0).flat_map(|queue| {
-        let of_kind =
-            |known: &longhaul::SupportedKind| (queue.queue.clone(), known.kind.clone(), known.version.into());
+        let of_kind = |known: &longhaul::SupportedKind| {
+            (queue.queue.clone(), known.kind.clone(), known.version.into(), claim.worker.labels.clone())
+        };
         claim.kinds.iter().map(of_kind)
     })
 }

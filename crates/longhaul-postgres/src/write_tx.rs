@@ -41,6 +41,24 @@ pub(crate) struct WriteTx<'a> {
     observers: &'a Changes,
 }
 
+/// Sends statements within a transaction, while it waits for the answers to others.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    link: Link<'a>,
+    pub(crate) now: Timestamp,
+}
+
+impl Reader<'_> {
+    pub(crate) async fn rows(
+        &self,
+        operation: &'static str,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        self.link.rows(sql, values).await.map_err(fault(operation))
+    }
+}
+
 /// The changes that others are told of once the transaction is committed.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -93,7 +111,12 @@ impl<'a> WriteTx<'a> {
         sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        self.link.rows(sql, values).await.map_err(fault(operation))
+        self.reader().rows(operation, sql, values).await
+    }
+
+    /// Sends statements beside others of this transaction.
+    pub(crate) fn reader(&self) -> Reader<'a> {
+        Reader { link: self.link, now: self.now }
     }
 
     /// The same for a statement that is made for this call alone.

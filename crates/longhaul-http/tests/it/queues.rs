@@ -75,7 +75,7 @@ async fn slots_and_a_rate_of_a_queue_hold_are_told_and_taken_away_by_null() {
     };
     assert_eq!(limits(&set), json!([1, {"n": 10, "per": 10.0, "burst": 2}, 0, 2]));
     for id in ["a", "b"] {
-        app.run(id, "greet", r#"{"name":"Ada"}"#).await;
+        app.post("/api/jobs", &format!(r#"{{"kind":"greet","args":{{"name":"Ada"}},"id":"{id}"}}"#)).await;
     }
     let claim = json!({"worker": {"id": "w"}, "queues": [{"queue": "default", "slots": 9}], "kinds": [{"kind": "greet"}]});
     let claimed = app.post("/api/worker/claim", &claim.to_string()).await.json();

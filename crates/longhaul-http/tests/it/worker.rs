@@ -61,24 +61,24 @@ async fn a_job_goes_to_workers_that_have_the_labels_it_must_have_and_to_others_a
         );
         assert_eq!(job(&app, id).await["prefer"], body["prefer"]);
     }
-    let claim = async |labels: Value| {
+    let claim = async |id: &str, labels: Value| {
         let mut claim: Value = serde_json::from_str(CLAIM).unwrap();
-        claim["worker"]["labels"] = labels;
+        claim["worker"] = json!({"id": id, "labels": labels});
         let claimed = call(&app, "claim", &claim).await.json()["claimed"].clone();
         claimed.as_array().unwrap().iter().map(|job| job["lease"]["id"].clone()).collect::<Vec<Value>>()
     };
     assert_eq!(
-        claim(json!({"gpu": "t4"})).await,
+        claim("w1", json!({"gpu": "t4"})).await,
         Vec::<Value>::new(),
         "the soft one is due for less than a second"
     );
     let reasons = app.get("/api/jobs/hard/why").await.json()["reasons"].clone();
     assert_eq!(reasons, json!([{"rule": "no_worker", "key": "gpu=a100"}]));
     app.clock.advance(Duration::from_secs(1));
-    assert_eq!(claim(json!({})).await, ["soft"]);
-    assert_eq!(claim(json!({"gpu": "a100", "zone": "eu"})).await, ["hard"]);
+    assert_eq!(claim("w2", json!({})).await, ["soft"]);
+    assert_eq!(claim("w3", json!({"gpu": "a100", "zone": "eu"})).await, ["hard"]);
     let workers = app.get("/api/workers").await.json();
-    assert_eq!(workers["workers"][0]["labels"], json!({"gpu": "a100", "zone": "eu"}), "as it was last said");
+    assert_eq!(workers["workers"][2]["labels"], json!({"gpu": "a100", "zone": "eu"}));
     for (body, field) in [
         (json!({"prefer": {}}), "prefer"),
         (json!({"prefer": {"gpu": "a 100"}}), "prefer.gpu"),

@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use longhaul::lifecycle::limits::next_turn;
-use longhaul::{Cost, Timestamp};
+use longhaul::lifecycle::prefer::Fits;
+use longhaul::{Cost, KeyConfig, Timestamp};
 
 use crate::limits::keys::Keys;
 
-/// The place of a job among all of a queue: in a fair queue the turn and the joined keys come first, elsewhere 0 and ''.
+/// The place of a job among all of a queue: in a fair queue the turn and the keys come first, elsewhere 0 and ''.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) turn: u64,
@@ -20,6 +21,8 @@ pub(super) struct Head {
     pub(super) rank: i64,
     pub(super) seq: i64,
     pub(super) cost: Cost,
+    /// When the worker may claim it.
+    pub(super) fits: Fits,
 }
 
 /// A group that was open, with its first jobs.
@@ -27,8 +30,10 @@ pub(super) struct Head {
 pub(super) struct Group {
     pub(super) kind: String,
     pub(super) version: i64,
-    /// Joined, as the tables have them.
+    /// Joined, as the tables have them, with what its jobs prefer.
     pub(super) limit_key: String,
+    /// The same without that: groups of one text are one set of keys.
+    pub(super) joined: String,
     pub(super) keys: Vec<String>,
     pub(super) turn: u64,
     pub(super) turn_key: String,
@@ -61,21 +66,21 @@ impl Group {
         }
     }
 
-    fn is_open(&self) -> bool {
-        self.closed_by.is_none() && !self.is_kept_back
+    /// When the worker may claim its first job, where that is still to come.
+    pub(super) fn fits_from(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.jobs.front()?.fits {
+            Fits::From(from) if from > now => Some(from),
+            _ => None,
+        }
     }
 
-    fn place(&self) -> Option<Place> {
-        let (rank, seq) = self.front().filter(|_| self.is_open())?;
-        Some(Place { turn: self.turn, turn_key: self.turn_key.clone(), rank, seq })
-    }
-
-    fn is_before(&self, other: &Place) -> bool {
-        let front = self.front().filter(|_| self.is_open());
-        front.is_some_and(|(rank, seq)| {
-            (self.turn, self.turn_key.as_str(), rank, seq)
-                < (other.turn, other.turn_key.as_str(), other.rank, other.seq)
-        })
+    /// Where it stands among those that are open and fit the worker: turn, keys, rank and number. Groups without keys take the
+    /// turns of jobs without any.
+    fn place(&self, turns: Option<&Turns>, now: Timestamp) -> Option<(u64, &str, i64, i64)> {
+        let fits = self.jobs.front().is_none_or(|job| job.fits.at(now));
+        let (rank, seq) = self.front().filter(|_| fits && self.closed_by.is_none() && !self.is_kept_back)?;
+        let turn = turns.filter(|_| self.keys.is_empty()).map_or(self.turn, |turns| turns.plain);
+        Some((turn, self.turn_key.as_str(), rank, seq))
     }
 }
 
@@ -128,9 +133,25 @@ pub(super) struct Choice {
     pub(super) turns: Option<Turns>,
     pub(super) bounds: Vec<Bound>,
     pub(super) keys: Keys,
+    /// The key that stands for the queue, where it has limits: what comes next is not claimed where they do not admit it, and
+    /// nothing behind it.
+    pub(super) queue_key: Option<String>,
     pub(super) now: Timestamp,
     pub(super) chosen: Vec<Chosen>,
     pub(super) closings: Vec<Closing>,
+    /// When time lets the queue admit what is next, where its limits do not.
+    pub(super) opens_at: Option<Timestamp>,
+}
+
+/// What became of a job that was next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tried {
+    /// It is taken, or its group is out: another is next.
+    Done,
+    /// It is not known.
+    Unknown,
+    /// The queue is full.
+    Full,
 }
 
 /// The end of a choice.
@@ -156,27 +177,55 @@ impl Choice {
             if self.is_bounded(Some(place)) {
                 return End::Unknown;
             }
-            match group {
-                Some((number, group)) if plain.is_none_or(|plain| group < plain) => {
-                    if !self.try_group(number) {
-                        return End::Unknown;
-                    }
-                }
-                _ => self.take_plain(),
+            let tried = match group {
+                Some((number, group)) if plain.is_none_or(|plain| group < plain) => self.try_group(number),
+                _ => self.try_plain(),
+            };
+            match tried {
+                Tried::Done => {}
+                Tried::Unknown => return End::Unknown,
+                Tried::Full => return End::Over,
             }
         }
         End::Over
     }
 
-    fn first_group(&self) -> Option<(usize, Place)> {
-        let mut first: Option<(usize, Place)> = None;
-        for (number, group) in self.groups.iter().enumerate() {
-            match &first {
-                Some((_, place)) if !group.is_before(place) => {}
-                _ => first = group.place().map(|place| (number, place)).or(first),
-            }
+    /// True where the queue admits no job of this cost.
+    fn is_full(&mut self, cost: &Cost) -> bool {
+        let closed = self.keys.closed(self.queue_key.as_slice(), cost, self.now);
+        self.opens_at = closed.and_then(|(_, closed)| closed.until());
+        closed.is_some()
+    }
+
+    /// Takes a job, whose keys and queue admit it, and the turn of its keys.
+    fn take(&mut self, job: Head, group: Option<usize>) {
+        let keys = group.map(|number| self.groups[number].keys.clone()).unwrap_or_default();
+        self.keys.take(&keys, &job.cost, self.now);
+        self.keys.take(self.queue_key.as_slice(), &job.cost, self.now);
+        self.chosen.push(Chosen { seq: job.seq, rank: job.rank, cost: job.cost, group });
+        let Some(turns) = &mut self.turns else { return };
+        let (turn, joined, config) =
+            match group.map(|number| &self.groups[number]).filter(|_| !keys.is_empty()) {
+                Some(group) => (group.turn, group.joined.clone(), self.keys.config(&keys[0])),
+                None => (turns.plain, String::new(), KeyConfig::default()),
+            };
+        let next = next_turn(turn, turns.latest, &job.cost, &config);
+        turns.latest = turns.latest.max(turn);
+        if keys.is_empty() {
+            turns.plain = next;
         }
-        first
+        for other in self.groups.iter_mut().filter(|other| other.joined == joined) {
+            other.turn = next;
+        }
+        turns.unwritten.insert(joined, next);
+    }
+
+    fn first_group(&self) -> Option<(usize, Place)> {
+        let groups = self.groups.iter().enumerate();
+        let places =
+            groups.filter_map(|(number, group)| Some((group.place(self.turns.as_ref(), self.now)?, number)));
+        let ((turn, turn_key, rank, seq), number) = places.min()?;
+        Some((number, Place { turn, turn_key: turn_key.to_owned(), rank, seq }))
     }
 
     fn plain_place(&self) -> Option<Place> {
@@ -193,21 +242,20 @@ impl Choice {
         })
     }
 
-    fn take_plain(&mut self) {
-        let Some(job) = self.plain.pop_front() else { return };
-        if let Some(turns) = &mut self.turns {
-            let next = next_turn(turns.plain, turns.latest, &job.cost, &longhaul::KeyConfig::default());
-            turns.latest = turns.latest.max(turns.plain);
-            turns.plain = next;
-            turns.unwritten.insert(String::new(), next);
+    fn try_plain(&mut self) -> Tried {
+        let Some(job) = self.plain.front().copied() else { return Tried::Unknown };
+        if self.is_full(&job.cost) {
+            return Tried::Full;
         }
-        self.chosen.push(Chosen { seq: job.seq, rank: job.rank, cost: job.cost, group: None });
+        self.plain.pop_front();
+        self.take(job, None);
+        Tried::Done
     }
 
-    /// Takes a group's first job, or closes the group. False where its first job is not known.
-    fn try_group(&mut self, number: usize) -> bool {
+    /// Takes a group's first job, or closes the group.
+    fn try_group(&mut self, number: usize) -> Tried {
         let group = &mut self.groups[number];
-        let Some(job) = group.jobs.front().copied() else { return false };
+        let Some(job) = group.jobs.front().copied() else { return Tried::Unknown };
         if let Some((key, closed)) = self.keys.closed(&group.keys, &job.cost, self.now) {
             self.closings.push(Closing {
                 key: key.clone(),
@@ -217,30 +265,22 @@ impl Choice {
                 cost: job.cost,
             });
             group.closed_by = Some(key.clone());
-            let (limit_key, place) = (group.limit_key.clone(), (job.rank, job.seq));
-            for other in self.groups.iter_mut().filter(|other| other.limit_key == limit_key) {
+            let (joined, place) = (group.joined.clone(), (job.rank, job.seq));
+            for other in self.groups.iter_mut().filter(|other| other.joined == joined) {
                 other.behind = Some(other.behind.map_or(place, |behind| behind.min(place)));
             }
-            return true;
+            return Tried::Done;
         }
         if group.behind.is_some_and(|behind| behind < (job.rank, job.seq)) {
             group.is_kept_back = true;
-            return true;
+            return Tried::Done;
         }
-        group.jobs.pop_front();
-        self.keys.take(&group.keys, &job.cost, self.now);
-        self.chosen.push(Chosen { seq: job.seq, rank: job.rank, cost: job.cost, group: Some(number) });
-        if let Some(turns) = &mut self.turns {
-            let config = group.keys.first().map(|key| self.keys.config(key)).unwrap_or_default();
-            let (turn, limit_key) = (group.turn, group.limit_key.clone());
-            let next = next_turn(turn, turns.latest, &job.cost, &config);
-            turns.latest = turns.latest.max(turn);
-            for other in self.groups.iter_mut().filter(|other| other.limit_key == limit_key) {
-                other.turn = next;
-            }
-            turns.unwritten.insert(limit_key, next);
+        if self.is_full(&job.cost) {
+            return Tried::Full;
         }
-        true
+        self.groups[number].jobs.pop_front();
+        self.take(job, Some(number));
+        Tried::Done
     }
 }
 
@@ -254,7 +294,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_767_225_600_000);
 
     fn job(rank: i64, slots: u32) -> Head {
-        Head { rank, seq: rank, cost: Cost { slots, rate: 1 } }
+        Head { rank, seq: rank, cost: Cost { slots, rate: 1 }, fits: Fits::Always }
     }
 
     fn group(kind: &str, key: &str, jobs: &[Head]) -> Group {
@@ -262,6 +302,7 @@ mod tests {
             kind: kind.into(),
             version: 1,
             limit_key: key.into(),
+            joined: key.into(),
             keys: vec![key.into()],
             turn: 0,
             turn_key: String::new(),
@@ -284,9 +325,11 @@ mod tests {
             turns: None,
             bounds: Vec::new(),
             keys: Keys::with("full", config, state),
+            queue_key: None,
             now: NOW,
             chosen: Vec::new(),
             closings: Vec::new(),
+            opens_at: None,
         }
     }
 
@@ -341,6 +384,32 @@ mod tests {
         // To a worker that does not know the first, it is the first.
         let mut one = choice(vec![group("small", "full", &[job(2, 1)])], &[3], 1);
         assert_eq!((one.choose(99), ranks(&one)), (End::Over, vec![2, 3]));
+    }
+
+    #[test]
+    fn the_next_job_of_a_full_queue_keeps_all_behind_it_back_and_takes_nothing_of_its_keys() {
+        let mut choice = choice(vec![group("k", "full", &[job(1, 1), job(3, 2)])], &[2, 4], 9);
+        choice.queue_key = Some("=q".into());
+        let limits = KeyConfig { slots: Some(3), ..KeyConfig::default() };
+        choice.keys.note_queue("=q", limits, KeyState::default());
+        assert_eq!((choice.choose(99), ranks(&choice)), (End::Over, vec![1, 2]));
+        assert_eq!(choice.keys.admits("full", &Cost::default(), NOW, 99), 8);
+        assert!(choice.closings.is_empty());
+    }
+
+    #[test]
+    fn a_group_that_prefers_others_is_passed_over_until_it_fits() {
+        let prefers = |from: Timestamp| Group {
+            joined: String::new(),
+            keys: Vec::new(),
+            jobs: [Head { fits: Fits::From(from), ..job(1, 1) }, job(3, 1)].into(),
+            ..group("k", ";gpu=a100", &[job(1, 1)])
+        };
+        let mut early = choice(vec![prefers(Timestamp(NOW.0 + 1))], &[2, 4], 1);
+        assert_eq!((early.choose(99), ranks(&early)), (End::Over, vec![2, 4]));
+        assert_eq!(early.groups[0].fits_from(NOW), Some(Timestamp(NOW.0 + 1)));
+        let mut late = choice(vec![prefers(NOW)], &[2, 4], 1);
+        assert_eq!((late.choose(99), ranks(&late)), (End::Over, vec![1, 2, 3, 4]));
     }
 
     #[test]

@@ -1,20 +1,19 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use longhaul::{Claim, Claimed, Cost, Policy, QueueSlots, Result, split_keys};
+use longhaul::lifecycle::prefer::{self, Fits};
+use longhaul::{Claim, Claimed, Cost, Policy, QueueSlots, Result, Timestamp, split_keys, split_prefer};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::claim::{Groups, Next, read_next};
+use crate::limits::ahead::{Ahead, Firsts, firsts, look_ahead};
 use crate::limits::choice::{Bound, Choice, Chosen, Closing, End, Group, Head, Place, Rest, Turns};
 use crate::limits::gates::Gate;
-use crate::limits::{
-    BEHIND_OTHERS, DUE_GATES, Lock, NEXT_GROUPS, NEXT_PLAIN_JOBS, QUEUE_FACTS, count, rank_of,
-};
-use crate::row::{rows_at_most, signed};
+use crate::limits::keys::limits_of_queue;
+use crate::limits::{BEHIND_OTHERS, Lock, count, key_state, rank_of};
+use crate::row::signed;
 use crate::write_tx::WriteTx;
 
-/// Gates that one claim looks behind.
-const GATES_AT_ONCE: i64 = 500;
 /// Open groups that are read at once: beyond the jobs that are wanted, and at most.
 const GROUPS_MORE: usize = 8;
 const GROUPS_AT_ONCE: usize = 200;
@@ -23,30 +22,49 @@ const CLOSED_AT_ONCE: usize = 300;
 const ROUNDS: usize = 64;
 
 /// A claim of one queue, as its statements want it.
-struct Wanted<'c> {
-    claim: &'c Claim,
-    queue: &'c str,
-    kinds: Vec<&'c str>,
-    versions: Vec<i64>,
+pub(super) struct Wanted<'c> {
+    pub(super) claim: &'c Claim,
+    pub(super) queue: &'c str,
+    pub(super) slots: usize,
+    pub(super) kinds: Vec<&'c str>,
+    pub(super) versions: Vec<i64>,
     /// Jobs that another transaction holds.
     held: HashSet<i64>,
     /// Joined keys of groups that closed ones of the same keys keep back.
-    kept_back: Vec<String>,
+    pub(super) kept_back: Vec<String>,
+    /// The worker's labels, each as `label=value`.
+    pub(super) labels: Vec<String>,
+    /// The key that stands for the queue, where it has limits.
+    queue_key: Option<String>,
+    /// Groups whose first job has not waited long enough for the workers that it prefers: kind, version and joined keys.
+    pub(super) early: Vec<String>,
 }
 
-/// What a claim begins with.
-#[derive(Default)]
-struct Ahead {
-    facts: Vec<Row>,
-    due: Vec<Row>,
-    firsts: Firsts,
+impl<'c> Wanted<'c> {
+    pub(super) fn new(queue: &'c QueueSlots, claim: &'c Claim) -> Self {
+        let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
+        let (kinds, versions) = known.unzip();
+        let labels = claim.worker.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        Self {
+            claim,
+            queue: &queue.queue,
+            slots: queue.slots,
+            kinds,
+            versions,
+            held: HashSet::new(),
+            kept_back: Vec::new(),
+            labels,
+            queue_key: None,
+            early: Vec::new(),
+        }
+    }
 }
 
-/// The groups and the jobs without keys that come first.
-#[derive(Default)]
-struct Firsts {
-    groups: Vec<Row>,
-    plain: Vec<Row>,
+/// What a choice goes on with.
+struct Known {
+    turns: Option<Turns>,
+    /// What was read ahead.
+    firsts: Option<Firsts>,
 }
 
 /// Groups that are closed, and the gates that have opened.
@@ -63,26 +81,13 @@ impl WriteTx<'_> {
         claim: &Claim,
         claimed: &mut Vec<Claimed>,
     ) -> Result<()> {
-        let known = claim.kinds.iter().map(|known| (known.kind.as_str(), i64::from(known.version)));
-        let (kinds, versions): (Vec<&str>, Vec<i64>) = known.unzip();
-        let mut wanted = Wanted {
-            claim,
-            queue: &queue.queue,
-            kinds,
-            versions,
-            held: HashSet::new(),
-            kept_back: Vec::new(),
-        };
-        let mut ahead = match self.limits.lock {
-            Lock::Untried => {
-                let (fold, ahead) =
-                    futures::try_join!(self.try_fold(), self.read_ahead(&wanted, queue.slots))?;
-                let is_of_before = fold.opens_prefixes();
-                self.note_fold(fold).await?;
-                (!is_of_before).then_some(ahead)
-            }
-            _ => None,
-        };
+        let mut wanted = Wanted::new(queue, claim);
+        if self.limits.lock == Lock::Untried {
+            let one = Claim { queues: vec![queue.clone()], ..claim.clone() };
+            let looked = look_ahead(self.reader(), &one).await?;
+            self.limits.is_outdated = false;
+            self.note_looked(looked).await?;
+        }
         if !self.fold_limits().await? {
             self.effects.unfinished.kept_out.insert(queue.queue.clone());
             let plain = self.next_jobs(&queue.queue, queue.slots, claim, Groups::PassedOver).await?;
@@ -91,30 +96,44 @@ impl WriteTx<'_> {
         if self.limits.is_partial {
             self.effects.unfinished.stopped_early.insert(queue.queue.clone());
         }
-        if ahead.is_none() {
-            ahead = Some(self.read_ahead(&wanted, queue.slots).await?);
-        }
-        let Ahead { facts, due, firsts } = ahead.unwrap_or_default();
+        let Ahead { facts, due, firsts, .. } = self.begins_with(&wanted).await?;
         let Some(facts) = facts.first().filter(|facts| !facts.get::<_, bool>(0)) else { return Ok(()) };
         let mut turns = facts.get::<_, Option<i64>>(1).map(|latest| Turns {
             latest: count(latest),
             plain: count(facts.get(2)),
             ..Turns::default()
         });
+        wanted.queue_key = facts.get::<_, Option<&str>>(8).map(|config| {
+            let key: String = facts.get(3);
+            self.limits.keys.note_queue(&key, limits_of_queue(config), key_state(facts, 3));
+            key
+        });
         due.iter().for_each(|row| self.limits.keys.note(row, 0));
         let mut gates: Vec<Gate> = due.iter().map(Gate::read).collect();
         // What is behind gates that have opened stands before it.
         let mut firsts = Some(firsts).filter(|_| gates.is_empty());
         let (mut closed, mut free) = (0, queue.slots);
+        // When it is to be looked again though nothing is done.
+        let mut alarm = None;
         for round in 1.. {
-            let (choice, end) = self.choose(&wanted, &mut gates, turns.take(), free, firsts.take()).await?;
-            let Choice { groups, chosen, closings, .. } = choice;
+            let known = Known { turns: turns.take(), firsts: firsts.take() };
+            let (choice, end) = self.choose(&wanted, &mut gates, free, known).await?;
+            let Choice { groups, chosen, closings, opens_at, .. } = choice;
             turns = choice.turns;
+            alarm = alarm
+                .into_iter()
+                .chain(opens_at)
+                .chain(groups.iter().filter_map(|group| group.fits_from(self.now)))
+                .min();
             let closing = Closings { gates: &mut gates, closings: &closings };
             let taken = self.take_chosen(&mut wanted, &chosen, &groups, turns.as_mut(), closing).await?;
             let is_short = taken.len() < chosen.len();
             let kept_back = groups.iter().filter(|group| group.is_kept_back);
             wanted.kept_back.extend(kept_back.map(|group| group.limit_key.clone()));
+            let early = groups.iter().filter(|group| group.fits_from(self.now).is_some());
+            wanted
+                .early
+                .extend(early.map(|group| format!("{}={}={}", group.kind, group.version, group.limit_key)));
             free -= taken.len().min(free);
             closed += closings.len();
             self.hand_over(wanted.queue, taken, claimed).await?;
@@ -126,6 +145,10 @@ impl WriteTx<'_> {
                 break;
             }
         }
+        if let Some(at) = alarm.filter(|_| free > 0) {
+            let sql = include_str!("../sql/set_alarm.sql");
+            self.rows("claim", sql, &[&wanted.queue, &at.0, &self.now.0]).await?;
+        }
         self.settle_gates(wanted.queue, &gates).await
     }
 
@@ -134,19 +157,22 @@ impl WriteTx<'_> {
         &mut self,
         wanted: &Wanted<'_>,
         gates: &mut [Gate],
-        turns: Option<Turns>,
         free: usize,
-        firsts: Option<Firsts>,
+        Known { turns, firsts: read }: Known,
     ) -> Result<(Choice, End)> {
-        let Firsts { groups, plain } = match firsts {
-            Some(firsts) => firsts,
+        let Firsts { groups, plain } = match read {
+            Some(read) => read,
             None => {
                 self.open_groups(wanted.queue, gates, free).await?;
-                self.firsts(wanted, free).await?
+                firsts(self.reader(), wanted, free).await?
             }
         };
         let most = groups_at_most(free);
-        let groups = read_groups(&groups, free, &wanted.held);
+        let (keys, groups): (Vec<Row>, Vec<Row>) =
+            groups.into_iter().partition(|row| row.get::<_, Option<&str>>(0).is_none());
+        self.read_prefixes().await?;
+        keys.iter().for_each(|row| self.limits.keys.note(row, 2));
+        let groups = read_groups(&groups, free, wanted);
         let mut bounds: Vec<Bound> = gates.iter().filter_map(Gate::bound).collect();
         if groups.len() == most {
             bounds.extend(groups.last().map(|last| Bound { place: last.stored_place(), gate: None }));
@@ -156,44 +182,21 @@ impl WriteTx<'_> {
             groups,
             plain: plain
                 .iter()
-                .map(|row| head(row, 0))
+                .map(|row| head(row, [0, 1, 2], Fits::Always))
                 .filter(|job| !wanted.held.contains(&job.seq))
                 .collect(),
             turns,
             bounds,
             keys: std::mem::take(&mut self.limits.keys),
+            queue_key: wanted.queue_key.clone(),
             now: self.now,
             chosen: Vec::new(),
             closings: Vec::new(),
+            opens_at: None,
         };
         let end = choice.choose(free);
         self.limits.keys = std::mem::take(&mut choice.keys);
         Ok((choice, end))
-    }
-
-    /// Reads what a claim begins with: all sent together, and where need be behind what folds in all that has happened.
-    async fn read_ahead(&self, wanted: &Wanted<'_>, free: usize) -> Result<Ahead> {
-        let values: [&(dyn ToSql + Sync); 5] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &self.now.0, &GATES_AT_ONCE];
-        let (facts, due, firsts) = futures::try_join!(
-            self.rows("claim", QUEUE_FACTS, &values[..1]),
-            self.rows("claim", DUE_GATES, &values),
-            self.firsts(wanted, free),
-        )?;
-        Ok(Ahead { facts, due, firsts })
-    }
-
-    async fn firsts(&self, wanted: &Wanted<'_>, free: usize) -> Result<Firsts> {
-        let (groups, jobs) = (rows_at_most(groups_at_most(free)), rows_at_most(free));
-        let values: [&(dyn ToSql + Sync); 7] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &groups, &jobs, &wanted.kept_back, &self.now.0];
-        let plain: [&(dyn ToSql + Sync); 5] =
-            [&wanted.queue, &wanted.kinds, &wanted.versions, &jobs, &self.now.0];
-        let (groups, plain) = futures::try_join!(
-            self.rows("claim", NEXT_GROUPS, &values),
-            self.rows("claim", NEXT_PLAIN_JOBS, &plain),
-        )?;
-        Ok(Firsts { groups, plain })
     }
 
     /// Claims the jobs that were chosen, in their order, and writes what that changes. Jobs that another transaction holds
@@ -210,7 +213,9 @@ impl WriteTx<'_> {
         let rates = self.limits.keys.take_rates();
         let until = self.time.plus(wanted.claim.lease_for).0;
         let worker = wanted.claim.worker.id.as_str();
-        let values: [&(dyn ToSql + Sync); 5] = [&seqs, &self.now.0, &worker, &until, &self.claim_number];
+        let is_limited = wanted.queue_key.is_some().then_some(true);
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&seqs, &self.now.0, &worker, &until, &self.claim_number, &is_limited];
         // Sent together, and done in this order.
         let (rows, (), (), (), ()) = futures::try_join!(
             self.rows("claim", include_str!("../sql/claim_chosen_jobs.sql"), &values),
@@ -227,6 +232,7 @@ impl WriteTx<'_> {
                 (Some(next), _) => in_order.push(next),
                 (None, Some(group)) => {
                     self.limits.keys.give_back(&group.keys, &job.cost);
+                    self.limits.keys.give_back(wanted.queue_key.as_slice(), &job.cost);
                     let place = job.rank + BEHIND_OTHERS;
                     let sql = include_str!("../sql/note_arrival.sql");
                     let values: [&(dyn ToSql + Sync); 6] =
@@ -234,7 +240,10 @@ impl WriteTx<'_> {
                     self.rows("claim", sql, &values).await?;
                     wanted.held.insert(job.seq);
                 }
-                (None, None) => drop(wanted.held.insert(job.seq)),
+                (None, None) => {
+                    self.limits.keys.give_back(wanted.queue_key.as_slice(), &job.cost);
+                    wanted.held.insert(job.seq);
+                }
             }
         }
         Ok(in_order)
@@ -286,7 +295,7 @@ impl WriteTx<'_> {
 }
 
 /// Reads the rows of next_groups.sql, each of which is a job, or a group without any.
-fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
+fn read_groups(rows: &[Row], free: usize, wanted: &Wanted<'_>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for row in rows {
         let name = (row.get::<_, &str>(0), row.get::<_, i64>(1), row.get::<_, &str>(2));
@@ -298,6 +307,7 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
                 kind: name.0.to_owned(),
                 version: name.1,
                 limit_key: name.2.to_owned(),
+                joined: name.2.split(';').next().unwrap_or_default().to_owned(),
                 keys: split_keys(Some(name.2)),
                 turn: count(row.get(3)),
                 turn_key: row.get(4),
@@ -309,8 +319,10 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
                 is_kept_back: false,
             });
         }
-        if let Some(group) = groups.last_mut().filter(|_| row.get::<_, Option<i64>>(7).is_some()) {
-            group.jobs.push_back(head(row, 7));
+        if let Some(group) = groups.last_mut().filter(|_| row.get::<_, Option<i64>>(8).is_some()) {
+            let (prefer, due) = (split_prefer(Some(name.2)), Timestamp(row.get(12)));
+            let fits = prefer::fits(prefer.as_ref(), &wanted.claim.worker.labels, due);
+            group.jobs.push_back(head(row, [8, 9, 7], fits));
         }
     }
     let most = jobs_of_each(free, groups.len());
@@ -318,13 +330,13 @@ fn read_groups(rows: &[Row], free: usize, held: &HashSet<i64>) -> Vec<Group> {
         if let Some(last) = group.jobs.back().filter(|_| group.jobs.len() == most) {
             group.rest = Rest::From(last.rank, last.seq + 1);
         }
-        group.jobs.retain(|job| !held.contains(&job.seq));
+        group.jobs.retain(|job| !wanted.held.contains(&job.seq));
     }
     groups
 }
 
 /// The groups that next_groups.sql reads.
-fn groups_at_most(free: usize) -> usize {
+pub(super) fn groups_at_most(free: usize) -> usize {
     (free + GROUPS_MORE).min(GROUPS_AT_ONCE)
 }
 
@@ -333,15 +345,16 @@ fn jobs_of_each(free: usize, groups: usize) -> usize {
     1 + (2 * free / groups.max(1)).max(free.min(3))
 }
 
-/// Reads a job's number, place and policy.
-fn head(row: &Row, column: usize) -> Head {
-    let policy = row.get::<_, Option<&str>>(column + 2);
+/// Reads a job's number, place and policy from these columns.
+fn head(row: &Row, [seq, rank, policy]: [usize; 3], fits: Fits) -> Head {
+    let policy = row.get::<_, Option<&str>>(policy);
     // One that cannot be read is found out when the job is claimed.
     let cost = policy.and_then(|text| serde_json::from_str::<Policy>(text).ok());
     Head {
-        seq: row.get(column),
-        rank: rank_of(row.get(column + 1)),
+        seq: row.get(seq),
+        rank: rank_of(row.get(rank)),
         cost: cost.map_or(Cost::default(), |policy| policy.cost),
+        fits,
     }
 }
 

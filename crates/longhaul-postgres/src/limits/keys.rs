@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use longhaul::lifecycle::limits::{self, Closed, KeyState};
-use longhaul::{Cost, KeyConfig, Rate, Result, Timestamp};
+use longhaul::{Cost, KeyConfig, QueueConfig, Rate, Result, Timestamp};
 use tokio_postgres::Row;
 
-use crate::limits::{KEY_STATES, PREFIXES, RECENT, count};
+use crate::limits::{KEY_STATES, PREFIXES, count};
 use crate::write_tx::WriteTx;
 
 /// The keys that a transaction has looked at, as they are after all that it has taken.
@@ -13,8 +13,8 @@ pub(crate) struct Keys {
     known: HashMap<String, Key>,
     /// The limits of all prefixes, once they are known.
     prefixes: Option<BTreeMap<String, KeyConfig>>,
-    /// Some of the keys that jobs were taken of.
-    taken: BTreeSet<String>,
+    /// Set once jobs were taken of keys.
+    pub(super) have_taken: bool,
     /// Keys whose rates are not written yet.
     unwritten: BTreeSet<String>,
 }
@@ -63,15 +63,13 @@ impl Keys {
     }
 
     pub(super) fn take(&mut self, keys: &[String], cost: &Cost, now: Timestamp) {
+        self.have_taken |= !keys.is_empty();
         for name in keys {
             let Some(key) = self.known.get_mut(name) else { continue };
             let before = key.state;
             key.state = limits::take(&key.config, &before, cost, now);
             if (key.state.rate, key.state.rate_free_at) != (before.rate, before.rate_free_at) {
                 self.unwritten.insert(name.clone());
-            }
-            if self.taken.len() < RECENT && !self.taken.contains(name) {
-                self.taken.insert(name.clone());
             }
         }
     }
@@ -108,9 +106,17 @@ impl Keys {
         unwritten.into_iter().filter_map(rate).collect()
     }
 
-    /// Some of the keys that jobs were taken of: those of the next claim are likely to be the same.
-    pub(super) fn taken(&self) -> Vec<String> {
-        self.taken.iter().cloned().collect()
+    /// Notes a queue's limits and how much of its slots is taken; what is known of its rate stays.
+    pub(super) fn note_queue(&mut self, name: &str, config: KeyConfig, state: KeyState) {
+        match self.known.get_mut(name) {
+            Some(key) => (key.config, key.state.used) = (config, state.used),
+            None => drop(self.known.insert(name.to_owned(), Key { config, state })),
+        }
+    }
+
+    /// Forgets what was read of a key.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.known.remove(name);
     }
 
     /// Notes the limits of all prefixes.
@@ -126,9 +132,14 @@ impl Keys {
         if self.known.contains_key(&name) {
             return;
         }
-        let own = row.get::<_, Option<&str>>(column + 5).and_then(key_config);
-        let prefixes = || self.prefixes.as_ref().map(|prefixes| limits::limits_of(&name, prefixes));
-        let config = own.or_else(prefixes).unwrap_or_default();
+        let own = row.get::<_, Option<&str>>(column + 5);
+        let config = match name.starts_with(QUEUE) {
+            true => own.map(limits_of_queue).unwrap_or_default(),
+            false => {
+                let prefixes = || self.prefixes.as_ref().map(|prefixes| limits::limits_of(&name, prefixes));
+                own.and_then(key_config).or_else(prefixes).unwrap_or_default()
+            }
+        };
         self.known.insert(name, Key { config, state: key_state(row, column) });
     }
 }
@@ -141,6 +152,14 @@ pub(crate) fn key_state(row: &Row, column: usize) -> KeyState {
         rate_free_at: row.get(column + 3),
         closed_until: row.get::<_, Option<i64>>(column + 4).map(Timestamp),
     }
+}
+
+/// The beginning of the key that stands for a queue, which no limit key has.
+pub(super) const QUEUE: char = '=';
+
+/// The limits in a queue's stored configuration. One that cannot be read is none.
+pub(super) fn limits_of_queue(text: &str) -> KeyConfig {
+    serde_json::from_str::<QueueConfig>(text).map(|config| config.limits()).unwrap_or_default()
 }
 
 /// The limits in a stored configuration. One that cannot be read is none.

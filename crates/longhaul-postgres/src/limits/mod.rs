@@ -13,30 +13,31 @@
 //! |---|---|
 //! | `keys` | the keys that a transaction has looked at, and what it has taken of them |
 //! | `choice` | which jobs are claimed next, and which groups are closed: no statements |
+//! | `ahead` | what claims begin with, in one flight |
 //! | `claim` | a claim of jobs with keys and without |
 //! | `gates` | the gates that are looked behind |
 
+mod ahead;
 mod choice;
 mod claim;
 mod gates;
 mod keys;
 
 use longhaul::{Json, KeyConfig, QueueConfig, Result, Timestamp, split_keys};
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
+pub(crate) use self::ahead::look_ahead;
+use self::ahead::{Ahead, Fold, fold};
 pub(crate) use self::keys::{Keys, key_config, key_state};
 use crate::error::key_locked;
-use crate::row::{rows_at_most, small, unsigned};
+use crate::row::{queue_config, rows_at_most, small, unsigned};
 use crate::write_tx::WriteTx;
 
 /// Arrivals that are folded in at once; the others are by the next transaction.
 const FOLDED_AT_ONCE: usize = 2_000;
 /// Gates that are opened at once where the limits of a prefix are set.
 const OPENED_AT_ONCE: usize = 1_000;
-/// The most keys that are read before it is known whether they are looked at.
-const RECENT: usize = 8;
 
+const COUNT_RUNS: &str = include_str!("../sql/count_runs.sql");
 const LOCK: &str = include_str!("../sql/lock_limits.sql");
 const FOLD_SLOTS: &str = include_str!("../sql/fold_slots.sql");
 const FOLD_ARRIVALS: &str = include_str!("../sql/fold_arrivals.sql");
@@ -72,28 +73,15 @@ pub(crate) fn rank_of(place: i64) -> i64 {
 pub(crate) struct Limits {
     lock: Lock,
     keys: Keys,
-    /// Keys of which the claims of an earlier transaction took jobs, as this one's are likely to do, too.
-    pub(crate) recent: Vec<String>,
     /// Set where some arrivals are left to be folded in: jobs are not in their groups yet.
     pub(crate) is_partial: bool,
     /// Set once a run has given slots back, or a key was opened by hand: somebody may wait for that.
     pub(crate) has_opened: bool,
-}
-
-/// The answers to the statements that try the lock and fold in what has happened.
-struct Fold {
-    is_locked: bool,
-    opened: Vec<Row>,
-    folded: Vec<Row>,
-    prefixes: Vec<Row>,
-    keys: Vec<Row>,
-}
-
-impl Fold {
-    /// True where gates open by it that its statements have not opened.
-    fn opens_prefixes(&self) -> bool {
-        self.opened.iter().any(|row| row.get::<_, Option<&str>>(1).is_some())
-    }
+    /// Set once a run has ended in another way than the statements know of that were sent together: what was looked at beside
+    /// them is out of date.
+    pub(crate) is_outdated: bool,
+    /// What claims begin with, as far as it was read together with the ends of runs.
+    ahead: Vec<Ahead>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,9 +99,9 @@ impl Limits {
         self.lock == Lock::Held
     }
 
-    /// Keys of which the claims of this transaction took jobs.
-    pub(crate) fn taken(&self) -> Option<Vec<String>> {
-        self.is_held().then(|| self.keys.taken())
+    /// True where the claims of this transaction took jobs with limit keys; `None` where it had not the lock.
+    pub(crate) fn have_taken(&self) -> Option<bool> {
+        self.is_held().then_some(self.keys.have_taken)
     }
 }
 
@@ -122,42 +110,22 @@ impl WriteTx<'_> {
     /// transaction holds the lock: then it is done soon.
     pub(crate) async fn fold_limits(&mut self) -> Result<bool> {
         if self.limits.lock == Lock::Untried {
-            let fold = self.try_fold().await?;
+            let fold = fold(self.reader()).await?;
             self.note_fold(fold).await?;
         }
         self.effects.fold_later |= !self.limits.is_held();
         Ok(self.limits.is_held())
     }
 
-    /// Tries the lock and, where it is held, folds in what has happened, and reads the limits of prefixes and the keys that
-    /// claims have looked at lately: all sent together.
-    async fn try_fold(&self) -> Result<Fold> {
-        let (most, now) = (rows_at_most(FOLDED_AT_ONCE), self.now.0);
-        let recent: Vec<&str> = self.limits.recent.iter().map(String::as_str).collect();
-        let slots: [&(dyn ToSql + Sync); 1] = [&now];
-        let arrivals: [&(dyn ToSql + Sync); 1] = [&most];
-        let names: [&(dyn ToSql + Sync); 1] = [&recent];
-        let (locked, opened, folded, prefixes, keys) = futures::try_join!(
-            self.rows("lock limits", LOCK, &[]),
-            self.rows("add up slots", FOLD_SLOTS, &slots),
-            self.rows("group jobs", FOLD_ARRIVALS, &arrivals),
-            self.rows("read keys", PREFIXES, &[]),
-            self.rows("read keys", KEY_STATES, &names),
-        )?;
-        let is_locked = locked.first().is_some_and(|row| row.get::<_, &str>(0) == "held");
-        Ok(Fold { is_locked, opened, folded, prefixes, keys })
-    }
-
     /// Notes the lock and what was folded in.
     async fn note_fold(&mut self, fold: Fold) -> Result<()> {
-        let Fold { is_locked, opened, folded, prefixes, keys } = fold;
+        let Fold { is_locked, opened, folded, prefixes } = fold;
         self.limits.lock = if is_locked { Lock::Held } else { Lock::Elsewhere };
         if !is_locked {
             return Ok(());
         }
         let most = rows_at_most(FOLDED_AT_ONCE);
         self.limits.keys.note_prefixes(&prefixes);
-        keys.iter().for_each(|row| self.limits.keys.note(row, 0));
         let mut settled = Vec::new();
         for row in &opened {
             if let Some(keys) = row.get::<_, Option<&str>>(2) {
@@ -232,29 +200,58 @@ impl WriteTx<'_> {
         Ok(rows.first().map_or(until, |row| Timestamp(row.get(0))))
     }
 
-    /// Sets a queue's configuration. One that becomes fair, or is so no more, has all turns begin anew.
+    /// Sets a queue's configuration. One that becomes fair, or is so no more, has all turns begin anew; one whose limits are others
+    /// is looked at again.
     pub(crate) async fn set_queue(&mut self, queue: &str, config: &QueueConfig) -> Result<()> {
+        let rows = self.rows("configure a queue", include_str!("../sql/queue_config.sql"), &[&queue]).await?;
+        let before = rows.first().map(|row| queue_config(row, 0)).unwrap_or_default();
         let text = Json::new(config)?;
         let sql = include_str!("../sql/set_queue.sql");
         self.rows("configure a queue", sql, &[&queue, &text.as_str()]).await?;
         let rows = self.rows("configure a queue", include_str!("../sql/is_fair.sql"), &[&queue]).await?;
-        if rows.first().is_some_and(|row| row.get::<_, bool>(0)) == config.fair {
+        let is_fair = rows.first().is_some_and(|row| row.get::<_, bool>(0));
+        let limits_differ = before.limits() != config.limits();
+        if is_fair == config.fair && !limits_differ {
             return Ok(());
         }
         if !self.fold_limits().await? {
             return Err(key_locked());
         }
-        let sql = match config.fair {
-            true => include_str!("../sql/set_fair.sql"),
-            false => include_str!("../sql/set_unfair.sql"),
-        };
-        self.rows("configure a queue", sql, &[&queue]).await.map(drop)
+        if is_fair != config.fair {
+            let sql = match config.fair {
+                true => include_str!("../sql/set_fair.sql"),
+                false => include_str!("../sql/set_unfair.sql"),
+            };
+            self.rows("configure a queue", sql, &[&queue]).await?;
+        }
+        if limits_differ {
+            self.set_limits_of_queue(queue, &before, config).await?;
+        }
+        Ok(())
     }
 
-    /// Folds in what has happened, and forgets groups and keys that nothing is left of; where another transaction holds
+    async fn set_limits_of_queue(
+        &mut self,
+        queue: &str,
+        before: &QueueConfig,
+        after: &QueueConfig,
+    ) -> Result<()> {
+        if after.is_limited() && !before.is_limited() {
+            self.rows("configure a queue", COUNT_RUNS, &[&Some(queue)]).await?;
+        }
+        if after.rate != before.rate {
+            self.rows("configure a queue", include_str!("../sql/rest_queue.sql"), &[&queue]).await?;
+        }
+        self.limits.keys.forget(&format!("{}{queue}", keys::QUEUE));
+        self.effects.available.insert(queue.to_owned());
+        Ok(())
+    }
+
+    /// Folds in what has happened, counts runs that are not, and forgets groups and keys that nothing is left of; where another transaction holds
     /// the lock, the next sweep does.
     pub(crate) async fn tidy_limits(&mut self, limit: i64) -> Result<()> {
         if self.fold_limits().await? {
+            self.rows("count runs", COUNT_RUNS, &[&None::<&str>]).await?;
             let micros = self.now.0.saturating_mul(1_000);
             let sql = include_str!("../sql/tidy_limits.sql");
             self.rows("forget keys", sql, &[&micros, &limit]).await?;

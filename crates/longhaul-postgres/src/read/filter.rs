@@ -50,8 +50,7 @@ fn narrows(term: &Term, values: &mut Values) -> Result<Option<String>> {
         Condition::Key(key) => {
             values.push(Box::new(key.clone()));
             let not = if term.negated { "NOT " } else { "" };
-            let has =
-                format!("coalesce(${}::text = ANY (string_to_array(limit_key, ',')), false)", values.len());
+            let has = format!("coalesce(${}::text = ANY (keys_of(limit_key)), false)", values.len());
             return Ok(Some(format!("{not}{has}")));
         }
         Condition::Label { .. } | Condition::Args { .. } | Condition::Error(_) | Condition::Text(_)

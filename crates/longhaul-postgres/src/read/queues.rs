@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 
+use longhaul::lifecycle::limits;
 use longhaul::{Lane, MAX_LANES, MAX_POSITION, QueueInfo, Result, Timestamp, WorkerInfo};
 
 use super::{Reader, Reads};
+use crate::limits::key_state;
 use crate::row::{parsed, queue_config, rows_at_most, signed, small, unsigned};
 
 /// Every queue that has jobs or a configuration, or is paused.
-pub(crate) async fn queues(reads: &Reads) -> Result<Vec<QueueInfo>> {
+pub(crate) async fn queues(reads: &Reads, now: Timestamp) -> Result<Vec<QueueInfo>> {
     let mut reader = Reader::of(reads, "read queues").await?;
     let mut queues: BTreeMap<String, QueueInfo> = BTreeMap::new();
     for row in reader.rows(include_str!("../sql/counts.sql"), &[]).await? {
@@ -21,6 +23,13 @@ pub(crate) async fn queues(reads: &Reads) -> Result<Vec<QueueInfo>> {
     }
     for row in reader.rows(include_str!("../sql/paused_queues.sql"), &[]).await? {
         queues.entry(row.get(0)).or_default().paused = true;
+    }
+    for row in reader.rows(include_str!("../sql/queue_limits.sql"), &[]).await? {
+        let Some(info) = queues.get_mut(&row.get::<_, &str>(0)[1..]) else { continue };
+        let (limits, state) = (info.config.limits(), key_state(&row, 0));
+        info.used = limits.slots.map(|_| state.used);
+        info.rate_left = limits::rate_left(&limits, &state, now);
+        info.rate_free_at = limits::rate_free_at(&limits, &state, now);
     }
     Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }

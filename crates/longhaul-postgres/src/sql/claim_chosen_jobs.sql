@@ -1,5 +1,5 @@
 -- Gives available jobs that were chosen to a worker, and answers as claim_jobs.sql. What another process holds is passed over.
--- in: seqs, now, worker, lease_until, number of the claim
+-- in: seqs, now, worker, lease_until, number of the claim, true where the queue has limits (or null)
 -- out: as claim_jobs.sql    index: the primary key
 WITH next AS (
   SELECT j.*
@@ -20,7 +20,7 @@ UPDATE jobs SET
   attempt = jobs.attempt + 1,
   last_event = jobs.last_event + 1 + (jobs.log_event > 0)::int,
   state_event = jobs.last_event + 1 + (jobs.log_event > 0)::int,
-  log_event = 0
+  log_event = 0, limited = $6
 FROM next
 WHERE jobs.ctid = next.place
 RETURNING next.id, next.kind, next.version, next.queue, next.args, next.attempt, next.max_attempts, next.timeout,

@@ -1,16 +1,16 @@
 -- Gives the next available jobs without limit keys of some kinds in a queue to a worker, and answers what it must know of
 -- them. What another process is just taking is passed over, and so are jobs whose time is over; nothing is taken while the queue is paused; nor where groups of
 -- jobs with limit keys are to be looked at together with them, unless they are to be passed over: a row of nulls says so. Of
--- a fair queue, whose turns are counted there, nothing is taken then either. Where earlier attempts have written to a job's
+-- a fair queue, whose turns are counted there, and of one with limits, nothing is taken then either. Where earlier attempts have written to a job's
 -- log, one more event number is left free before the state's, for the `reset` that `claim.rs` then writes. See
 -- finish_and_claim.sql on versions and tokens.
 -- in: queue, kinds, newest version of each, limit, now, worker, lease_until, number of the claim, true where groups are passed over
 -- out: id, kind, version, queue, args, attempt, max_attempts, timeout, backoff, created_at, labels, steps, log_event,
 --      last_event, seq, rank (all as before the claim), token, policy, run_at, deadline
--- index: the primary keys of paused_queues and fair_queues; arrivals_of_queue; limit_groups_open and limit_gates_of_queue,
+-- index: the primary keys of paused_queues and fair_queues; queues_limited; arrivals_of_queue; limit_groups_open and limit_gates_of_queue,
 --        once for each kind; jobs_available, once for each kind and version; the primary key
 WITH way AS MATERIALIZED (
-  SELECT is_fair, is_fair OR NOT $9 AND (
+  SELECT is_ordered OR NOT $9 AND (
       EXISTS (SELECT FROM arrivals WHERE queue = $1)
       OR EXISTS (
         SELECT FROM unnest($2::text[], $3::bigint[]) AS source (kind, newest)
@@ -21,7 +21,10 @@ WITH way AS MATERIALIZED (
               WHERE queue = $1 AND limit_gates.kind = source.kind AND opens_at <= $5 AND version <= newest
               LIMIT 1) IS NOT NULL)
     ) AS is_keyed
-  FROM (SELECT EXISTS (SELECT FROM fair_queues WHERE queue = $1) AS is_fair) AS fair
+  FROM (
+    SELECT EXISTS (SELECT FROM fair_queues WHERE queue = $1)
+      OR (SELECT name FROM queues WHERE name = $1 AND (config LIKE '%"slots":%' OR config LIKE '%"rate":%')) IS NOT NULL AS is_ordered
+  ) AS queue
 ), next AS (
   SELECT j.*
   FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)

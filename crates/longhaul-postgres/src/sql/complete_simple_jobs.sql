@@ -1,6 +1,6 @@
--- Completes runs of which nobody else must hear: no unique key, no batch, no dependants, nobody asked to stop. The others, and those
+-- Completes runs of which nobody else must hear: no unique key, no parent, no children, no dependants, nobody asked to stop. The others, and those
 -- whose lease is lost, are left alone and not answered.
--- in: ids, tokens, outputs, now    out: id, token, queue, kind, attempt, started_at, true where it has limit keys
+-- in: ids, tokens, outputs, now    out: id, token, queue, kind, attempt, started_at, true where it has limit keys, true where its queue may have limits
 -- index: jobs_by_id (see finish_and_claim.sql on `lease_until`); the primary key of steps, where there are any (see there on `forgotten`)
 WITH ended AS (
   UPDATE jobs SET
@@ -9,11 +9,11 @@ WITH ended AS (
   FROM unnest($1::text[], $2::bigint[], $3::text[]) AS done (id, token, output)
   WHERE jobs.id = done.id AND jobs.token = done.token AND jobs.lease_until IS NOT NULL
     AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
-    AND jobs.awaited IS NULL
-  RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps, limit_key
+    AND jobs.awaited IS NULL AND jobs.children_total IS NULL
+  RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps, limit_key, limited
 ), forgotten AS (
   UPDATE steps SET output = '' WHERE ctid = ANY (ARRAY(
     SELECT step.ctid FROM ended CROSS JOIN LATERAL (SELECT ctid FROM steps WHERE job = ended.seq OFFSET 0) AS step
     WHERE ended.steps > 0))
 )
-SELECT id, token, queue, kind, attempt, started_at, limit_key IS NOT NULL FROM ended
+SELECT id, token, queue, kind, attempt, started_at, limit_key IS NOT NULL, limited IS NOT NULL FROM ended

@@ -1,6 +1,6 @@
 -- Completes runs and gives the next available jobs to their worker, in one statement, and so in one message to the server
--- and one commit. A run is left alone, and not answered, where it has a unique key, a batch, dependants, was asked to stop, or
--- its lease is lost. Nothing is claimed where a run was left alone or has limit keys, a scheduled job is due or a wait is over, a queue is fair, or
+-- and one commit. A run is left alone, and not answered, where it has a unique key, a parent, children, dependants, was asked to stop, or
+-- its lease is lost. Nothing is claimed where a run was left alone or has limits, a scheduled job is due or a wait is over, a queue is fair or has limits, or
 -- groups of jobs with limit keys are to be looked at: other statements look after those. Of paused queues nothing is taken,
 -- and no job whose time is over.
 --
@@ -16,10 +16,10 @@
 --
 -- in: ids, tokens, outputs of the runs; queues, kinds, newest versions, slots of the claim's sources; now, worker,
 --     lease_until, the body of a reset, number of the claim
--- out: a row for each ended run: id, token, kind, attempt, queue, since (when it began), and 1 as max_attempts where it has limit keys; for each claimed job: id, token, kind, version, queue, args, attempt,
+-- out: a row for each ended run: id, token, kind, attempt, queue, since (when it began), and 1 as max_attempts where it has limit keys and as timeout where its queue has limits; for each claimed job: id, token, kind, version, queue, args, attempt,
 --      max_attempts, timeout, backoff, created_at, labels, name and output of each step in turn, rank, seq, policy, since (when it fell due), deadline;
 --      and one of nulls where nothing was claimed for one of these reasons
--- index: jobs_by_id; jobs_scheduled; jobs_waking; the primary keys of paused_queues and fair_queues, arrivals_of_queue, limit_groups_open and
+-- index: jobs_by_id; jobs_scheduled; jobs_waking; the primary keys of paused_queues and fair_queues, queues_limited, arrivals_of_queue, limit_groups_open and
 --        limit_gates_of_queue, once for each source, jobs_available, once for each
 --        source and version; the primary key of steps, where there are any
 WITH ended AS (
@@ -29,21 +29,22 @@ WITH ended AS (
   FROM unnest($1::text[], $2::bigint[], $3::text[]) AS run (id, token, output)
   WHERE jobs.id = run.id AND jobs.token = run.token AND jobs.lease_until IS NOT NULL
     AND jobs.unique_key IS NULL AND jobs.batch IS NULL AND jobs.cancel_by IS NULL
-    AND jobs.awaited IS NULL
-  RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps, limit_key
+    AND jobs.awaited IS NULL AND jobs.children_total IS NULL
+  RETURNING jobs.id, jobs.token, queue, kind, attempt, started_at, seq, steps, limit_key, limited
 ), forgotten AS (
   -- By their places, which no plan can look up the other way round.
   UPDATE steps SET output = '' WHERE ctid = ANY (ARRAY(
     SELECT step.ctid FROM ended CROSS JOIN LATERAL (SELECT ctid FROM steps WHERE job = ended.seq OFFSET 0) AS step
     WHERE ended.steps > 0))
 ), way AS MATERIALIZED (
-  SELECT (SELECT count(*) FROM ended WHERE limit_key IS NULL) = cardinality($1::text[])
+  SELECT (SELECT count(*) FROM ended WHERE limit_key IS NULL AND limited IS NULL) = cardinality($1::text[])
     AND NOT EXISTS (SELECT FROM jobs WHERE state = 'scheduled' AND run_at <= $8)
     AND NOT EXISTS (SELECT FROM jobs WHERE state = 'blocked' AND wakes_at <= $8)
     AND NOT EXISTS (
       SELECT FROM unnest($4::text[], $5::text[], $6::bigint[]) AS source (queue, kind, newest)
       -- Values, and no joins: these tables are empty nearly always.
       WHERE (SELECT queue FROM fair_queues WHERE queue = source.queue) IS NOT NULL
+        OR (SELECT name FROM queues WHERE name = source.queue AND (config LIKE '%"slots":%' OR config LIKE '%"rate":%')) IS NOT NULL
         OR (SELECT queue FROM arrivals WHERE queue = source.queue LIMIT 1) IS NOT NULL
         OR (SELECT queue FROM limit_groups
             WHERE closed_by IS NULL AND queue = source.queue AND kind = source.kind AND version <= source.newest
@@ -111,7 +112,7 @@ WITH ended AS (
     UNION ALL SELECT queue, -count(*), 'available' FROM claimed GROUP BY queue
   ) AS moved GROUP BY queue, state HAVING sum(n) <> 0
 )
-SELECT id, token, kind, NULL::bigint, queue, NULL, attempt, (CASE WHEN limit_key IS NOT NULL THEN 1 END)::bigint, NULL::bigint, NULL, NULL::bigint,
+SELECT id, token, kind, NULL::bigint, queue, NULL, attempt, (CASE WHEN limit_key IS NOT NULL THEN 1 END)::bigint, (CASE WHEN limited THEN 1 END)::bigint, NULL, NULL::bigint,
   NULL, NULL::text[], NULL::bigint, NULL::bigint, NULL, started_at, NULL::bigint
 FROM ended
 UNION ALL

@@ -7,11 +7,11 @@ WITH gone AS (
     SELECT ctid FROM arrivals WHERE (SELECT current_setting('longhaul.limits', true) = 'held') LIMIT $1))
   RETURNING n, queue, limit_key, kind, version, rank, seq, event
 ), told AS MATERIALIZED (
-  SELECT gone.queue, gone.limit_key, gone.kind, gone.version, gone.rank, gone.seq,
+  SELECT gone.queue, gone.limit_key, split_part(gone.limit_key, ';', 1) AS keys, gone.kind, gone.version, gone.rank, gone.seq,
     (SELECT turn FROM fair_queues WHERE fair_queues.queue = gone.queue) AS latest,
     max(n) FILTER (WHERE event = 'arrived') OVER keys AS arrived, max(n) FILTER (WHERE event = 'emptied') OVER keys AS emptied
   FROM gone
-  WINDOW keys AS (PARTITION BY gone.queue, gone.limit_key)
+  WINDOW keys AS (PARTITION BY gone.queue, split_part(gone.limit_key, ';', 1))
 ), placed AS MATERIALIZED (
   SELECT DISTINCT ON (told.queue, told.limit_key, told.kind, told.version) told.*,
     CASE
@@ -22,7 +22,7 @@ WITH gone AS (
   FROM told
   LEFT JOIN LATERAL (
     SELECT turn, is_empty FROM limit_turns
-    WHERE latest IS NOT NULL AND limit_turns.queue = told.queue AND limit_turns.limit_key = told.limit_key OFFSET 0
+    WHERE latest IS NOT NULL AND limit_turns.queue = told.queue AND limit_turns.limit_key = told.keys OFFSET 0
   ) AS before ON true
   LEFT JOIN LATERAL (
     SELECT queue, closed_by FROM limit_groups
@@ -32,13 +32,13 @@ WITH gone AS (
   ORDER BY told.queue, told.limit_key, told.kind, told.version, told.rank, told.seq
 ), turned AS (
   INSERT INTO limit_turns (queue, limit_key, turn, is_empty)
-  SELECT DISTINCT queue, limit_key, coalesce(turn, 0), coalesce(emptied > arrived, arrived IS NULL)
+  SELECT DISTINCT queue, keys, coalesce(turn, 0), coalesce(emptied > arrived, arrived IS NULL)
   FROM placed WHERE latest IS NOT NULL AND (arrived IS NOT NULL OR emptied IS NOT NULL)
   ON CONFLICT (queue, limit_key) DO UPDATE SET turn = excluded.turn, is_empty = excluded.is_empty
 ), grouped AS (
   INSERT INTO limit_groups (queue, limit_key, kind, version, turn, turn_key, rank, seq)
   SELECT queue, limit_key, kind, version, CASE WHEN latest IS NULL THEN 0 ELSE coalesce(turn, 0) END,
-    CASE WHEN latest IS NULL THEN '' ELSE limit_key END, rank, seq
+    CASE WHEN latest IS NULL THEN '' ELSE keys END, rank, seq
   FROM placed WHERE limit_key <> ''
   ON CONFLICT (queue, limit_key, kind, version) DO UPDATE SET
     turn = excluded.turn,
@@ -51,7 +51,7 @@ WITH gone AS (
 ), named AS (
   INSERT INTO key_groups (key, queue, limit_key)
   SELECT DISTINCT key, queue, limit_key
-  FROM placed CROSS JOIN LATERAL unnest(string_to_array(limit_key, ',')) AS key
+  FROM placed CROSS JOIN LATERAL unnest(keys_of(limit_key)) AS key
   WHERE is_new AND limit_key <> ''
   ON CONFLICT DO NOTHING
 )

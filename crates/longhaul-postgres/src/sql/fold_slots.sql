@@ -7,7 +7,7 @@ WITH gone AS (
   DELETE FROM slot_changes WHERE (SELECT current_setting('longhaul.limits', true) = 'held') RETURNING limit_key, change
 ), sums AS MATERIALIZED (
   SELECT key, sum(change)::bigint AS change, bool_or(change <= 0) AS opens
-  FROM gone CROSS JOIN LATERAL unnest(string_to_array(limit_key, ',')) AS key
+  FROM gone CROSS JOIN LATERAL unnest(keys_of(limit_key)) AS key
   GROUP BY key
 ), kept AS (
   INSERT INTO limit_keys (key, used) SELECT key, change FROM sums WHERE change <> 0

@@ -1,7 +1,7 @@
 -- Jobs that an action may apply to, held for this transaction.
 -- in: ids, and what the conditions of the filter (see read/filter.rs) compare with
--- out: as target.rs reads it; waits_for (of a blocked job)    index: jobs_by_id
+-- out: as target.rs reads it; waits_for (of a blocked job), awaited    index: jobs_by_id
 SELECT id, seq, queue, state, priority, unique_key, batch, cancel_by, kind, attempt, run_at, state_event, limit_key, hold,
-       unique_period, created_at, started_at, waits_for
+       unique_period, created_at, started_at, waits_for, awaited
 FROM jobs WHERE id = ANY ($1::text[]) AND {conditions}
 ORDER BY id FOR UPDATE

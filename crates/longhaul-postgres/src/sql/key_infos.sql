@@ -7,11 +7,11 @@ WITH asked AS MATERIALIZED (
   SELECT DISTINCT key FROM unnest($1::text[]) AS key
 ), changes AS MATERIALIZED (
   SELECT key, sum(change)::bigint AS change
-  FROM slot_changes CROSS JOIN LATERAL unnest(string_to_array(limit_key, ',')) AS key
+  FROM slot_changes CROSS JOIN LATERAL unnest(keys_of(limit_key)) AS key
   WHERE change <> 0 GROUP BY key
 ), fresh AS MATERIALIZED (
   SELECT DISTINCT asked.key, queue, limit_key
-  FROM arrivals CROSS JOIN LATERAL unnest(string_to_array(limit_key, ',')) AS name JOIN asked ON asked.key = name
+  FROM arrivals CROSS JOIN LATERAL unnest(keys_of(limit_key)) AS name JOIN asked ON asked.key = name
   WHERE NOT EXISTS (
     SELECT FROM key_groups
     WHERE key_groups.key = name AND key_groups.queue = arrivals.queue AND key_groups.limit_key = arrivals.limit_key)

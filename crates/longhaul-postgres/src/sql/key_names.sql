@@ -22,7 +22,7 @@ WITH RECURSIVE waited (key) AS (
   UNION
   SELECT key FROM (
     SELECT limit_key FROM slot_changes WHERE change <> 0 UNION SELECT limit_key FROM arrivals WHERE limit_key <> ''
-  ) AS news CROSS JOIN LATERAL unnest(string_to_array(limit_key, ',')) AS key
+  ) AS news CROSS JOIN LATERAL unnest(keys_of(limit_key)) AS key
   WHERE starts_with(key, $1) AND ($2::text IS NULL OR key > $2)
 )
 SELECT key FROM names ORDER BY key LIMIT $4

@@ -11,7 +11,7 @@ WITH RECURSIVE waited (key) AS (
 ), names AS (
   (SELECT key FROM waited LIMIT $4)
   UNION
-  SELECT key FROM arrivals CROSS JOIN LATERAL unnest(string_to_array(limit_key, ',')) AS key
+  SELECT key FROM arrivals CROSS JOIN LATERAL unnest(keys_of(limit_key)) AS key
   WHERE queue = $3 AND limit_key <> '' AND starts_with(key, $1) AND ($2::text IS NULL OR key > $2)
 )
 SELECT key FROM names ORDER BY key LIMIT $4

@@ -6,11 +6,11 @@ WITH fair AS (
 ), gone AS (
   DELETE FROM limit_turns WHERE queue = $1
 ), moved AS (
-  UPDATE limit_groups SET turn = 0, turn_key = limit_key WHERE queue = $1
+  UPDATE limit_groups SET turn = 0, turn_key = split_part(limit_key, ';', 1) WHERE queue = $1
 )
 INSERT INTO limit_turns (queue, limit_key, turn, is_empty)
-SELECT DISTINCT $1, limit_key, 0, false FROM limit_groups
-WHERE queue = $1 AND (
+SELECT DISTINCT $1, split_part(limit_key, ';', 1), 0, false FROM limit_groups
+WHERE queue = $1 AND limit_key NOT LIKE ';%' AND (
   SELECT jobs.seq FROM jobs
   WHERE jobs.state = 'available' AND jobs.queue = $1 AND jobs.limit_key = limit_groups.limit_key
   ORDER BY jobs.queue, jobs.limit_key, jobs.kind, jobs.version, jobs.rank, jobs.seq LIMIT 1

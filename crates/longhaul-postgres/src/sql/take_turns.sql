@@ -2,13 +2,7 @@
 -- in: queue, joined keys, turns, latest turn
 -- index: the primary keys of limit_turns, limit_groups and fair_queues; jobs_available_by_keys, one step for each
 WITH taken AS MATERIALIZED (
-  SELECT limit_key, turn, CASE limit_key
-      WHEN '' THEN NOT has_plain_jobs($1)
-      ELSE (
-        SELECT seq FROM jobs WHERE state = 'available' AND queue = $1 AND jobs.limit_key = run.limit_key
-        ORDER BY queue, jobs.limit_key, kind, version, rank, seq LIMIT 1
-      ) IS NULL
-    END AS is_empty
+  SELECT limit_key, turn, NOT has_jobs_of_keys($1, limit_key) AS is_empty
   FROM unnest($2::text[], $3::bigint[]) AS run (limit_key, turn)
 ), noted AS (
   INSERT INTO limit_turns (queue, limit_key, turn, is_empty) SELECT $1, limit_key, turn, is_empty FROM taken
@@ -16,7 +10,10 @@ WITH taken AS MATERIALIZED (
 ), moved AS (
   UPDATE limit_groups SET turn = taken.turn
   FROM taken CROSS JOIN LATERAL (
-    SELECT ctid AS place FROM limit_groups WHERE queue = $1 AND limit_key = taken.limit_key OFFSET 0
+    SELECT ctid AS place FROM limit_groups WHERE queue = $1 AND limit_key = taken.limit_key
+    UNION ALL
+    SELECT ctid FROM limit_groups
+    WHERE queue = $1 AND limit_key >= taken.limit_key || ';' AND limit_key < taken.limit_key || '<'
   ) AS known
   WHERE limit_groups.ctid = known.place
 )

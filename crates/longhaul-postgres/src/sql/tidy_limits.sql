@@ -9,7 +9,7 @@ WITH idle AS (
     SELECT known.place
     FROM (
       SELECT DISTINCT key, queue, limit_key
-      FROM idle CROSS JOIN LATERAL unnest(string_to_array(limit_key, ',')) AS key
+      FROM idle CROSS JOIN LATERAL unnest(keys_of(limit_key)) AS key
     ) AS name
     CROSS JOIN LATERAL (
       SELECT ctid AS place FROM key_groups

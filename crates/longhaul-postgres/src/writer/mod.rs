@@ -209,7 +209,7 @@ impl Writer {
     async fn find_sources(&mut self) -> Result<()> {
         let (mut queues, mut kinds, mut versions) = (Vec::new(), Vec::new(), Vec::new());
         let everywhere = self.look.everywhere;
-        for (queue, kind, version) in self.waiting.sources().filter(|_| everywhere) {
+        for (queue, kind, version, _) in self.waiting.sources().filter(|_| everywhere) {
             queues.push(queue.as_str());
             kinds.push(kind.as_str());
             versions.push(*version);

@@ -36,8 +36,8 @@ impl Writer {
             if !self.waiting.is_empty() && jobs.any(|job| self.waiting.has_queue(&job.queue)) {
                 return Err(calls);
             }
-        } else if self.general_turns > 0 {
-            self.general_turns -= 1;
+        } else if self.general_turns > 0 || self.transactor.claims_keyed() {
+            self.general_turns = self.general_turns.saturating_sub(1);
             return Err(calls);
         }
         let Some(connection) = self.transactor.connection.as_ref().filter(|open| !open.client.is_closed())

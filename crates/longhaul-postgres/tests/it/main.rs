@@ -15,6 +15,7 @@ mod migration;
 mod outage;
 mod paused_queues;
 mod plans;
+mod queue_limits;
 mod releases;
 mod search;
 mod server;

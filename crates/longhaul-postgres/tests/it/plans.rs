@@ -15,9 +15,10 @@ const WRITING: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SE
 
 /// The plan of a statement, for arguments that do not matter.
 async fn plan(client: &Client, sql: &str, arguments: &str) -> String {
+    let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };
     client.batch_execute("DEALLOCATE ALL").await.unwrap();
     client.batch_execute(&format!("PREPARE statement AS {sql}")).await.unwrap();
-    let rows = client.query(&format!("EXPLAIN EXECUTE statement({arguments})"), &[]).await.unwrap();
+    let rows = client.query(&format!("EXPLAIN EXECUTE statement{arguments}"), &[]).await.unwrap();
     rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
 }
 
@@ -77,6 +78,13 @@ async fn dependants_and_waits_are_found_by_their_indexes_however_few_the_server_
         ),
         (include_str!("../../src/sql/dependants_that_wait.sql"), "'{}'", ["jobs_pkey", "LockRows"]),
         (include_str!("../../src/sql/dependencies_by_id.sql"), "'{}'", ["jobs_by_id", "LockRows"]),
+        (include_str!("../../src/sql/queue_facts.sql"), "'q'", ["queues_", "jobs_running_of_limited"]),
+        (include_str!("../../src/sql/queue_limits.sql"), "", ["queues_limited", "jobs_running_of_limited"]),
+        (
+            include_str!("../../src/sql/complete_children.sql"),
+            "'{}', '{}', '{}', 1, '{}'",
+            ["jobs_by_id", "jobs_pkey"],
+        ),
         (
             include_str!("../../src/sql/unblock_jobs.sql"),
             "1, '{}', '{}', '{}', '{}'",

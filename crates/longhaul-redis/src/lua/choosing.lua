@@ -7,8 +7,8 @@ local TOKEN_AT, RUN_AT_BYTE = 22, 2
 local BAR = 124
 -- The groups that one call keeps back: each costs as much as some jobs.
 local GROUPS_AT_ONCE = 200
--- And those that it passes over, which wait behind jobs of the same keys that are kept back, or for other workers, and which the next
--- call meets again.
+-- And those that it passes over, which wait behind jobs of the same keys that are kept back, or for other workers, of each so many, and
+-- which the next call meets again.
 local PASSED_AT_ONCE = 1000
 
 -- Notes that members go at the beginning of a claim source.
@@ -73,7 +73,7 @@ local function choosing()
     -- Jobs that are over stay where they are, and what is taken behind them is taken out by name.
     local over = keyed.over
     local fair = made.is_fair(queue)
-    local chosen, many, kept_back, passed = {}, 0, 0, 0
+    local chosen, many, kept_back, passed, held = {}, 0, 0, 0, 0
     -- The keys whose head was refused: what waits of them in other lanes is behind it.
     local refused = {}
     local streams, returned, touched, advanced = {}, {}, {}, {}
@@ -435,6 +435,15 @@ local function choosing()
       if find_head(candidate) then put_back(candidate) end
     end
 
+    -- Has this call look no further among jobs that wait for others: what need not wait stands behind very many of them.
+    local function leave_held_out()
+      for _, stream in ipairs(streams) do
+        if are_held[stream.lane] then
+          stream.found, stream.at, stream.is_all = {}, 1, true
+        end
+      end
+    end
+
     while many < wanted and kept_back < GROUPS_AT_ONCE and passed < PASSED_AT_ONCE do
       local candidate = first()
       if not candidate then break end
@@ -456,8 +465,8 @@ local function choosing()
       elseif not is_waiting(candidate) then
         -- It has come back with its next head.
       elseif are_held[candidate.lane] and waits_for_others(candidate) then
-        passed = passed + 1
-        open_others(candidate)
+        held = held + 1
+        if held < PASSED_AT_ONCE then open_others(candidate) else leave_held_out() end
       elseif fair and candidate.score ~= made.turn_of(queue, candidate.keys) then
         set_place(candidate)
         put_back(candidate)

@@ -6,99 +6,107 @@ local BESIDE = 2
 -- Queue -> number of runs that were completed as simple ones.
 local completed = {}
 
-local function keep_output(id, job, output)
-  if #output <= SHORT_OUTPUT then
-    job[OUTPUT_AT], job[OUTPUT] = 1, output
-  else
-    write('HSET', root .. 'x:' .. id, 'output', output)
-    job[OUTPUT_AT] = 2
-  end
-end
+local made_outcomes
 
--- Ends a job that somebody has asked to stop, where its run would be followed by another.
-local function cancel_instead(id, job, error)
-  if error then keep_error(id, job, error) end
-  set_state(job, CANCELLED)
-end
+-- Made where a script needs them: most runs are completed as simple ones.
+local function outcomes()
+  if made_outcomes then return made_outcomes end
 
--- Pauses the first of a job's limit keys, which an earlier run may have paused for longer, and answers until when.
-local function pause(keys, run_at)
-  local key = string.match(keys, '^[^,;]+')
-  if not key then return run_at end
-  local before = pauses[key] or tonumber(call('ZSCORE', root .. 'paused', key) or 0)
-  pauses[key] = max(min(run_at, END_OF_TIME), before)
-  write('ZADD', root .. 'paused', digits(pauses[key]), key)
-  if made_limits then limits().note_pause(key) end
-  return pauses[key]
-end
-
--- True where a run has nothing to wait for: its signal is among the steps, or no child is unfinished.
-local function has_come(id, job, on, signal)
-  if on == ON_CHILDREN then return count_children(job, 1, 0) == 0 end
-  if on ~= ON_SIGNAL then return false end
-  local step = 'signal:' .. signal
-  return new_steps[id] and new_steps[id][step] or job[STEPS] > 0 and call('HEXISTS', root .. 't:' .. id, step) == 1
-end
-
--- Outcomes by name. Each is told its value: an output or the rest of an error in JSON, and a delay.
-local outcomes = {
-  completed = function(id, job, output)
-    keep_output(id, job, output)
-    -- A completed job that is retried by hand begins from nothing. The times of its steps stay, to be looked at.
-    if job[STEPS] > 0 then
-      unlinked[#unlinked + 1] = root .. 't:' .. id
-      job[STEPS] = 0
-    end
-    set_state(job, COMPLETED)
-  end,
-  failed = function(id, job, error)
-    keep_error(id, job, error)
-    set_state(job, FAILED)
-  end,
-  cancelled = function(id, job, error)
-    keep_error(id, job, error)
-    set_state(job, CANCELLED)
-  end,
-  retry = function(id, job, error, delay)
-    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, error) end
-    keep_error(id, job, error)
-    wait_until(job, now + delay)
-  end,
-  -- `stopped` is the error of a job that was asked to stop.
-  snoozed = function(id, job, stopped, delay)
-    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
-    give_attempt_back(job)
-    wait_until(job, now + delay)
-  end,
-  -- A snooze, and one for all jobs of its first limit key.
-  limited = function(id, job, stopped, delay)
-    local run_at = pause(job[LIMIT_KEY], now + delay)
-    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
-    give_attempt_back(job)
-    wait_until(job, run_at)
-  end,
-  -- `wait` is what it waits for, the name of the signal, how long at most or false, and true where `value` is an error of its own.
-  waits = function(id, job, value, _, wait)
-    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, value) end
-    local on, signal, timeout, has_failed = unpack(wait)
-    if on == ON_PERSON then
-      if has_failed then keep_error(id, job, value) end
+  local function keep_output(id, job, output)
+    if #output <= SHORT_OUTPUT then
+      job[OUTPUT_AT], job[OUTPUT] = 1, output
     else
-      give_attempt_back(job)
-      if has_come(id, job, on, signal) then return wait_until(job, now) end
+      write('HSET', root .. 'x:' .. id, 'output', output)
+      job[OUTPUT_AT] = 2
     end
-    job[RUN_AT] = timeout and min(now + timeout, END_OF_TIME) or now
-    keyed.tails().set_wait(job, on, signal, timeout)
-    set_state(job, BLOCKED)
-  end,
-  released = function(id, job, stopped)
-    if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
-    give_attempt_back(job)
-    job[INTERRUPTIONS] = min(job[INTERRUPTIONS] + 1, MOST)
-    -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
-    set_state(job, AVAILABLE)
-  end,
-}
+  end
+
+  -- Ends a job that somebody has asked to stop, where its run would be followed by another.
+  local function cancel_instead(id, job, error)
+    if error then keep_error(id, job, error) end
+    set_state(job, CANCELLED)
+  end
+
+  -- Pauses the first of a job's limit keys, which an earlier run may have paused for longer, and answers until when.
+  local function pause(keys, run_at)
+    local key = string.match(keys, '^[^,;]+')
+    if not key then return run_at end
+    local before = pauses[key] or tonumber(call('ZSCORE', root .. 'paused', key) or 0)
+    pauses[key] = max(min(run_at, END_OF_TIME), before)
+    write('ZADD', root .. 'paused', digits(pauses[key]), key)
+    if made_limits then limits().note_pause(key) end
+    return pauses[key]
+  end
+
+  -- True where a run has nothing to wait for: its signal is among the steps, or no child is unfinished.
+  local function has_come(id, job, on, signal)
+    if on == ON_CHILDREN then return count_children(job, 1, 0) == 0 end
+    if on ~= ON_SIGNAL then return false end
+    local step = 'signal:' .. signal
+    return new_steps[id] and new_steps[id][step] or job[STEPS] > 0 and call('HEXISTS', root .. 't:' .. id, step) == 1
+  end
+
+  -- Outcomes by name. Each is told its value: an output or the rest of an error in JSON, and a delay.
+  made_outcomes = {
+    completed = function(id, job, output)
+      keep_output(id, job, output)
+      -- A completed job that is retried by hand begins from nothing. The times of its steps stay, to be looked at.
+      if job[STEPS] > 0 then
+        unlinked[#unlinked + 1] = root .. 't:' .. id
+        job[STEPS] = 0
+      end
+      set_state(job, COMPLETED)
+    end,
+    failed = function(id, job, error)
+      keep_error(id, job, error)
+      set_state(job, FAILED)
+    end,
+    cancelled = function(id, job, error)
+      keep_error(id, job, error)
+      set_state(job, CANCELLED)
+    end,
+    retry = function(id, job, error, delay)
+      if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, error) end
+      keep_error(id, job, error)
+      wait_until(job, now + delay)
+    end,
+    -- `stopped` is the error of a job that was asked to stop.
+    snoozed = function(id, job, stopped, delay)
+      if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
+      give_attempt_back(job)
+      wait_until(job, now + delay)
+    end,
+    -- A snooze, and one for all jobs of its first limit key.
+    limited = function(id, job, stopped, delay)
+      local run_at = pause(job[LIMIT_KEY], now + delay)
+      if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
+      give_attempt_back(job)
+      wait_until(job, run_at)
+    end,
+    -- `wait` is what it waits for, the name of the signal, how long at most or false, and true where `value` is an error of its own.
+    waits = function(id, job, value, _, wait)
+      if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, value) end
+      local on, signal, timeout, has_failed = unpack(wait)
+      if on == ON_PERSON then
+        if has_failed then keep_error(id, job, value) end
+      else
+        give_attempt_back(job)
+        if has_come(id, job, on, signal) then return wait_until(job, now) end
+      end
+      job[RUN_AT] = timeout and min(now + timeout, END_OF_TIME) or now
+      keyed.tails().set_wait(job, on, signal, timeout)
+      set_state(job, BLOCKED)
+    end,
+    released = function(id, job, stopped)
+      if job[CANCEL_BY] ~= 0 then return cancel_instead(id, job, stopped) end
+      give_attempt_back(job)
+      job[INTERRUPTIONS] = min(job[INTERRUPTIONS] + 1, MOST)
+      -- It keeps its `run_at`, and with it its place: what was begun goes before what was not.
+      set_state(job, AVAILABLE)
+    end,
+  }
+  return made_outcomes
+end
 
 -- The answer about a run that ends here, which tells its status and the time: it is negative, and no other is.
 local function ended_as(status)
@@ -122,7 +130,7 @@ local function finish(end_of_run)
   -- What it was asked to stop for goes before what it says.
   if reason and reason ~= ASKED and job[CANCEL_BY] == 0 then keyed.tails().set_reason(job, reason) end
   if entries then add_entries(id, job, entries) end
-  outcomes[outcome](id, job, value, delay, wait)
+  outcomes()[outcome](id, job, value, delay, wait)
   if job[STATE] >= COMPLETED then
     job[TOKEN] = token
     end_job(id, job)

@@ -143,7 +143,7 @@ end
 for _, queue in ipairs(keyed.is_fair and call('SMEMBERS', root .. 'fair') or {}) do
   groups().forget_turns(queue, limit)
 end
-local has_opened = call('EXISTS', root .. 'opens') == 1 and groups().due()
+if call('EXISTS', root .. 'opens') == 1 then groups().due() end
 write('ZREMRANGEBYSCORE', root .. 'paused', '-inf', now)
 local forgotten = call('ZRANGEBYSCORE', root .. 'forget', '-inf', now, 'LIMIT', 0, limit)
 for _, memory in ipairs(forgotten) do
@@ -176,7 +176,7 @@ return {
   rescued[FAILED],
   rescued[CANCELLED] + #fenced,
   ended_by_time + asked_to_stop,
-  (most >= limit or has_opened or call('EXISTS', root .. 'settling') == 1) and 1 or 0,
+  (most >= limit or call('ZCOUNT', root .. 'opens', '-inf', now) > 0 or call('EXISTS', root .. 'settling') == 1) and 1 or 0,
   prunes and 1 or 0,
   told,
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use longhaul::{Clock, NewJob, Store};
-use longhaul_conformance::jobs::{HOUR, delayed, job};
+use longhaul::{Clock, NewJob, Prefer, Store};
+use longhaul_conformance::jobs::{HOUR, claim, delayed, id, job, named, slots};
 use longhaul_redis::redis::cmd;
 use longhaul_redis::{RedisOptions, RedisStore};
 
@@ -52,6 +52,8 @@ async fn simple_jobs_are_kept_as_those_that_had_to_be_looked_up() {
         NewJob { priority: 3, limit_keys: vec!["post".into()], labels, ..job() },
         NewJob { limit_keys: vec!["post".into(), "tenant:1".into()], policy: costly, ..job() },
         NewJob { limit_keys: vec!["post".into()], ..delayed(HOUR) },
+        NewJob { prefer: Some(Prefer::soft([("gpu", "a100")])), ..job() },
+        NewJob { limit_keys: vec!["post".into()], prefer: Some(Prefer::hard([("gpu", "a100")])), ..job() },
         NewJob { kind: "crop".into(), version: 2, queue: "others".into(), ..job() },
         NewJob {
             policy: longhaul::Policy { timeout: Some(HOUR), ..longhaul::Policy::default() },
@@ -60,8 +62,9 @@ async fn simple_jobs_are_kept_as_those_that_had_to_be_looked_up() {
         },
         job(),
     ];
-    // Two calls, so that the second goes on from the first one's numbers.
-    for jobs in [jobs.clone(), jobs] {
+    // More than one call, so that the second goes on from the first one's numbers. In the last no job has limit keys.
+    let plain = vec![job(), NewJob { priority: 3, ..job() }, delayed(HOUR), job()];
+    for jobs in [jobs.clone(), jobs, plain] {
         let drawn = first.enqueue(jobs.clone()).await.unwrap();
         let named = jobs.into_iter().zip(drawn).map(|(job, drawn)| NewJob { id: Some(drawn.id), ..job });
         second.enqueue(named.collect()).await.unwrap();
@@ -69,4 +72,27 @@ async fn simple_jobs_are_kept_as_those_that_had_to_be_looked_up() {
     let (simple, looked_up) = (kept(&simple), kept(&looked_up));
     assert!(simple.contains_key("lane|images|resize|1") && simple.contains_key("scheduled"), "{simple:?}");
     assert_eq!(simple, looked_up);
+}
+
+#[tokio::test]
+async fn plain_jobs_are_claimed_as_those_beside_which_more_is_to_be_looked_at() {
+    let clock = Clock::manual();
+    let (plain, looked_at) = (shared().options(), shared().options());
+    let first = RedisStore::open_with_clock(plain.clone(), clock.clone()).await.unwrap();
+    let second = RedisStore::open_with_clock(looked_at.clone(), clock.clone()).await.unwrap();
+    second.pause_queue("others").await.unwrap();
+    let mut claimed = Vec::new();
+    for store in [&first, &second] {
+        store.enqueue(["a", "b", "c"].map(named).to_vec()).await.unwrap();
+        store.enqueue(vec![NewJob { priority: 1, ..named("first") }]).await.unwrap();
+        let two = longhaul::Claim { queues: vec![slots("images", 2)], ..claim() };
+        let some = store.claim(two).await.unwrap();
+        claimed.push((some, store.claim(claim()).await.unwrap()));
+    }
+    let (some, rest) = &claimed[0];
+    assert_eq!((&some[0].lease.id, some.len(), rest.len()), (&id("first"), 2, 2));
+    assert_eq!(format!("{:?}", claimed[0]), format!("{:?}", claimed[1]));
+    let (plain, mut looked_at) = (kept(&plain), kept(&looked_at));
+    looked_at.remove("paused_queues").unwrap();
+    assert_eq!(plain, looked_at);
 }

@@ -3,7 +3,7 @@
 
 use longhaul::{
     Action, Backoff, Claim, Clock, Dependency, JobFilter, JobRecord, KeyConfig, KeyFilter, Lease, NewJob,
-    Outcome, Policy, QueueConfig, Record, State, Store, WaitsFor,
+    Outcome, Policy, Prefer, QueueConfig, Record, State, Store, WaitsFor,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
@@ -302,6 +302,34 @@ async fn the_previous_release_finds_jobs_with_limit_keys_and_leaves_nothing_of_t
     let kept = kept(&options);
     let groups: Vec<_> = kept.keys().filter(|key| key.starts_with("group") || *key == "placed").collect();
     assert!(groups.is_empty(), "{groups:?}");
+}
+
+#[tokio::test]
+async fn the_previous_release_claims_what_prefers_other_workers_and_counts_no_slots_of_its_queue() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let fx = Fixture::new(store, clock.clone());
+    let previous = Previous::of(&options, &clock);
+    fx.set_queue(QUEUE, &QueueConfig { slots: Some(1), ..QueueConfig::default() }).await;
+    let hard = |name: &str| NewJob { prefer: Some(Prefer::hard([("gpu", "a100")])), ..named(name) };
+    fx.enqueue_all(vec![hard("a"), NewJob { limit_keys: vec!["tenant".into()], ..hard("b") }]).await;
+    let taken = previous.claim(2);
+    assert_eq!((taken.len(), fx.queue(QUEUE).await.used), (2, Some(0)));
+    let mut labelled = claim();
+    labelled.worker.labels.insert("gpu".into(), "a100".into());
+    assert!(fx.claim(labelled.clone()).await.is_empty());
+    let is_of_groups = |key: &String| {
+        ["group", "placed", "preferring", "hung", "lanes"].iter().any(|word| key.starts_with(word))
+    };
+    let left: Vec<String> = kept(&options).into_keys().filter(is_of_groups).collect();
+    assert!(left.is_empty(), "{left:?}");
+    // What this release claims it may end: the next sweep gives the slot back.
+    fx.enqueue(hard("c")).await;
+    let lease = fx.claim(labelled).await.remove(0).lease;
+    previous.finish(&lease, "completed", "null");
+    assert_eq!(fx.queue(QUEUE).await.used, Some(1));
+    fx.sweep().await;
+    assert_eq!(fx.queue(QUEUE).await.used, Some(0));
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Jobs that wait for others, as far as only this store has something to keep or to tell for them.
 
 use longhaul::{
-    Action, Clock, DEPENDANTS_AT_ONCE, Dependency, JobFilter, Json, NewJob, OnClash, Outcome, State, Store,
-    Unique, WaitsFor,
+    Action, Clock, DEPENDANTS_AT_ONCE, Dependency, JobFilter, Json, NewJob, OnClash, Outcome, PREFER_FOR,
+    Prefer, State, Store, Unique, WaitsFor,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{HOUR, claim, completed, failed, finish, id, json, named, secs, slots};
@@ -29,7 +29,9 @@ fn waits(on: WaitsFor, timeout: Option<std::time::Duration>) -> Outcome {
 /// The keys that are there for dependencies and waits.
 fn kept_for_waits(options: &RedisOptions) -> Vec<String> {
     let is_for_waits = |key: &String| {
-        ["dependants", "unsettled", "uncounted", "awaited", "settling", "waking"].iter().any(|word| key.starts_with(word))
+        ["dependants", "unsettled", "uncounted", "awaited", "settling", "waking"]
+            .iter()
+            .any(|word| key.starts_with(word))
     };
     kept(options).into_keys().filter(is_for_waits).collect()
 }
@@ -123,6 +125,22 @@ async fn a_holder_that_is_replaced_in_the_call_that_brought_its_steps_has_none()
     fx.enqueue_all(vec![fork, NewJob { id: None, ..keyed }]).await;
     assert_eq!(fx.store.steps(&id("a")).await.unwrap().unwrap(), []);
     assert!(fx.claim_one().await.steps.is_empty());
+}
+
+#[tokio::test]
+async fn jobs_behind_very_many_keys_whose_jobs_wait_for_other_workers_are_claimed_at_once() {
+    let (fx, _) = fixture().await;
+    let soft = |n: usize| NewJob {
+        limit_keys: vec![format!("tenant:{n}")],
+        prefer: Some(Prefer::soft([("gpu", "a100")])),
+        ..named(&format!("soft-{n}"))
+    };
+    fx.enqueue_all((0..1_200).map(soft).collect()).await;
+    fx.enqueue_all(vec![NewJob { limit_keys: vec!["tenant:7".into()], ..named("keyed") }, named("plain")])
+        .await;
+    assert_eq!(fx.claim_ids().await, [id("keyed"), id("plain")]);
+    fx.clock.advance(PREFER_FOR);
+    assert!(!fx.claim_ids().await.is_empty(), "and these as soon as they wait no more");
 }
 
 #[tokio::test]

@@ -101,7 +101,8 @@ async fn jobs_are_collected_where_there_is_no_database() {
     };
     let worker = elsewhere.remote.worker().queue("default", 2).collect((), collect, greet).unwrap().start();
     for (id, args) in [("a", r#"{"name":"Ada"}"#), ("b", r#"{"name":""}"#), ("c", r#"{"name":"Bob"}"#)] {
-        elsewhere.app.run(id, "greet", args).await;
+        let body = format!(r#"{{"kind":"greet","args":{args},"id":"{id}"}}"#);
+        elsewhere.app.post("/api/jobs", &body).await;
     }
     assert_eq!(elsewhere.ended("a").await.output.unwrap().as_str(), "\"hello, 3 of you\"");
     assert_eq!(elsewhere.ended("b").await.errors[0].message, "nobody");
