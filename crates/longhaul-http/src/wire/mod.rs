@@ -12,6 +12,7 @@ mod prefer;
 mod seconds;
 mod store;
 mod unique;
+mod webhook;
 
 #[cfg(feature = "remote")]
 pub(crate) use claim::WorkerBody;
@@ -37,6 +38,7 @@ pub(crate) use store::{
     SweepBody, WorkersAnswer,
 };
 pub(crate) use unique::{ClashWord, UniqueBody, on_clash};
+pub(crate) use webhook::WebhookBody;
 
 /// The most bytes of a body under `/worker`. More than elsewhere, because finishes carry outputs.
 pub(crate) const MAX_WORKER_BODY_BYTES: usize = 16 * 1024 * 1024;

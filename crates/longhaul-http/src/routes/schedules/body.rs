@@ -118,6 +118,9 @@ struct ScheduledJobBody {
     unique: Option<UniqueBody>,
     /// Names and values to find it by; a tick adds `schedule` and `tick`.
     labels: BTreeMap<String, String>,
+    /// What is told how each tick's job ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<wire::WebhookBody>,
 }
 
 /// The jobs that count as one.
@@ -203,6 +206,7 @@ impl ScheduleBody {
 
 impl ScheduledJobBody {
     fn of(job: NewJob, redaction: &Redaction) -> Self {
+        let webhook = job.webhook.as_ref().map(wire::WebhookBody::from);
         let own = format!("{}:", job.kind);
         let unique = |unique: Unique| {
             let wire::UniqueBody { key, period, states, on_clash, delay, max_delay, edge } = (&unique).into();
@@ -235,6 +239,7 @@ impl ScheduledJobBody {
             prefer_hard: wire::is_hard(job.prefer.as_ref()),
             prefer: job.prefer.map(|prefer| prefer.labels),
             labels: job.labels,
+            webhook,
         }
     }
 }
