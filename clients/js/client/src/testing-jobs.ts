@@ -149,10 +149,17 @@ export class Jobs {
     for (const listener of [...this.listeners]) listener(job, event);
   }
 
+  /** What keeps a job from being claimed, in the order in which it is looked at: pauses, the queue's slots, the keys'. */
+  closed(job: Job): Reason[] {
+    const keys = this.keys.closed(job);
+    const paused = keys.filter(({ rule }) => rule === "paused_key");
+    return [...paused, ...this.queues.closed(job), ...keys.slice(paused.length)];
+  }
+
   /** The reasons why a job does not run. */
   why(job: Job): Reason[] {
     const queue: Reason[] = this.queues.isPaused(job.queue) ? [{ rule: "paused_queue", key: job.queue }] : [];
-    const closed = this.keys.closed(job);
+    const closed = this.closed(job);
     if (job.state === "available") return [...queue, ...closed, { rule: "no_worker", key: job.queue }];
     if (job.state === "blocked") return [this.graphs.why(job)];
     if (job.state !== "scheduled") return [];
@@ -208,6 +215,8 @@ function newJob(body: Body, limitKeys: string[], behind: Job | undefined): Job {
     limit_keys: limitKeys,
     key: limitKeys[0] ?? null,
     cost: { slots: body.cost?.slots ?? 1, rate: body.cost?.rate ?? 1 },
+    prefer: body.prefer ?? null,
+    prefer_hard: body.prefer_hard ?? false,
     labels: body.labels ?? {},
   };
 }

@@ -4,7 +4,7 @@ import { parse, stringify, unlikeAll } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import type { Created, Jobs } from "./testing-jobs.js";
 import { keyListRules, limitRules, pauseRules } from "./testing-keys.js";
-import { type Body, type Broken, brokenRule, fits, jobRules, now, pageRules, shown, waitingRules } from "./testing-rules.js";
+import { type Body, type Broken, brokenRule, fits, jobRules, now, pageRules, queueRules, shown } from "./testing-rules.js";
 import { events, feed, held } from "./testing-streams.js";
 import { type Asked, dependencyRules } from "./testing-waits.js";
 
@@ -143,7 +143,7 @@ export class Routes {
     if (name === undefined) return answer({ queues: queues.list() });
     if (action === "pause" || action === "resume") queues.steer(name, action);
     else if (method === "PATCH") {
-      const broken = waitingRules(body);
+      const broken = queueRules(body);
       if (broken.length > 0) return invalid(...broken);
       queues.change(name, body);
     }

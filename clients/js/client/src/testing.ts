@@ -122,7 +122,7 @@ export class MemoryServer {
   }
 
   #mayRun(job: Job): boolean {
-    return waits(job) && this.#jobs.keys.closed(job).length === 0;
+    return waits(job) && this.#jobs.closed(job).length === 0;
   }
 
   #open(job: Job): AbortController {

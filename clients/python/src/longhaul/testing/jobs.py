@@ -123,6 +123,8 @@ class Jobs:
             "limit_keys": keys,
             "key": keys[0] if keys else None,
             "cost": {"slots": 1, "rate": 1, **given},
+            "prefer": body.get("prefer"),
+            "prefer_hard": bool(body.get("prefer_hard")),
             "labels": body.get("labels", {}),
         }
 
@@ -212,10 +214,15 @@ class Jobs:
             self._change(job, job["state"])
         self._wake()
 
+    def closed(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+        """What keeps a job from being claimed, in the order in which it is looked at: pauses, the queue's slots, the keys'."""
+        closed = [*self.queues.closed(job), *self.keys.closed(job)]
+        return sorted(closed, key=lambda reason: reason["rule"] != "paused_key")
+
     def why(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         """The reasons why a job does not run."""
         queue = [{"rule": "paused_queue", "key": job["queue"]}] if self.queues.is_paused(job["queue"]) else []
-        closed = self.keys.closed(job)
+        closed = self.closed(job)
         if job["state"] == "available":
             return [*queue, *closed, {"rule": "no_worker", "key": job["queue"]}]
         if job["state"] == "blocked":

@@ -14,7 +14,8 @@ from ..job import FINISHED
 from .attempt import now
 from .jobs import Jobs
 from .keys import key_list_rules, limits_rules, pause_rules
-from .rules import Broken, broken_rule, page_rule, shown, waiting_rules
+from .queues import queue_rules
+from .rules import Broken, broken_rule, page_rule, shown
 from .search import fits
 from .stream import Stream, Waiting
 from .unique import new_job_rules, read_time
@@ -160,7 +161,7 @@ class Routes:
         if action in ("pause", "resume"):
             (self._jobs.queues.pause if action == "pause" else self._jobs.queues.resume)(name)
         elif method == "PATCH":
-            broken = waiting_rules(body)
+            broken = queue_rules(body)
             if broken:
                 return _invalid(*broken)
             self._jobs.queues.change(name, body)

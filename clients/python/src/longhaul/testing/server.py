@@ -181,7 +181,7 @@ class MemoryServer:
         return [job for job in self.jobs.values() if job["kind"] == kind and waits(job) and not self._jobs.queues.is_paused(job["queue"])]
 
     def _may_run(self, job: dict[str, Any]) -> bool:
-        return waits(job) and not self._jobs.keys.closed(job)
+        return waits(job) and not self._jobs.closed(job)
 
     @contextmanager
     def _attempt(self, job: dict[str, Any]) -> Iterator[Attempt]:
