@@ -46,6 +46,7 @@ from .job import (
     ResetEvent,
     StateEvent,
     Unique,
+    Webhook,
 )
 from .waits import Waits
 from .worker import Worker
@@ -103,5 +104,6 @@ __all__ = [
     "Unavailable",
     "Unique",
     "Waits",
+    "Webhook",
     "Worker",
 ]
