@@ -234,7 +234,7 @@ impl NewJob {
 }
 
 /// The checks of a new job. Each is made only once the one before has passed, because every job passes through them.
-const CHECKS: [fn(&NewJob) -> Result<()>; 19] = [
+const CHECKS: [fn(&NewJob) -> Result<()>; 20] = [
     |job| check_name("kind", &job.kind),
     |job| check_name("queue", &job.queue),
     |job| job.id.as_ref().map_or(Ok(()), |id| check_name("id", id.as_str())),
