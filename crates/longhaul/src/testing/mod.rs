@@ -45,6 +45,7 @@ mod simulation;
 pub use intercept::{Answer, Call, Intercept};
 pub use simulation::Simulation;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::future::Future;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ pub struct Harness {
     longhaul: Longhaul,
     registry: Registry,
     layers: Layers,
+    labels: BTreeMap<String, String>,
 }
 
 /// One run of a job, as [`Harness::drain`] saw it.
@@ -99,7 +101,8 @@ impl Harness {
     pub fn new() -> Self {
         let clock = Clock::manual();
         let longhaul = Longhaul::new(MemoryStore::with_clock(clock.clone()));
-        Self { clock, longhaul, registry: Registry::default(), layers: Layers::default() }
+        let (registry, layers) = (Registry::default(), Layers::default());
+        Self { clock, longhaul, registry, layers, labels: BTreeMap::new() }
     }
 
     /// Lets [`drain`](Self::drain) run jobs of this kind, each with a clone of `state`.
@@ -129,6 +132,13 @@ impl Harness {
     /// puts the layers around its runs anew.
     pub fn layer(&mut self, layer: impl RunLayer) -> &mut Self {
         self.layers.add(layer);
+        self
+    }
+
+    /// Labels the worker that a drain stands for, as [`WorkerBuilder::label`](crate::WorkerBuilder::label) does. Without its labels a
+    /// job of a hard [preference](crate::Prefer) never runs, and one of a soft one once the clock was moved by a second.
+    pub fn label(&mut self, label: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        self.labels.insert(label.into(), value.into());
         self
     }
 
@@ -237,6 +247,7 @@ impl Harness {
             id: "harness".into(),
             process: process_id().to_owned(),
             host: "localhost".into(),
+            labels: self.labels.clone(),
             ..WorkerInfo::default()
         };
         let queues = vec![QueueSlots { queue: queue.to_owned(), slots }];

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use longhaul::testing::{Harness, Ran};
-use longhaul::{Context, EnqueueOptions, Job, JobError, JobResult, NewJob, Outcome, Start, State};
+use longhaul::{Context, EnqueueOptions, Job, JobError, JobResult, NewJob, Outcome, Prefer, Start, State};
 use serde::{Deserialize, Serialize};
 
 /// Sends one letter to each reader, and a report to the editor an hour later.
@@ -135,4 +135,24 @@ fn a_failed_assertion_says_what_is_there() {
 fn message(assertion: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(assertion)).expect_err("the assertion must fail");
     *panic.downcast::<String>().expect("a message")
+}
+
+#[tokio::test]
+async fn a_harness_runs_what_prefers_its_labels_at_once_and_what_prefers_others_a_second_later() {
+    let mut harness = harness();
+    harness.label("gpu", "a100");
+    let letter = |reader: &str, prefer| {
+        let options = EnqueueOptions { prefer: Some(prefer), ..EnqueueOptions::default() };
+        harness.enqueue_with(Letter { reader: reader.into() }, options)
+    };
+    let ids = [
+        letter("a", Prefer::hard([("gpu", "a100")])),
+        letter("b", Prefer::soft([("gpu", "h100")])),
+        letter("c", Prefer::hard([("gpu", "h100")])),
+    ];
+    let ran = |runs: Vec<Ran>| runs.into_iter().map(|ran| ran.id).collect::<Vec<_>>();
+    assert_eq!(ran(harness.drain().await), ids[..1]);
+    harness.advance(longhaul::PREFER_FOR);
+    assert_eq!(ran(harness.drain().await), ids[1..2]);
+    assert_eq!(harness.job(&ids[2]).state, State::Available);
 }
