@@ -167,10 +167,10 @@ impl OnFull {
 
 pub(super) async fn set_limits(client: &Client, args: Limits) -> Result<()> {
     let names = names(client).await?;
-    let rate = |OrNone(rate): OrNone<RateArg>| rate.map_or(Value::Null, |rate| rate.to_json(args.burst));
+    let to_json = |OrNone(rate): OrNone<RateArg>| rate.map_or(Value::Null, |rate| rate.to_json(args.burst));
     let named = [
         ("slots", args.slots.map(|OrNone(slots)| Value::from(slots))),
-        ("rate", args.rate.map(rate)),
+        ("rate", args.rate.map(to_json)),
         ("max_waiting", args.max_waiting.map(|OrNone(most)| Value::from(most))),
         ("on_full", args.on_full.map(|fate| Value::from(fate.as_str()))),
     ];

@@ -29,15 +29,20 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
         writeln!(out, "{:<10} {}", state.as_str(), queue.count(state))?;
     }
     let page: WorkerPage = client.get("/workers").await?;
-    let mut slots = Vec::new();
+    let mut served_slots = Vec::new();
     for worker in &page.workers {
         let worker: Worker = serde_json::from_str(worker.get())?;
-        slots.extend(
+        served_slots.extend(
             worker.queues.into_iter().filter(|served| served.queue == queue.name).map(|served| served.slots),
         );
     }
-    let total: u64 = slots.iter().sum();
-    writeln!(out, "{:<10} {} with {total} slots, heard of within the last minute", "workers", slots.len())?;
+    let total: u64 = served_slots.iter().sum();
+    writeln!(
+        out,
+        "{:<10} {} with {total} slots, heard of within the last minute",
+        "workers",
+        served_slots.len()
+    )?;
     for (what, limit) in [("slots", slots(&queue)), ("rate", rate(&queue))] {
         if let Some(limit) = limit {
             writeln!(out, "{what:<10} {limit}")?;
