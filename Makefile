@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate outage docs doors install clean
+.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -27,13 +27,13 @@ test: ## Install what is missing, then run every check and test there is.
 test-quick: ## Test the crates that differ from main, and unit tests of those built on them. ARGS: crates.
 	@scripts/test-quick $(ARGS)
 
-measure: ## Measure the bars in time, on a quiet machine: idle cost, waiting claims, live readers, the dashboard's list. ARGS: bars and flags.
+measure: ## Measure the bars in time, on a quiet machine, and tell which hold. ARGS: bars and flags; ARGS=--help lists them.
 	@scripts/install-tools test
 	@$(CARGO) build --release --locked --quiet --package longhaul-chaos --package longhaul-server
-	@target/release/longhaul-chaos measure $(ARGS)
-	@if [ -z "$(ARGS)" ]; then \
-		$(CARGO) build --release --locked --quiet --package fakes && scripts/in-dashboard measure.mjs; \
-	fi
+	@missed=0; $(BUILT)/release/longhaul-chaos measure $(ARGS) || missed=1; \
+	if [ -z "$(ARGS)" ]; then \
+		$(CARGO) build --release --locked --quiet --package fakes && scripts/in-dashboard measure.mjs || missed=1; \
+	fi; exit $$missed
 
 lint: ## Only the checks that run nothing: format, clippy, licences, deployment files.
 	@scripts/check format clippy licences deploy
@@ -85,9 +85,18 @@ chaos-limits: ## Kill and stop workers while keys' slots and rates are taken, an
 	@$(CARGO) build --locked --quiet --package longhaul-chaos
 	@target/debug/longhaul-chaos limits $(if $(KILLS),--kills $(KILLS)) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
 
-simulate: ## Run the engine on a simulated store, network and clock, with faults. SEEDS=n (default 2000), HOURS=n, SEED=n replays.
+simulate: ## Run the engine on a simulated store, network and clock, with faults. SEEDS=n (default 2000), HOURS=n, SEED=n replays, PLANT=fault.
 	@$(CARGO) build --release --locked --quiet --package longhaul-simulation
-	@target/release/longhaul-simulation $(if $(SEED),--seed $(SEED),$(if $(HOURS),--hours $(HOURS),--seeds $(or $(SEEDS),2000)))
+	@target/release/longhaul-simulation $(if $(SEED),--seed $(SEED) $(if $(PLANT),--plant $(PLANT)),$(if $(HOURS),--hours $(HOURS),--seeds $(or $(SEEDS),2000)))
+
+proof: ## Run seeds, planted faults and histories of all stores, and write docs/proof.md. HOURS=n of seeds (default 1), HISTORIES=n (default 1000).
+	@scripts/install-tools test
+	@rm -rf target/histories
+	@LONGHAUL_HISTORIES=$(CURDIR)/target/histories PROPTEST_CASES=$(or $(HISTORIES),1000) $(CARGO) test --locked --quiet \
+		--package longhaul-conformance --package longhaul-sqlite --package longhaul-postgres --package longhaul-redis \
+		--test it -- the_store_agrees_with_the_model
+	@$(CARGO) build --release --locked --quiet --package longhaul-simulation
+	@target/release/longhaul-simulation --hours $(or $(HOURS),1) --proof docs/proof.md --histories target/histories
 
 outage: ## Take each store's server away for a minute, killed and silent, judge outcomes and times. SECONDS=n (default 60).
 	@scripts/install-tools test

@@ -353,6 +353,8 @@ const STORIES = {
       "limit_keys[1]": [{ limit_keys: ["a", "b c"] }],
       key: [{ key: "a b" }, { key: "a", limit_keys: ["b"] }],
       expires_in: [{ expires_in: 0 }],
+      "webhook.url": [{ webhook: "ftp://example.com" }],
+      "webhook.events": [{ webhook: { url: "https://example.com", events: [] } }],
       deadline: [{ deadline: 0 }, { deadline: "tomorrow" }],
       "unique.on_clash": [{ unique: { on_clash: "debounce", delay: 1 }, delay: 1 }],
       "unique.period": [{ unique: { on_clash: "throttle" } }],

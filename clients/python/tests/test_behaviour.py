@@ -298,6 +298,8 @@ class Stories:
         limits: list[tuple[dict[str, Any], str]] = [
             ({"limit_keys": ["a", "b", "c", "d", "e"]}, "limit_keys"),
             ({"limit_keys": ["a", "a"]}, "limit_keys"),
+            ({"webhook": "ftp://example.com"}, "webhook.url"),
+            ({"webhook": {"url": "https://example.com", "events": []}}, "webhook.events"),
             ({"limit_keys": ["a", "b c"]}, "limit_keys[1]"),
             ({"key": "a b"}, "key"),
             ({"key": "a", "limit_keys": ["b"]}, "key"),

@@ -9,6 +9,7 @@
 //! | `scale` | throughput by worker processes |
 //! | `limits` | slots, rates and turns of limit keys while workers are killed and stopped |
 //! | `measure` | bars in time, for `make measure` |
+//! | `figure` | what was measured, and how it stands to its bar |
 //! | `zoo` | every kind of bad job beside a thousand good ones |
 //! | `cluster` | the processes of a run and the history that they write |
 //! | `process` | a process that can be killed, stopped and continued |
@@ -20,6 +21,7 @@
 
 mod check;
 mod cluster;
+mod figure;
 mod history;
 mod limits;
 mod load;
@@ -68,7 +70,7 @@ enum Command {
     Limits(limits::LimitsArgs),
     /// Throughput by worker processes: one full queue, drained by 1, 2, 4 and 8
     Scale(scale::ScaleArgs),
-    /// Bars in time: idle cost, sweeps, enqueues beside waiting claims
+    /// Bars in time, each figure beside its bar and whether it holds
     Measure(measure::MeasureArgs),
     /// A worker of a run; started by it
     #[command(hide = true)]

@@ -59,6 +59,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
         depends_on: Vec::new(),
         steps: Vec::new(),
         forked_from: Some(id("gone-by-now")),
+        webhook: None,
     };
     let plain = job();
     let answers = fx.enqueue_all(vec![full.clone(), plain.clone(), plain.clone()]).await;

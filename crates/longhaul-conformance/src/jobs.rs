@@ -49,6 +49,7 @@ pub fn job() -> NewJob {
         depends_on: Vec::new(),
         steps: Vec::new(),
         forked_from: None,
+        webhook: None,
     }
 }
 

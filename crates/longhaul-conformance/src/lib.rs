@@ -51,6 +51,7 @@ pub mod unique;
 pub mod unique_modes;
 pub mod waits;
 pub mod walk;
+pub mod webhooks;
 
 pub use fixture::{Fixture, within};
 pub use suite::{SENTENCES, on_many_threads, on_one_thread};

@@ -144,6 +144,12 @@ macro_rules! sentences {
                 dependants_are_told_in_the_order_in_which_they_were_enqueued
                 an_unknown_job_has_no_dependants
             }
+            webhooks {
+                a_job_with_a_webhook_is_created_with_its_delivery
+                a_delivery_is_freed_by_any_end_of_its_job
+                a_webhook_of_a_job_that_is_not_created_leaves_the_call_standing
+                a_follow_up_with_a_webhook_brings_its_delivery
+            }
             waits {
                 a_child_of_a_job_that_has_begun_and_not_ended_is_counted
                 a_child_of_a_job_that_has_not_begun_or_has_ended_is_not_counted

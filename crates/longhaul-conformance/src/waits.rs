@@ -334,6 +334,15 @@ pub async fn a_waiting_claim_answers_when_a_wait_is_over(fx: &Fixture) {
     fx.clock.advance(secs(10));
     let claimed = ok("claim", within("a wait that is over", waiting).await);
     assert_eq!(claimed[0].lease.id, id("a"));
+
+    // One that begins while the claim waits.
+    let mut waiting = pin!(fx.store.claim(Claim { wait: HOUR, ..claim() }));
+    park(fx, waiting.as_mut()).await;
+    fx.end(&claimed[0].lease, waits(WaitsFor::Signal("more".into()), Some(secs(10)))).await;
+    park(fx, waiting.as_mut()).await;
+    fx.clock.advance(secs(10));
+    let claimed = ok("claim", within("a wait that began later and is over", waiting).await);
+    assert_eq!(claimed[0].lease.id, id("a"));
 }
 
 /// "A wait of a job asked to cancel ends it as cancelled."

@@ -126,14 +126,16 @@ impl PostgresStore {
         transaction: &tokio_postgres::Transaction<'_>,
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Enqueued>> {
-        admit::jobs(&jobs)?;
+        let asked = jobs.len();
+        let jobs = admit::with_deliveries(jobs)?;
         let (mut tx, theirs) = self.begin_in(transaction).await?;
         tx.bounds = tx.read_bounds(jobs.iter()).await?;
         let mut locks = crate::keys::locks(jobs.iter());
         locks.extend(tx.bounds.locks(&jobs));
         tx.lock_keys(&locks).await?;
-        let enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_else(|| Ok(Vec::new()))?;
+        let mut enqueued = tx.enqueue_all(&[&jobs]).await?.pop().unwrap_or_else(|| Ok(Vec::new()))?;
         self.end_in(transaction, tx, &theirs).await?;
+        enqueued.truncate(asked);
         Ok(enqueued)
     }
 
@@ -286,12 +288,16 @@ impl Store for PostgresStore {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        admit::jobs(&jobs)?;
+        let asked = jobs.len();
+        let jobs = admit::with_deliveries(jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
         match self.inner.driver.call(Op::Enqueue(jobs)).await? {
-            Answer::Enqueued(enqueued) => Ok(enqueued),
+            Answer::Enqueued(mut enqueued) => {
+                enqueued.truncate(asked);
+                Ok(enqueued)
+            }
             other => Err(unexpected(&other)),
         }
     }

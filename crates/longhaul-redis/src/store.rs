@@ -121,8 +121,10 @@ impl Store for RedisStore {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        admit::jobs(&jobs)?;
-        enqueue::enqueue(&self.inner.driver, jobs).await
+        let asked = jobs.len();
+        let mut enqueued = enqueue::enqueue(&self.inner.driver, admit::with_deliveries(jobs)?).await?;
+        enqueued.truncate(asked);
+        Ok(enqueued)
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {

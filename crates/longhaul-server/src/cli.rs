@@ -5,7 +5,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
 use crate::{
-    completions, doctor, jobs, keys, look, migrate, queues, run, schedules, serve, token, top, worker,
+    completions, doctor, jobs, keys, look, migrate, queues, run, schedules, serve, token, top, webhooks,
+    worker,
 };
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
@@ -35,6 +36,10 @@ pub(crate) enum Command {
     Keys(keys::Args),
     /// Look at schedules, make and change them, pause them, and run them now
     Schedules(schedules::Args),
+    /// Look at what was told of a job by its webhook, and send it again
+    Deliveries(webhooks::deliveries::Args),
+    /// Make, list and delete the secrets that messages of webhooks are signed with
+    WebhookSecrets(webhooks::secrets::Args),
     /// Say why a job does not run
     Why(look::why::Args),
     /// Show throughput, and how long jobs waited and ran
@@ -103,6 +108,8 @@ impl Command {
             Command::Queues(args) => Some(&mut args.place),
             Command::Keys(args) => Some(&mut args.place),
             Command::Schedules(args) => Some(&mut args.place),
+            Command::Deliveries(args) => Some(&mut args.place),
+            Command::WebhookSecrets(args) => Some(&mut args.place),
             Command::Workers(args) => Some(&mut args.place),
             Command::Why(args) => Some(&mut args.place),
             Command::Stats(args) => Some(&mut args.place),

@@ -30,6 +30,7 @@ mod stores;
 mod terminal;
 mod token;
 mod top;
+mod webhooks;
 mod work;
 mod worker;
 
@@ -104,6 +105,8 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Queues(args) => queues::run(args).await,
             Command::Keys(args) => keys::run(args).await,
             Command::Schedules(args) => schedules::run(args).await,
+            Command::Deliveries(args) => webhooks::deliveries::run(args).await,
+            Command::WebhookSecrets(args) => webhooks::secrets::run(args).await,
             Command::Workers(args) => look::workers::run(args).await,
             Command::Why(args) => look::why::run(args).await,
             Command::Stats(args) => look::stats::run(args).await,

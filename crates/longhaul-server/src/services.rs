@@ -14,6 +14,7 @@ use github::Github;
 use lessons::Lessons;
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
 use longhaul_sqlite::SqliteStore;
+use longhaul_webhooks::HttpRequest;
 use materials::Materials;
 use service_support::{Db, Deps, Env, Load, OpenError, Repeats, Service};
 use sessions::Sessions;
@@ -119,6 +120,7 @@ impl Services {
                 open.push((known.name, (known.open)(deps.clone()).await?));
             }
         }
+        deps.longhaul.declare::<HttpRequest>();
         Ok(Self { deps, open })
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use longhaul::{Clock, QueueSlots, Worker};
-use longhaul_http::{Secret, SignalTokens};
+use longhaul_http::{Redaction, Secret, SignalTokens, redacted};
+use longhaul_webhooks::{Allowed, Deliver, HttpRequest, Outbound, Sender};
 
 use crate::Result;
 use crate::services::Services;
@@ -21,9 +22,19 @@ pub(crate) struct Work {
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     waiting_slots: u16,
     /// The queues to take jobs of, separated by commas, each with slots of its own where it is to have others:
-    /// lessons,materials=1 [default: those of all services]
+    /// lessons,materials=1 [default: all: those of the services, http and longhaul.webhooks]
     #[arg(long, env = "LONGHAUL_QUEUES", value_name = "LIST", value_delimiter = ',')]
     queues: Vec<QueueChoice>,
+    /// Networks that webhooks and http.request jobs may call though they are not public, separated by commas:
+    /// 127.0.0.1,10.1.0.0/16 [default: none, so that no job can reach what only this machine can]
+    #[arg(
+        long,
+        env = "LONGHAUL_WEBHOOK_ALLOW",
+        value_name = "NETWORKS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    webhook_allow: Allowed,
     /// Seconds that running jobs and requests get to finish after SIGTERM; the rest is handed back, at no cost
     /// of an attempt
     #[arg(long, env = "LONGHAUL_GRACE", value_name = "SECONDS", default_value_t = 25)]
@@ -61,18 +72,26 @@ impl Work {
         Duration::from_secs(self.grace.into())
     }
 
-    /// Starts to run the services' jobs.
+    /// Starts to run the services' jobs, webhooks and HTTP requests. Receivers are told nothing that `redaction` hides.
     ///
     /// # Errors
     /// Fails if a queue is named that no service has: a mistyped name would be served by nobody.
-    pub(crate) fn start(&self, services: &Services) -> Result<Worker> {
-        let queues = self.chosen(services.queues(self.slots(), self.waiting_slots.into()))?;
+    pub(crate) fn start(&self, services: &Services, redaction: Redaction) -> Result<Worker> {
+        let mut queues = services.queues(self.slots(), self.waiting_slots.into());
+        let waiting = |queue: &str| QueueSlots { queue: queue.into(), slots: self.waiting_slots.into() };
+        queues.extend(longhaul_webhooks::QUEUES.map(waiting));
+        let queues = self.chosen(queues)?;
         let described: Vec<String> = queues.iter().map(|q| format!("{}={}", q.queue, q.slots)).collect();
         tracing::info!(slots = described.join(" "), "running jobs");
         // A worker that serves nobody makes the tokens that the servers of its store take.
         let tokens = SignalTokens::new(&Secret(services.secret()?), Clock::system());
         services.deps.longhaul.sign_wait_tokens(tokens);
-        let worker = services.deps.longhaul.worker().registry(services.registry());
+        let outbound = Outbound::new(self.webhook_allow.clone())?;
+        let shown = redacted(services.deps.longhaul.store().clone(), redaction);
+        let mut registry = services.registry();
+        registry.register::<Deliver>(Sender::new(outbound.clone()).showing(shown));
+        registry.register::<HttpRequest>(outbound);
+        let worker = services.deps.longhaul.worker().registry(registry);
         let worker =
             queues.into_iter().fold(worker, |worker, QueueSlots { queue, slots }| worker.queue(queue, slots));
         Ok(worker.run_schedules().start())
@@ -118,7 +137,13 @@ mod tests {
     fn chosen(queues: &str) -> std::result::Result<Vec<(String, usize)>, String> {
         let choices: std::result::Result<Vec<QueueChoice>, String> =
             queues.split(',').map(str::parse).collect();
-        let work = Work { slots: None, waiting_slots: 64, queues: choices?, grace: 25 };
+        let work = Work {
+            slots: None,
+            waiting_slots: 64,
+            queues: choices?,
+            webhook_allow: Allowed::default(),
+            grace: 25,
+        };
         let all = [("lessons", 64), ("materials", 2)];
         let all = all.map(|(queue, slots)| QueueSlots { queue: queue.into(), slots });
         let chosen = work.chosen(all.to_vec()).map_err(|error| error.to_string())?;

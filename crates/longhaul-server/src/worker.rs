@@ -33,7 +33,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let services = services::open(&args.selection, &args.stores, &stores, None, "").await?;
     stores.announce();
     services.announce();
-    let worker = args.work.start(&services)?;
+    let worker = args.work.start(&services, crate::stores::redaction()?)?;
     stop.cancelled().await;
     work::stop(worker, args.work.grace()).await;
     tracing::info!("stopped");

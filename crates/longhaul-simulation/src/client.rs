@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::{
-    Clock, Enqueued, Event, EventBody, JobFilter, JobId, KeyFilter, Longhaul, Lookup, NewJob, Page, Result,
+    Clock, Enqueued, Event, EventBody, FromStep, JobFilter, JobId, KeyFilter, Longhaul, Lookup, NewJob, Page,
+    Result,
 };
 use parking_lot::Mutex;
 
@@ -57,6 +58,16 @@ impl Client {
             }
             Step::Act(filter, action) => drop(store.act(filter, action.clone(), 10).await?),
             Step::Cancel(id) => drop(self.longhaul.cancel(id).await?),
+            Step::Signal(id, name, value) => drop(self.longhaul.signal(id, name, value).await?),
+            Step::RetryFrom(id, step) => drop(self.longhaul.retry_from(id, step, None).await?),
+            Step::Fork(id, step) => {
+                if let FromStep::Done(fork) = self.longhaul.fork(id, step.as_deref(), None).await?
+                    && is_kept(&fork)
+                {
+                    self.witness.acknowledge(&fork.id);
+                    self.witness.count("forks");
+                }
+            }
             Step::PauseQueue(queue) => store.pause_queue(queue).await?,
             Step::ResumeQueue(queue) => store.resume_queue(queue).await?,
             Step::SetQueue(queue, config) => store.set_queue(queue, config).await?,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use longhaul::{
     Clock, Context, EnqueueStatus, Enqueued, Job, JobError, JobId, JobResult, Json, LogLevel, NewJob,
+    SIGNAL_PREFIX, Timestamp,
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::witness::Witness;
+use crate::witness::{OVERLAP, SIGNALS, SLEEPS, STEPS, Witness};
 use crate::world::{ProcessId, ProcessState, World};
 
 /// The kinds of jobs; not every worker knows each of them.
@@ -51,6 +52,21 @@ pub(crate) enum Act {
     /// Works so long, and stops where it is asked to.
     Obey(u64),
     Enqueue(Box<NewJob>),
+    /// Sleeps without a slot.
+    Pause {
+        name: String,
+        millis: u64,
+    },
+    /// Waits for a signal without a slot.
+    Await {
+        name: String,
+        timeout: Option<u64>,
+    },
+    /// Enqueues children, and waits for all that there are without a slot.
+    Raise {
+        name: String,
+        children: Vec<NewJob>,
+    },
 }
 
 /// The end of a run.
@@ -143,6 +159,20 @@ async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {
                     floor.witness.acknowledge(&enqueued.id);
                 }
             }
+            Act::Pause { name, millis } => {
+                cx.sleep(&name, Duration::from_millis(millis)).await?;
+                floor.witness.count("sleeps that were over");
+                floor.check_time(&cx, &format!("sleep:{name}"));
+            }
+            Act::Await { name, timeout } => {
+                let signal = cx.wait_for::<u64>(&name, timeout.map(Duration::from_millis)).await?;
+                floor.check_signal(&cx, &run, &name, signal);
+            }
+            Act::Raise { name, children } => {
+                cx.enqueue_children(&name, children).await?;
+                cx.wait_for_children().await?;
+                floor.witness.count("waits for children that were over");
+            }
         }
     }
     end(script.ends.get(run.active.number).copied().unwrap_or(End::Complete), run.active.number)
@@ -172,15 +202,15 @@ const LONGEST_LEASE: Duration = Duration::from_secs(40);
 pub(crate) const PLANNED: &str = "as planned";
 
 async fn step(cx: &Context<Floor>, floor: &Floor, run: &Run, name: &str, takes: u64) -> JobResult<()> {
-    let epoch = floor.witness.epoch(cx.id());
     let output = cx
         .step(name, || async {
             floor.witness.count("steps");
-            if let Some(value) =
+            if let Some(output) =
                 floor.witness.step_output(cx.id(), name).filter(|_| !floor.is_excused(&run.active, cx.id()))
             {
-                let how = format!("{} runs its step {name} again, whose output {value} is recorded", cx.id());
-                floor.witness.break_promise(crate::witness::STEPS, how);
+                let how =
+                    format!("{} runs its step {name} again, whose output {output:?} is recorded", cx.id());
+                floor.witness.break_promise(STEPS, how);
             }
             floor.clock.sleep(Duration::from_millis(takes)).await;
             let mut runs = floor.runs.lock();
@@ -189,8 +219,24 @@ async fn step(cx: &Context<Floor>, floor: &Floor, run: &Run, name: &str, takes: 
             Ok(runs.steps)
         })
         .await?;
-    floor.witness.note_step(cx.id(), epoch, name, output);
+    let recorded = floor.witness.step_output(cx.id(), name).and_then(|output| output.to::<u64>().ok());
+    if recorded != Some(output) && !floor.is_excused(&run.active, cx.id()) {
+        let how = format!("{} was given {output} for its step {name}, and {recorded:?} is recorded", cx.id());
+        floor.witness.break_promise(STEPS, how);
+    }
     Ok(())
+}
+
+/// A signal as it is recorded.
+#[derive(Deserialize)]
+struct Recorded {
+    value: Option<u64>,
+}
+
+/// Until when a sleep or a wait lasts, as it is recorded.
+#[derive(Deserialize)]
+struct Until {
+    until: Timestamp,
 }
 
 /// A run of a job's code, until it is dropped.
@@ -224,9 +270,35 @@ impl Floor {
                 earlier.number + 1,
                 self.world.name(earlier.process)
             );
-            self.witness.break_promise(crate::witness::OVERLAP, how);
+            self.witness.break_promise(OVERLAP, how);
         }
         Run { floor: self.clone(), id: id.clone(), active }
+    }
+
+    /// A job was given a signal, or the end of its wait: the one that is recorded.
+    fn check_signal(&self, cx: &Context<Floor>, run: &Run, name: &str, signal: Option<u64>) {
+        self.witness.count(if signal.is_some() { "signals that were given" } else { "waits that timed out" });
+        let recorded = self.witness.step_output(cx.id(), &format!("{SIGNAL_PREFIX}{name}"));
+        let value = recorded.as_ref().and_then(|output| Some(output.to::<Recorded>().ok()?.value));
+        if value != Some(signal) && !self.is_excused(&run.active, cx.id()) {
+            let how = format!("{} was given {signal:?} as {name}, and {recorded:?} is recorded", cx.id());
+            self.witness.break_promise(SIGNALS, how);
+        }
+        if signal.is_none() {
+            self.check_time(cx, &format!("wait:{name}"));
+        }
+    }
+
+    /// A wait is over: its time has come, by the clock of the store.
+    fn check_time(&self, cx: &Context<Floor>, step: &str) {
+        let Some(output) = self.witness.step_output(cx.id(), step) else { return };
+        let (now, until) = (self.world.store_clock.now(), output.to::<Until>().ok().map(|kept| kept.until));
+        if until.is_none_or(|until| until > now) {
+            self.witness.break_promise(
+                SLEEPS,
+                format!("{} goes on after {step} at {now:?}, and not at {until:?}", cx.id()),
+            );
+        }
     }
 
     /// True for a run that may have missed the end of its lease: its process has stood still, the store's clock has jumped, or

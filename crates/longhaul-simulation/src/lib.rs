@@ -13,12 +13,14 @@
 //! | `planted` | stores with a fault, which the runs must find |
 //! | `shrink` | the shortest scenario that breaks a promise |
 //! | `many` | many seeds, counted |
+//! | `proof` | the page that tells of them |
 
 mod client;
 mod jobs;
 mod many;
 mod network;
 mod planted;
+mod proof;
 mod random;
 mod run;
 mod scenario;
@@ -29,6 +31,7 @@ mod world;
 
 pub use many::{SEEDS, Seeds, Sum, catch, run_many, silence_planned_panics};
 pub use planted::Planted;
+pub use proof::{Histories, Proof};
 pub use run::{Outcome, run};
 pub use shrink::{Shrunk, shrink};
 pub use trace::Lines;

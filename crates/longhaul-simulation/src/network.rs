@@ -390,6 +390,7 @@ fn describe(call: &Call) -> Option<String> {
             let ids = filter.ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             format!("{} {ids}{}", deed(action), filter.queues.join(" "))
         }
+        Call::Signal(id, name, value) => format!("signals {name} {value:?} to {id}"),
         Call::SetQueue(queue, config) => format!("sets queue {queue}, fair: {}", config.fair),
         Call::PauseQueue(queue) => format!("pauses queue {queue}"),
         Call::ResumeQueue(queue) => format!("resumes queue {queue}"),

@@ -1,12 +1,12 @@
 //! One run: processes are started, what was planned happens, faults stop, and all must come to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::{
     CatchUp, JobId, Longhaul, Maintenance, MemoryStore, Schedule, Scheduler, Shutdown, State, Store,
-    Timestamp, Worker,
+    Timestamp, WaitsFor, Worker,
 };
 use parking_lot::Mutex;
 
@@ -378,8 +378,10 @@ impl Stage {
             *done.lock() = all_done;
         });
         let end = begun + DRAIN;
+        let mut helped = BTreeSet::new();
         while !self.is_broken() {
             let now = self.world.now();
+            self.give_what_is_waited_for(&network, &mut helped);
             let left = self.witness.unfinished();
             if left.is_empty() && *deleted.lock() {
                 break;
@@ -399,6 +401,21 @@ impl Stage {
             return Ok(());
         }
         self.witness.check_end(&ticks)
+    }
+
+    /// Sends signals to jobs that wait for one, and has those that wait for a person run once more, and then end.
+    fn give_what_is_waited_for(&self, network: &Longhaul, helped: &mut BTreeSet<JobId>) {
+        for (id, on) in self.witness.wait_for_outside() {
+            let (network, was_helped) = (network.clone(), !helped.insert(id.clone()));
+            self.world.spawn(NETWORK, async move {
+                // Nothing is lost any more.
+                match on {
+                    WaitsFor::Signal(name) => drop(network.signal(&id, &name, &0_u64).await),
+                    _ if was_helped => drop(network.cancel(&id).await),
+                    _ => drop(network.retry(&id).await),
+                }
+            });
+        }
     }
 
     /// The ticks that must have been fired by now.

@@ -1,10 +1,12 @@
 //! What happens in a run, drawn from its seed: jobs, what people do, and what befalls processes and clocks.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use longhaul::{
-    Action, CatchUp, Cost, Deadline, Edge, Idempotency, JobFilter, JobId, Keep, KeyConfig, NewJob, OnClash,
-    OnFull, Policy, QueueConfig, Rate, Retention, Schedule, Start, State, Unique,
+    Action, CatchUp, Cost, Deadline, Dependency, Edge, Idempotency, JobFilter, JobId, Keep, KeyConfig,
+    NewJob, OnClash, OnExhausted, OnFailure, OnFull, Policy, QueueConfig, Rate, Retention, Schedule, Start,
+    State, Unique,
 };
 
 use crate::jobs::{Act, End, Script};
@@ -51,6 +53,11 @@ pub(crate) enum Step {
     Act(JobFilter, Action),
     /// Cancels a job with all that it waits for.
     Cancel(JobId),
+    Signal(JobId, String, u64),
+    /// Runs a job again from a step on.
+    RetryFrom(JobId, String),
+    /// Makes a new job of one that is there.
+    Fork(JobId, Option<String>),
     PauseQueue(&'static str),
     ResumeQueue(&'static str),
     SetQueue(&'static str, QueueConfig),
@@ -122,6 +129,9 @@ pub(crate) fn draw(seed: u64) -> Scenario {
     for _ in 0..random.between(0, 12) {
         steps.push((random.millis(0, storm.as_millis() as usize), draw.steer(&ids)));
     }
+    for _ in 0..random.between(0, 10) {
+        steps.push((random.millis(0, storm.as_millis() as usize), draw.signal(&ids)));
+    }
     if random.happens(400) {
         for name in SCHEDULES.iter().take(random.between(1, 2)) {
             steps.push((random.millis(0, 4_000), Step::PutSchedule(Box::new(draw.schedule(name)))));
@@ -192,14 +202,34 @@ impl Draw {
                 ..self.job(2)
             };
             let children = (0..random.between(0, 4)).map(|_| self.job(random.below(2))).collect();
-            NewJob::batch(closing, children)
+            let mut jobs = NewJob::batch(closing, children);
+            // A child that waited for its closing job would wait for ever.
+            jobs.iter_mut().for_each(|job| self.depend(job, ids));
+            jobs
         } else {
-            let job =
-                |n: usize| NewJob { id: Some(id(format!("j{number}.{n}"))), ..self.job(random.below(3)) };
+            let mut there = ids.clone();
+            let job = |n: usize| {
+                let mut job = NewJob { id: Some(id(format!("j{number}.{n}"))), ..self.job(random.below(3)) };
+                self.depend(&mut job, &there);
+                there.extend(job.id.clone());
+                job
+            };
             (0..random.between(1, 4)).map(job).collect()
         };
         ids.extend(jobs.iter().filter_map(|job: &NewJob| job.id.clone()));
         Step::Enqueue { jobs, is_read }
+    }
+
+    /// Makes a job depend on others that stand before it.
+    fn depend(&self, job: &mut NewJob, ids: &[JobId]) {
+        let random = &self.random;
+        if ids.is_empty() || !random.happens(250) {
+            return;
+        }
+        let chosen: BTreeSet<&JobId> = (0..random.between(1, 3)).map(|_| random.pick(ids)).collect();
+        let on_failure = || *random.pick(&[OnFailure::Cancel, OnFailure::Run]);
+        let dependency = |id: &JobId| Dependency { id: id.clone(), on_failure: on_failure() };
+        job.depends_on = chosen.into_iter().map(dependency).collect();
     }
 
     fn job(&self, kind: usize) -> NewJob {
@@ -241,6 +271,7 @@ impl Draw {
         job.policy = Policy {
             timeout: random.happens(200).then(|| random.millis(500, 6_000)),
             cost: Cost { slots: *random.pick(&[1, 1, 1, 2]), rate: *random.pick(&[1, 1, 1, 2, 0]) },
+            on_exhausted: *random.pick(&[OnExhausted::Fail, OnExhausted::Fail, OnExhausted::Pause]),
             ..Policy::default()
         };
         job
@@ -261,7 +292,7 @@ impl Draw {
             max_delay: random.happens(500).then(|| random.millis(3_000, 6_000)),
             edge,
         };
-        let on_clash = match random.below(10) {
+        let on_clash = match random.below(11) {
             0..=2 => OnClash::Join,
             3 => OnClash::Refresh,
             4 => OnClash::Reject,
@@ -269,6 +300,7 @@ impl Draw {
             6 => OnClash::Throttle,
             7 => debounce(Edge::Trailing),
             8 => debounce(Edge::Leading),
+            9 => OnClash::Follow,
             _ => OnClash::Supersede,
         };
         let states = [vec![State::Scheduled, State::Available], vec![State::Running], State::ALL.to_vec()];
@@ -293,7 +325,7 @@ impl Draw {
         let random = &self.random;
         let mut acts = Vec::new();
         for number in 0..random.between(0, 4) {
-            acts.push(match random.below(10) {
+            acts.push(match random.below(14) {
                 0 | 1 => Act::Sleep(random.between(1, 400) as u64),
                 2 => Act::Sleep(random.between(1_000, 9_000) as u64),
                 3 => Act::Log,
@@ -301,6 +333,15 @@ impl Draw {
                 5 => Act::Stream(random.between(1, 5) as u32),
                 6 | 7 => Act::Step { name: format!("s{number}"), takes: random.between(0, 900) as u64 },
                 8 => Act::Obey(random.between(500, 9_000) as u64),
+                9 => Act::Pause { name: format!("s{number}"), millis: random.between(1, 6_000) as u64 },
+                10 | 11 => Act::Await {
+                    name: format!("g{number}"),
+                    timeout: random.happens(500).then(|| random.between(1, 9_000) as u64),
+                },
+                12 if deep > 0 => Act::Raise {
+                    name: format!("c{number}"),
+                    children: (0..random.between(0, 3)).map(|_| self.child(deep)).collect(),
+                },
                 _ if deep > 0 && random.happens(400) => Act::Enqueue(Box::new(self.descendant(deep))),
                 _ => Act::Sleep(random.between(0, 30) as u64),
             });
@@ -317,6 +358,16 @@ impl Draw {
         NewJob {
             id: Some(JobId::from_store(format!("d{}", random.next() % 1_000_000))),
             queue: QUEUES[random.below(QUEUES.len())].into(),
+            ..self.script(deep - 1).job(random.below(2))
+        }
+    }
+
+    /// A job that a job waits for.
+    fn child(&self, deep: usize) -> NewJob {
+        let random = &self.random;
+        NewJob {
+            queue: QUEUES[random.below(QUEUES.len())].into(),
+            max_attempts: random.between(1, 2) as u32,
             ..self.script(deep - 1).job(random.below(2))
         }
     }
@@ -393,6 +444,18 @@ impl Draw {
                 }
             }
             _ => Step::Look,
+        }
+    }
+
+    /// Something that moves a job which waits, or which has done a part of its steps.
+    fn signal(&self, ids: &[JobId]) -> Step {
+        let random = &self.random;
+        let id = random.pick(ids).clone();
+        let step = |sorts: &[&str]| format!("{}{}", random.pick(sorts), random.below(4));
+        match random.below(8) {
+            0 => Step::RetryFrom(id, step(&["s", "signal:g", "c"])),
+            1 => Step::Fork(id, random.happens(500).then(|| step(&["s", "signal:g"]))),
+            _ => Step::Signal(id, format!("g{}", random.below(4)), random.next() % 1_000),
         }
     }
 

@@ -352,11 +352,14 @@ impl Store for SqliteStore {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        admit::jobs(&jobs)?;
+        let asked = jobs.len();
+        let jobs = admit::with_deliveries(jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(Class::Growth, move |tx| tx.enqueue(&jobs)).await
+        let mut enqueued = self.write(Class::Growth, move |tx| tx.enqueue(&jobs)).await?;
+        enqueued.truncate(asked);
+        Ok(enqueued)
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {

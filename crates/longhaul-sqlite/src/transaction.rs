@@ -31,8 +31,10 @@ impl<'a, 'c> Transaction<'a, 'c> {
     /// # Errors
     /// [`longhaul::Error::Invalid`] where a job breaks a bound; a fault of SQLite.
     pub fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        admit::jobs(&jobs)?;
-        self.tx.enqueue(&jobs)
+        let asked = jobs.len();
+        let mut enqueued = self.tx.enqueue(&admit::with_deliveries(jobs)?)?;
+        enqueued.truncate(asked);
+        Ok(enqueued)
     }
 
     /// Records a step of a running job as done, in this transaction: the step and the caller's own rows are there together, or

@@ -14,6 +14,7 @@ use crate::model::{
     Sample, WaitsFor, WorkerInfo, check_key_name, check_name,
 };
 use crate::store::{Error, Result, Store};
+use crate::webhook;
 
 /// The most bytes of JSON that a job may return.
 pub const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
@@ -48,6 +49,16 @@ pub fn jobs(jobs: &[NewJob]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Checks jobs that are to be enqueued, and adds the deliveries of their webhooks behind them: a store creates all of these and
+/// answers for those that it was given.
+///
+/// # Errors
+/// As for [`jobs`].
+pub fn with_deliveries(jobs: Vec<NewJob>) -> Result<Vec<NewJob>> {
+    self::jobs(&jobs)?;
+    webhook::with_deliveries(jobs)
 }
 
 /// Merges kinds and queues that a claim names twice: the highest version and the last slots count. Kinds and queues of
@@ -132,17 +143,20 @@ pub fn refused(error: &Error) -> Outcome {
     Outcome::Failed { error: AttemptError::new(ErrorKind::Fatal, message) }
 }
 
-fn outcome(outcome: &mut Outcome, follow_ups: &mut [NewJob]) -> Result<()> {
+fn outcome(outcome: &mut Outcome, follow_ups: &mut Vec<NewJob>) -> Result<()> {
     match outcome {
         Outcome::Completed { output } => {
             output.check("output", MAX_OUTPUT_BYTES)?;
-            if follow_ups.len() > MAX_FOLLOW_UPS {
-                let reason = format!("must be at most {MAX_FOLLOW_UPS} jobs, and are {}", follow_ups.len());
+            // Deliveries are among them already where a remote store has been this finish's first door.
+            let given = follow_ups.iter().filter(|job| job.kind != webhook::KIND).count();
+            if given > MAX_FOLLOW_UPS {
+                let reason = format!("must be at most {MAX_FOLLOW_UPS} jobs, and are {given}");
                 return Err(Error::Invalid { field: "follow_ups".into(), reason });
             }
             for (n, job) in follow_ups.iter().enumerate() {
                 job.validate().map_err(|error| within(&format!("follow_ups[{n}]"), error))?;
             }
+            *follow_ups = webhook::with_deliveries(std::mem::take(follow_ups))?;
         }
         Outcome::Retry { error, .. } | Outcome::Failed { error } => {
             clean(&mut error.message, MAX_ERROR_BYTES)
@@ -338,8 +352,13 @@ pub fn queue(name: &str) -> Result<()> {
 /// [`Error::Invalid`] where no queue can have the name, and with the field that breaks its bound.
 pub fn queue_config(name: &str, config: &QueueConfig) -> Result<()> {
     queue(name)?;
-    if name == crate::schedule::QUEUE && config.max_waiting.is_some() {
-        let reason = "must be null for the queue of the schedules, which would not fire".to_owned();
+    let lost = match name {
+        crate::schedule::QUEUE => Some("the schedules, which would not fire"),
+        webhook::QUEUE => Some("webhooks, which would not be told"),
+        _ => None,
+    };
+    if let Some(lost) = lost.filter(|_| config.max_waiting.is_some()) {
+        let reason = format!("must be null for the queue of {lost}");
         return Err(Error::Invalid { field: "max_waiting".into(), reason });
     }
     config.validate()

@@ -1,10 +1,12 @@
 use std::collections::HashSet;
 
 use crate::handle::{CANCEL_GRACE, Longhaul};
-use crate::model::{Action, CancelReason, Enqueued, JobFilter, JobId, JobRecord, NewJob, Page, State};
+use crate::model::{
+    Action, CancelReason, Enqueued, JobFilter, JobId, JobRecord, NewJob, Page, Payloads, State,
+};
 use crate::store::{Error, Result};
 
-/// The most children of a batch that are read, or cancelled, in one call to the store.
+/// The most children of a batch that are read in one call to the store.
 const CHILDREN_AT_ONCE: usize = 500;
 
 /// Batches: jobs that are waited for, and the one that closes them.
@@ -58,43 +60,29 @@ impl Longhaul {
         }
     }
 
-    /// Cancels the unfinished children of a batch that is cancelled already, and theirs; answers how many there were.
+    /// Cancels the unfinished children of a batch that is cancelled already, and theirs; answers how many there were. The store
+    /// goes through them by itself, and what is read of them afterwards is short, so that very many take little memory.
     pub(crate) async fn cancel_children(&self, id: &JobId) -> Result<u64> {
         let mut done = 0;
         let mut batches = vec![id.clone()];
         // Nothing keeps two jobs from naming each other.
         let mut seen = HashSet::from([id.clone()]);
         while let Some(batch) = batches.pop() {
-            let filter = JobFilter {
-                parents: vec![batch],
-                // The cancelled ones may be closing jobs whose children were left when somebody was interrupted here.
-                states: vec![
-                    State::Blocked,
-                    State::Scheduled,
-                    State::Available,
-                    State::Running,
-                    State::Cancelled,
-                ],
-                ..JobFilter::default()
-            };
-            let mut cursor = None;
+            let unfinished = State::ALL.into_iter().filter(|state| !state.is_finished());
+            let children =
+                JobFilter { parents: vec![batch], states: unfinished.collect(), ..JobFilter::default() };
+            let cancel = Action::Cancel { grace: CANCEL_GRACE, reason: CancelReason::Parent };
+            done += self.store().act(&children, cancel, usize::MAX).await?.done;
+            // The cancelled ones may be closing jobs whose children were left when somebody was interrupted here.
+            let states = vec![State::Running, State::Cancelled];
+            let filter = JobFilter { states, ..children };
+            let mut page = Page { cursor: None, limit: CHILDREN_AT_ONCE, payloads: Payloads::Short };
             loop {
-                let page = self
-                    .store()
-                    .list(&filter, Page { cursor, limit: CHILDREN_AT_ONCE, ..Page::default() })
-                    .await?;
-                let inner = page.jobs.iter().filter(|job| job.children.is_some());
-                batches.extend(inner.map(|job| job.id.clone()).filter(|inner| seen.insert(inner.clone())));
-                let unfinished = page.jobs.into_iter().filter(|job| !job.state.is_finished());
-                let ids: Vec<JobId> = unfinished.map(|job| job.id).collect();
-                if !ids.is_empty() {
-                    let most = ids.len();
-                    let these = JobFilter { ids, ..JobFilter::default() };
-                    let cancel = Action::Cancel { grace: CANCEL_GRACE, reason: CancelReason::Parent };
-                    done += self.store().act(&these, cancel, most).await?.done;
-                }
-                cursor = page.next;
-                if cursor.is_none() {
+                let listed = self.store().list(&filter, page.clone()).await?;
+                let inner = listed.jobs.into_iter().filter(|job| job.children.is_some()).map(|job| job.id);
+                batches.extend(inner.filter(|inner| seen.insert(inner.clone())));
+                page.cursor = listed.next;
+                if page.cursor.is_none() {
                     break;
                 }
             }

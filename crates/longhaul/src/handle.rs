@@ -16,6 +16,7 @@ use crate::schedule::Schedules;
 use crate::stats::Recorder;
 use crate::store::{Error, Result, Store};
 use crate::wait_tokens::WaitTokens;
+use crate::webhook::{self, Webhook};
 use crate::worker::WorkerBuilder;
 
 /// The application's handle on its jobs: enqueue, look up, act, and start workers. Cheap to clone.
@@ -89,8 +90,21 @@ impl Longhaul {
     ///
     /// # Errors
     /// As for [`enqueue`](Self::enqueue).
-    pub async fn enqueue_many(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        self.store.enqueue(jobs).await
+    pub async fn enqueue_many(&self, mut jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        if jobs.iter().all(|job| job.webhook.is_none()) {
+            return self.store.enqueue(jobs).await;
+        }
+        let with_webhook = |(place, job): (usize, &mut NewJob)| {
+            job.webhook.is_some().then(|| (place, job.id.get_or_insert_with(JobId::random).clone()))
+        };
+        let asked: Vec<(usize, JobId)> = jobs.iter_mut().enumerate().filter_map(with_webhook).collect();
+        let enqueued = self.store.enqueue(jobs).await?;
+        let answers = asked.iter().filter_map(|(place, id)| Some((id, enqueued.get(*place)?)));
+        // That it fails is no reason to say that nothing was enqueued: they find out by themselves.
+        if let Err(error) = webhook::forget_unused(self.store.as_ref(), answers).await {
+            tracing::warn!("failed to take away deliveries of jobs that were not created: {error}");
+        }
+        Ok(enqueued)
     }
 
     /// Looks one job up.
@@ -168,7 +182,8 @@ impl Longhaul {
     }
 
     pub(crate) async fn act_on(&self, id: &JobId, action: Action) -> Result<Done> {
-        let acted = self.store.act(&JobFilter::id(id.clone()), action, 1).await?;
+        let store = self.store.as_ref();
+        let acted = webhook::act(store, store, &JobFilter::id(id.clone()), action, 1).await?;
         Ok(if acted.done > 0 { Done::Yes } else { Done::NotApplicable })
     }
 
@@ -317,6 +332,8 @@ pub struct EnqueueOptions {
     pub parent: Option<JobId>,
     /// Names and values that lists filter by.
     pub labels: BTreeMap<String, String>,
+    /// The URL that is told how it ends.
+    pub webhook: Option<Webhook>,
 }
 
 impl EnqueueOptions {
@@ -342,6 +359,7 @@ impl EnqueueOptions {
             parent: self.parent,
             labels: self.labels,
             depends_on: self.depends_on,
+            webhook: self.webhook.or(job.webhook),
             ..job
         }
     }

@@ -19,6 +19,7 @@ pub mod stats;
 mod store;
 pub mod testing;
 mod wait_tokens;
+pub mod webhook;
 pub mod why;
 mod worker;
 
@@ -49,6 +50,7 @@ pub use store::{
     Store, WORKER_SEEN_FOR,
 };
 pub use wait_tokens::WaitTokens;
+pub use webhook::{Webhook, WebhookEvent};
 pub use worker::{
     Collect, Collected, Context, DEFAULT_LEASE, Registry, Shutdown, StepOptions, Worker, WorkerBuilder, layer,
 };

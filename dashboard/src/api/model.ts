@@ -6,6 +6,7 @@ export type Job = Schemas["Job"];
 export type JobPage = Schemas["JobPage"];
 export type State = Schemas["State"];
 export type Step = Schemas["Step"];
+export type Delivery = Schemas["Delivery"];
 export type Why = Schemas["Why"];
 export type Graph = Schemas["Graph"];
 export type GraphNode = Schemas["GraphNode"];

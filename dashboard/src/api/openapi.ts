@@ -124,6 +124,36 @@ export interface components {
             slots?: number | null;
         };
         DeadlineBody: number | string;
+        Delivery: {
+            /** Format: date-time */
+            at: string | null;
+            /** Format: int32 */
+            attempt: number;
+            error?: string | null;
+            event: components["schemas"]["WebhookEvent"] | null;
+            events: components["schemas"]["WebhookEvent"][];
+            failures: components["schemas"]["DeliveryFailure"][];
+            id: string;
+            /** Format: int32 */
+            max_attempts: number;
+            message_id: string | null;
+            /** Format: date-time */
+            next_at: string | null;
+            skipped?: string | null;
+            state: components["schemas"]["State"];
+            /** Format: int32 */
+            status: number | null;
+            url: string;
+        };
+        DeliveryFailure: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int32 */
+            attempt: number;
+            error: string;
+            /** Format: int32 */
+            status: number | null;
+        };
         Dependency: {
             id: string;
             on_failure?: components["schemas"]["OnFailure"];
@@ -260,6 +290,7 @@ export interface components {
             unique?: components["schemas"]["UniqueKey"] | null;
             /** Format: int32 */
             version?: number;
+            webhook?: components["schemas"]["Webhook"] | null;
         };
         Graph: {
             complete: boolean;
@@ -503,6 +534,7 @@ export interface components {
             /** Format: double */
             timeout?: number | null;
             unique?: components["schemas"]["Unique"] | null;
+            webhook?: components["schemas"]["Webhook"] | null;
         };
         NewSchedule: {
             catch_up?: components["schemas"]["CatchUp"] | null;
@@ -731,6 +763,7 @@ export interface components {
             /** Format: double */
             timeout: number | null;
             unique: components["schemas"]["ScheduledUnique"] | null;
+            webhook?: components["schemas"]["Webhook"] | null;
         };
         ScheduledUnique: {
             /** Format: double */
@@ -963,6 +996,24 @@ export interface components {
             on_clash?: components["schemas"]["OnClash"];
             period?: components["schemas"]["Seconds"] | null;
             states?: components["schemas"]["State"][] | null;
+        };
+        Webhook: string | components["schemas"]["WebhookOptions"];
+        /** @enum {string} */
+        WebhookEvent: "completed" | "failed" | "cancelled";
+        WebhookOptions: {
+            events?: components["schemas"]["WebhookEvent"][] | null;
+            /** @example https://example.com/hooks/jobs */
+            url: string;
+        };
+        WebhookSecret: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            /** @example whsec_… */
+            secret?: string | null;
+        };
+        WebhookSecretList: {
+            secrets: components["schemas"]["WebhookSecret"][];
         };
         Why: {
             cancel_reason: components["schemas"]["CancelReason"] | null;

@@ -1,5 +1,5 @@
 import { api, base, call } from "./call";
-import type { Acted, Acting, ErrorGroup, Graph, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, OnFull, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
+import type { Acted, Acting, Delivery, ErrorGroup, Graph, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, OnFull, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
 
 const segment = encodeURIComponent;
 type Signal = AbortSignal | undefined;
@@ -22,6 +22,9 @@ export interface Listing {
 export const listJobs = (listing: Listing, signal?: Signal) => call<JobPage>(`jobs${query({ ...listing })}`, { signal });
 export const getJob = (id: string, signal?: Signal) => call<Job>(`jobs/${segment(id)}`, { signal });
 export const stepsOf = (id: string, signal?: Signal) => call<Step[]>(`jobs/${segment(id)}/steps`, { signal });
+export const deliveriesOf = (id: string, signal?: Signal) => call<Delivery[]>(`jobs/${segment(id)}/deliveries`, { signal });
+export const redeliverPath = (id: string) => `deliveries/${segment(id)}/redeliver`;
+export const redeliver = (id: string) => call<Delivery>(redeliverPath(id), { method: "POST" });
 export const whyOf = (id: string, signal?: Signal) => call<Why>(`jobs/${segment(id)}/why`, { signal });
 export const eventsOf = (id: string) => new URL(`jobs/${segment(id)}/events`, api);
 

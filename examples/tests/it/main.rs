@@ -54,6 +54,8 @@ fn the_guide_shows_every_example() {
         "transactional.rs",
         "python_worker.py",
         "react-page.mjs",
+        "webhook_receiver.py",
+        "webhook-receiver.mjs",
     ] {
         assert!(root.join(example).is_file(), "{example}");
         assert!(shown.contains(&format!("examples/{example}}}}}")), "no page includes {example}");

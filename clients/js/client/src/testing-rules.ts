@@ -9,7 +9,7 @@ export type Body = { kind: string; args?: unknown; from_step?: string | null } &
 /** A field that breaks a rule, and the rule. */
 export type Broken = { field: string; message: string };
 
-const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "expires_in", "deadline", "limit_keys", "key", "cost", "parent", "depends_on", "on_exhausted", "labels", "cancel_on_disconnect"];
+const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "expires_in", "deadline", "limit_keys", "key", "cost", "parent", "depends_on", "on_exhausted", "labels", "cancel_on_disconnect", "webhook"];
 const FILTERS = ["ids", "state", "kind", "queue", "parent", "labels", "q"];
 export const STATES: State[] = ["blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"];
 /** The largest bound on waiting jobs. */
@@ -39,11 +39,21 @@ export function jobRules(body: Body, place = ""): Broken[] {
   if (typeof deadline === "number") check("deadline", deadline > 0, "must be more than zero");
   else check("deadline", deadline == null || !Number.isNaN(Date.parse(deadline)), "must be a time in RFC 3339: 2026-01-01T00:00:00Z");
   check("delay", body.delay == null || body.run_at == null, "must not be given together with run_at");
-  broken.push(...limitRules(body), ...uniqueRules(body));
+  broken.push(...limitRules(body), ...uniqueRules(body), ...webhookRules(body));
   const bytes = bytesOf(body.args ?? null);
   check("args", bytes <= MAX_ARGS_BYTES, `must be at most ${MAX_ARGS_BYTES} bytes of JSON, and has ${bytes}`);
   for (const [label, value] of Object.entries(body.labels ?? {})) check(`labels.${label}`, typeof value === "string", "expected a string");
   return broken.map(({ field, message }) => ({ field: place + field, message }));
+}
+
+/** The rules that a webhook breaks. */
+function webhookRules({ webhook }: Body): Broken[] {
+  if (webhook == null) return [];
+  const { url, events } = typeof webhook === "string" ? { url: webhook, events: null } : webhook;
+  const broken: Broken[] = [];
+  if (!/^https?:\/\//.test(url)) broken.push({ field: "webhook.url", message: "must begin with https:// or http://" });
+  if (events?.length === 0) broken.push({ field: "webhook.events", message: "must hold completed, failed or cancelled" });
+  return broken;
 }
 
 /** The rules that the limit keys and the cost of a job break. */

@@ -47,6 +47,7 @@ from .job import (
     StateEvent,
     Unique,
     UniqueKey,
+    Webhook,
 )
 from .waits import Waits
 from .worker import Worker
@@ -105,5 +106,6 @@ __all__ = [
     "Unique",
     "UniqueKey",
     "Waits",
+    "Webhook",
     "Worker",
 ]

@@ -173,6 +173,18 @@ class Unique(TypedDict, total=False):
     edge: Literal["trailing", "leading"] | None
 
 
+class _WebhookUrl(TypedDict):
+    #: An ``http`` or ``https`` URL without a user or password.
+    url: str
+
+
+class Webhook(_WebhookUrl, total=False):
+    """What is told how a job ends."""
+
+    #: The ends that are told; all of them unless given.
+    events: Sequence[Literal["completed", "failed", "cancelled"]] | None
+
+
 class JobOptions(TypedDict, total=False):
     """The options of a job: the fields of ``POST /api/jobs`` by their names there. Durations are in seconds."""
 
@@ -201,6 +213,8 @@ class JobOptions(TypedDict, total=False):
     on_exhausted: Literal["fail", "pause"] | None
     labels: Mapping[str, str] | None
     cancel_on_disconnect: bool | None
+    #: A URL that is told how it ends, or a :class:`Webhook`. Receivers verify with the package ``standardwebhooks``.
+    webhook: str | Webhook | None
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ use longhaul::{
     SupportedKind, WorkerInfo, process_id,
 };
 
-use super::{Crowd, LimitsArgs};
+use super::{Crowd, Fire};
+use crate::Result;
+use crate::figure::{Bar, Figure, millis};
 use crate::target::StoreKind;
 use crate::worker::Nothing;
-use crate::{Judge, Result};
 
 /// The jobs of the large key; the small keys, and the jobs of each.
 const LARGE: usize = 10_000;
@@ -20,18 +21,18 @@ const SMALL: usize = 10;
 const ROUNDS: usize = 9;
 /// The factor within which the small keys are done beside the large one.
 const FACTOR: f64 = 1.2;
-/// Keys by weight, the jobs that are claimed of them, and the deviation of a share.
+/// Keys by weight, the jobs that are claimed of them, and the deviation of a share in percent.
 const WEIGHTS: [u32; 3] = [1, 2, 4];
 const SHARED: usize = 3_500;
-const DEVIATION: f64 = 0.05;
+const DEVIATION: f64 = 5.0;
 /// The label that tells a job's key: a claim does not.
 const KEY: &str = "key";
 /// Jobs of one call.
 const AT_ONCE: usize = 10;
 
-/// Compares the turns of small keys with and without a large one beside them, and shares with weights. Answers what was broken.
-pub(super) async fn run(args: &LimitsArgs, kind: StoreKind) -> Result<Vec<String>> {
-    let crowd = Crowd::new(args, kind, 0).await?;
+/// Compares the turns of small keys with and without a large one beside them, and shares with weights.
+pub(super) async fn run(fire: &Fire, kind: StoreKind) -> Result<Vec<Figure>> {
+    let crowd = Crowd::new(fire, kind, 0).await?;
     let store = crowd.store.as_ref();
     let (mut alone, mut beside) = ((usize::MAX, Duration::MAX), (usize::MAX, Duration::MAX));
     enqueue(store, "beside", "large", LARGE).await?;
@@ -39,30 +40,36 @@ pub(super) async fn run(args: &LimitsArgs, kind: StoreKind) -> Result<Vec<String
         alone = least(alone, small_keys(store, "alone", round).await?);
         beside = least(beside, small_keys(store, "beside", round).await?);
     }
-    let by_claims = beside.0 as f64 / alone.0 as f64;
+    let by_jobs = beside.0 as f64 / alone.0 as f64;
     let by_time = beside.1.as_secs_f64() / alone.1.as_secs_f64();
-    println!(
-        "  small keys           done after {} jobs alone, {} beside a key of {LARGE} jobs ({by_claims:.3} ×); \
-         {:.0} ms and {:.0} ms ({by_time:.2} ×); the bar is {FACTOR} ×",
-        alone.0,
-        beside.0,
-        alone.1.as_secs_f64() * 1_000.0,
-        beside.1.as_secs_f64() * 1_000.0,
-    );
-    let mut broken = Vec::new();
-    if by_claims > FACTOR || (args.judge == Judge::Times && by_time > FACTOR) {
-        broken.push(format!("small keys need {by_claims:.2} × the jobs and {by_time:.2} × the time"));
-    }
+    let name = format!("{SMALL_KEYS} keys of {SMALL} jobs are done, alone and beside a key of {LARGE}");
+    let mut figures = vec![
+        Figure::held(
+            format!("{name}: jobs that have run"),
+            format!("{} → {} ({by_jobs:.3} ×)", alone.0, beside.0),
+            Bar::at_most(by_jobs, FACTOR, "×"),
+        ),
+        Figure {
+            bar: fire.in_time(Bar::at_most(by_time, FACTOR, "×")),
+            ..Figure::told(
+                format!("{name}: time"),
+                format!("{} → {} ({by_time:.2} ×)", millis(alone.1), millis(beside.1)),
+            )
+        },
+    ];
     let shares = shares(store).await?;
-    println!("  shares               {shares:?} of {SHARED} for weights {WEIGHTS:?}");
     let sum: u32 = WEIGHTS.iter().sum();
-    for (weight, share) in WEIGHTS.iter().zip(&shares) {
+    let deviation = |(weight, share): (&u32, &usize)| {
         let due = SHARED as f64 * f64::from(*weight) / f64::from(sum);
-        if (*share as f64 / due - 1.0).abs() > DEVIATION {
-            broken.push(format!("weight {weight} has {share} of {SHARED} jobs, and {due:.0} are due"));
-        }
-    }
-    Ok(broken)
+        (*share as f64 / due - 1.0).abs() * 100.0
+    };
+    let most = WEIGHTS.iter().zip(&shares).map(deviation).fold(0.0, f64::max);
+    figures.push(Figure::held(
+        format!("shares of {SHARED} jobs for weights {WEIGHTS:?}"),
+        format!("{shares:?} ({most:.1} % off)"),
+        Bar::at_most(most, DEVIATION, "%"),
+    ));
+    Ok(figures)
 }
 
 fn least(a: (usize, Duration), b: (usize, Duration)) -> (usize, Duration) {

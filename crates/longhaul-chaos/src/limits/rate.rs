@@ -7,16 +7,17 @@ use rand::rngs::StdRng;
 
 use super::guarded::QUEUE;
 use super::verdict::excess;
-use super::{Crowd, LimitsArgs};
+use super::{Crowd, Fire};
+use crate::Result;
+use crate::figure::{Bar, Figure};
 use crate::target::StoreKind;
 use crate::worker::Nothing;
-use crate::{Judge, Result};
 
 /// The rate of each key.
 const RATE: Rate = Rate { n: 100, per: Duration::from_secs(1), burst: None };
 const KEYS: [&str; 2] = ["rate:a", "rate:b"];
-/// The part of a rate that must be used.
-const USED: f64 = 0.95;
+/// The part of a rate that must be used, in percent.
+const USED: f64 = 95.0;
 
 /// The faults that are made while rates are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +28,16 @@ pub(super) enum Faults {
     Kills,
 }
 
-/// Lets several processes use the rates of keys of which more jobs wait than they admit. Answers what was broken.
+/// Lets several processes use the rates of keys of which more jobs wait than they admit.
 pub(super) async fn run(
-    args: &LimitsArgs,
+    fire: &Fire,
     kind: StoreKind,
     faults: Faults,
     random: &mut StdRng,
-) -> Result<Vec<String>> {
-    let mut crowd = Crowd::new(args, kind, 16).await?;
+) -> Result<Vec<Figure>> {
+    let mut crowd = Crowd::new(fire, kind, 16).await?;
     let config = KeyConfig { rate: Some(RATE), ..KeyConfig::default() };
-    let most = f64::from(RATE.burst()) + f64::from(RATE.n) * args.seconds as f64;
+    let most = f64::from(RATE.burst()) + f64::from(RATE.n) * fire.seconds as f64;
     for key in KEYS {
         crowd.store.set_key(key, Some(&config)).await?;
         let job = NewJob { limit_keys: vec![key.into()], queue: QUEUE.into(), ..NewJob::of(&Nothing {})? };
@@ -45,7 +46,7 @@ pub(super) async fn run(
         }
     }
     crowd.start_all()?;
-    let length = Duration::from_secs(args.seconds);
+    let length = Duration::from_secs(fire.seconds);
     let running = Stopwatch::start();
     // Longer by the time that processes need to start.
     let (mut kills, mut begun) = (0, None);
@@ -59,27 +60,23 @@ pub(super) async fn run(
             kills += 1;
         }
     }
-    let mut broken = Vec::new();
+    let mut figures = Vec::new();
     for key in KEYS {
         let starts = starts(crowd.store.as_ref(), key, usize::MAX).await?;
-        let Some(first) = starts.first() else {
-            broken.push(format!("{key}: no job of it has run"));
-            continue;
-        };
+        let first = starts.first().ok_or_else(|| format!("no job of {key} has run"))?;
+        let used = starts.iter().filter(|at| at.since(*first) < length).count() as f64 / most * 100.0;
+        let of = format!("{key}, {}/s, {} processes, {kills} kills", RATE.n, fire.workers);
+        // What a run takes of a rate before its worker dies is lost.
+        let bar = fire.in_time(Bar::at_least(used, USED, "%")).filter(|_| faults == Faults::None);
+        figures.push(Figure { bar, ..Figure::told(format!("{of}: used"), format!("{used:.1} %")) });
         let beyond = excess(&starts, RATE);
-        let used = starts.iter().filter(|at| at.since(*first) < length).count() as f64 / most;
-        println!(
-            "  rate, {kills:>3} kills      {key}: {:.1} % used (the bar is 95 % without kills), {beyond:.2} starts too many",
-            used * 100.0
-        );
-        if beyond > 0.0 {
-            broken.push(format!("{key}: {beyond:.2} starts too many in a window"));
-        }
-        if faults == Faults::None && args.judge == Judge::Times && used < USED {
-            broken.push(format!("{key}: only {:.1} % of its rate was used", used * 100.0));
-        }
+        figures.push(Figure::held(
+            format!("{of}: starts beyond the bound of a window"),
+            format!("{beyond:.2}"),
+            Bar::at_most(beyond, 0.0, ""),
+        ));
     }
-    Ok(broken)
+    Ok(figures)
 }
 
 /// The times, by the store's clock and in order, at which the last run of each job of a key began; about `limit` of them at most.

@@ -13,8 +13,9 @@ use tokio::sync::watch;
 
 use super::guarded::{FirstEnd, Guarded, ONE};
 use super::verdict::{Lasted, locks_met, overlaps, runs};
-use super::{Crowd, LimitsArgs};
+use super::{Crowd, Fire};
 use crate::Result;
+use crate::figure::{Bar, Figure};
 use crate::history::{self, Fault, History, Line, What};
 use crate::load::Phase;
 use crate::target::StoreKind;
@@ -30,9 +31,9 @@ const GRACE: Duration = Duration::from_millis(500);
 const DRAIN: Duration = Duration::from_secs(300);
 const UNFINISHED: [State; 4] = [State::Scheduled, State::Blocked, State::Available, State::Running];
 
-/// Kills and stops workers while jobs of keys with slots are enqueued, run and cancelled. Answers what was broken.
-pub(super) async fn run(args: &LimitsArgs, kind: StoreKind, random: &mut StdRng) -> Result<Vec<String>> {
-    let mut crowd = Crowd::new(args, kind, 8).await?;
+/// Kills and stops workers while jobs of keys with slots are enqueued, run and cancelled.
+pub(super) async fn run(fire: &Fire, kind: StoreKind, random: &mut StdRng) -> Result<Vec<Figure>> {
+    let mut crowd = Crowd::new(fire, kind, 8).await?;
     let slots = |slots| KeyConfig { slots: Some(slots), ..KeyConfig::default() };
     crowd.store.set_key(&format!("{ONE}*"), Some(&slots(1))).await?;
     for (key, of) in SHARED {
@@ -55,22 +56,35 @@ pub(super) async fn run(args: &LimitsArgs, kind: StoreKind, random: &mut StdRng)
     phase.send_replace(Phase::Drain);
     let keys = load.await??;
     let under_fire = running.elapsed();
-    let mut broken = drain(crowd.store.as_ref()).await?;
+    let stuck = drain(crowd.store.as_ref()).await?;
     let history = history::read(&crowd.history_file())?;
-    broken.extend(check(&history, &keys, crowd.lease()));
-    broken.extend(check_keys(crowd.store.as_ref(), &keys).await?);
     let count = |fault| {
         history.iter().filter(|l| matches!(l.what, What::Fault { fault: f, .. } if f == fault)).count()
     };
-    println!(
-        "  slots                {} jobs, {} kills, {} stops, {} cancels in {:.0} s",
-        keys.len(),
-        count(Fault::WorkerKilled),
-        count(Fault::WorkerStopped),
-        cancels.load(Ordering::Relaxed),
-        under_fire.as_secs_f64(),
-    );
-    Ok(broken)
+    let mut figures = vec![
+        Figure::told(
+            "keys with slots under fire",
+            format!(
+                "{} jobs, {} kills, {} stops, {} cancels in {:.0} s",
+                keys.len(),
+                count(Fault::WorkerKilled),
+                count(Fault::WorkerStopped),
+                cancels.load(Ordering::Relaxed),
+                under_fire.as_secs_f64(),
+            ),
+        ),
+        none("jobs that have not ended", stuck),
+    ];
+    figures.extend(check(&history, &keys, crowd.lease()));
+    figures.push(none("keys of which a slot is lost", check_keys(crowd.store.as_ref(), &keys).await?));
+    Ok(figures)
+}
+
+/// Faults, of which there may be none.
+fn none(name: &str, faults: Vec<String>) -> Figure {
+    let first = faults.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    let value = if faults.is_empty() { "0".to_owned() } else { format!("{}: {first}", faults.len()) };
+    Figure::held(name, value, Bar::at_most(faults.len() as f64, 0.0, ""))
 }
 
 /// Kills a worker again and again, and stops one now and then for longer than its lease.
@@ -208,7 +222,7 @@ async fn insist<T, F: Future<Output = longhaul::Result<T>>>(call: impl Fn() -> F
     }
 }
 
-/// Waits until all jobs have ended, and tells of those that have not.
+/// Waits until all jobs have ended, and tells some of those that have not.
 async fn drain(store: &dyn Store) -> Result<Vec<String>> {
     let draining = Stopwatch::start();
     while insist(|| store.queues()).await?.iter().map(unfinished).sum::<u64>() > 0 {
@@ -216,15 +230,14 @@ async fn drain(store: &dyn Store) -> Result<Vec<String>> {
             let filter = JobFilter { states: UNFINISHED.into(), ..JobFilter::default() };
             let stuck = store.list(&filter, Page::default()).await?.jobs;
             let tell = |job: &longhaul::JobRecord| format!("{} {:?} {:?}", job.id, job.state, job.limit_keys);
-            let first: Vec<String> = stuck.iter().take(5).map(tell).collect();
-            return Ok(vec![format!("jobs have not ended: {} or more: {}", stuck.len(), first.join(", "))]);
+            return Ok(stuck.iter().map(tell).collect());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(Vec::new())
 }
 
-fn check(history: &[Line], keys: &BTreeMap<String, Vec<String>>, lease: Duration) -> Vec<String> {
+fn check(history: &[Line], keys: &BTreeMap<String, Vec<String>>, lease: Duration) -> Vec<Figure> {
     let runs = runs(history, lease, GRACE);
     let mut of_key: BTreeMap<&str, Vec<&Lasted>> = BTreeMap::new();
     for run in &runs {
@@ -242,25 +255,27 @@ fn check(history: &[Line], keys: &BTreeMap<String, Vec<String>>, lease: Duration
                 beyond.len(),
                 first.job
             ));
-            print_around(history, &runs, first);
+            tell_around(history, &runs, first);
         }
     }
     let (overlapping, met) = locks_met(history, &runs);
-    println!(
-        "  runs                 {}; {met} met a lock that a dead or stopped process had left",
-        runs.len()
-    );
-    broken.extend(overlapping);
-    broken
+    vec![
+        Figure::told(
+            "runs, and those that met a lock which a dead or stopped process had left",
+            format!("{}, {met}", runs.len()),
+        ),
+        none("keys of which more runs than its slots were claimed at a time", broken),
+        none("runs that met the lock of another whose lease lasted", overlapping),
+    ]
 }
 
-/// Prints the history of the runs of a key from shortly before one of them.
-fn print_around(history: &[Line], runs: &[&Lasted], broken: &Lasted) {
+/// Tells the history of the runs of a key from shortly before one of them.
+fn tell_around(history: &[Line], runs: &[&Lasted], broken: &Lasted) {
     let jobs: BTreeSet<&str> = runs.iter().map(|run| &*run.job).collect();
     let near = |line: &&Line| broken.from.minus(Duration::from_secs(3)) < line.at && line.at <= broken.from;
     let of_key = |line: &&Line| line.what.job().is_none_or(|job| jobs.contains(job));
     for line in history.iter().filter(near).filter(of_key) {
-        println!("    {line:?}");
+        eprintln!("    {line:?}");
     }
 }
 

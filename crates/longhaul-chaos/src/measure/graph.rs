@@ -6,8 +6,9 @@ use longhaul::{
     CancelReason, Claim, Claimed, Dependency, Finish, JobId, Longhaul, NewJob, Outcome, Start, State, Store,
 };
 
-use super::{Figure, MeasureArgs};
+use super::MeasureArgs;
 use crate::Result;
+use crate::figure::{Bar, Figure};
 use crate::limits::{claim, completed};
 use crate::target::{self, Target};
 use crate::worker::Nothing;
@@ -15,6 +16,8 @@ use crate::worker::Nothing;
 /// Jobs of one call, and slots of a claim.
 const AT_ONCE: usize = 1_000;
 const SLOTS: usize = 64;
+/// The bar of a cancel, in seconds.
+const LONGEST_CANCEL: f64 = 5.0;
 /// The longest wait of a claim for what is being settled.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,25 +34,28 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
     let failed = lose_first(store, Graph::new("failed", jobs)).await?;
     let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    let figure = |name: String, value, bar| Figure { name, value, bar };
+    let in_seconds = |name, time: Duration| {
+        Figure::held(name, seconds(time), Bar::at_most(time.as_secs_f64(), LONGEST_CANCEL, "s"))
+    };
+    let most = cancelled.memory.max(large.memory);
     Ok(vec![
-        figure(format!("{shape} is enqueued"), seconds(large.enqueued), ""),
-        figure(
+        Figure::told(format!("{shape} is enqueued"), seconds(large.enqueued)),
+        Figure::told(
             format!("{shape} is run by one claim after the other, its last job once"),
             seconds(large.ran),
-            "",
         ),
-        figure(
-            format!("memory that the process takes for a tenth of it → for {shape}"),
-            format!("{} → {}", mebibytes(small.memory), mebibytes(large.memory)),
-            "≤ 64 MiB",
+        Figure::held(
+            format!("memory that the process takes for a tenth of it → for {shape}, while it is cancelled"),
+            format!(
+                "{} → {}, {}",
+                mebibytes(small.memory),
+                mebibytes(large.memory),
+                mebibytes(cancelled.memory)
+            ),
+            Bar::at_most(most as f64 / f64::from(1 << 20), 64.0, "MiB"),
         ),
-        figure(format!("{shape} is cancelled in mid-run"), seconds(cancelled), "< 5 s"),
-        figure(
-            format!("the first job of {shape} is cancelled, until its last one runs"),
-            seconds(failed),
-            "< 5 s",
-        ),
+        in_seconds(format!("{shape} is cancelled in mid-run"), cancelled.took),
+        in_seconds(format!("the first job of {shape} is cancelled, until its last one runs"), failed),
     ])
 }
 
@@ -137,8 +143,15 @@ async fn run(store: &dyn Store, graph: Graph) -> Result<Taken> {
     Ok(Taken { enqueued, ran, memory })
 }
 
+/// What a cancel has taken.
+struct Cancelled {
+    took: Duration,
+    /// Bytes.
+    memory: u64,
+}
+
 /// The time in which a graph ends that is cancelled while some of its jobs have run and some run.
-async fn cancel(target: &Target, graph: Graph) -> Result<Duration> {
+async fn cancel(target: &Target, graph: Graph) -> Result<Cancelled> {
     let store = target::open(&target.direct).await?;
     let longhaul = Longhaul::over(store);
     let store = longhaul.store().as_ref();
@@ -152,16 +165,16 @@ async fn cancel(target: &Target, graph: Graph) -> Result<Duration> {
     if running.is_empty() {
         return Err("no job of the graph runs".into());
     }
-    let cancelling = Stopwatch::start();
+    let (memory, cancelling) = (Peak::begin()?, Stopwatch::start());
     longhaul.cancel(&graph.last()?).await?;
     store.finish(running.into_iter().map(cancelled).collect()).await?;
-    let took = cancelling.elapsed();
+    let (took, memory) = (cancelling.elapsed(), memory.end()?);
     let queues = store.queues().await?;
     let queue =
         queues.into_iter().find(|queue| queue.name == graph.queue).ok_or("the graph's queue is gone")?;
     let unfinished = State::ALL.into_iter().filter(|state| !state.is_finished());
     match unfinished.map(|state| queue.counts.get(&state).copied().unwrap_or_default()).sum::<u64>() {
-        0 => Ok(took),
+        0 => Ok(Cancelled { took, memory }),
         left => Err(format!("{left} jobs of the graph are left").into()),
     }
 }

@@ -6,8 +6,9 @@ use longhaul::{
 };
 use tokio::process::Command;
 
-use super::{Figure, MeasureArgs, millis, part};
+use super::MeasureArgs;
 use crate::Result;
+use crate::figure::{Bar, Figure, millis, part};
 use crate::process::Process;
 use crate::target::{self, Target};
 
@@ -41,16 +42,14 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
     let watching = Stopwatch::start();
     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
     let seconds = watching.elapsed().as_secs_f64();
-    let percent = |from: f64, to: f64| format!("{:.2} % of a core", (to - from) / seconds * 100.0);
+    let figure = |name: String, from: f64, to: f64| {
+        let percent = (to - from) / seconds * 100.0;
+        Figure::held(name, format!("{percent:.2} % of a core"), Bar::at_most(percent, 1.0, "%"))
+    };
     let crowd = format!("{} queues, {} workers, {} processes", args.queues, args.workers, processes.len());
-    let mut figures = vec![Figure {
-        name: format!("CPU of Longhaul, idle: {crowd}"),
-        value: percent(before.0, used(&processes)),
-        bar: "< 1 %",
-    }];
+    let mut figures = vec![figure(format!("CPU of Longhaul, idle: {crowd}"), before.0, used(&processes))];
     if let (Some(from), Some(to)) = (before.1, target.server_cpu()) {
-        let name = "CPU of the store's server meanwhile".into();
-        figures.push(Figure { name, value: percent(from, to), bar: "< 1 %" });
+        figures.push(figure("CPU of the store's server meanwhile".into(), from, to));
     }
     let mut took = Vec::with_capacity(SWEEPS);
     for _ in 0..SWEEPS {
@@ -59,11 +58,9 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
         took.push(sweeping.elapsed());
     }
     took.sort_unstable();
-    figures.push(Figure {
-        name: "a sweep beside them, p50 / p99".into(),
-        value: format!("{} / {}", millis(part(&took, 0.5)), millis(part(&took, 0.99))),
-        bar: "p99 < 20 ms",
-    });
+    let (half, most) = (part(&took, 0.5), part(&took, 0.99));
+    let value = format!("{} / {}", millis(half), millis(most));
+    figures.push(Figure::held("a sweep beside them, p50 / p99", value, Bar::within(most, 20, "p99")));
     Ok(figures)
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use super::{Figure, millis, part};
 use crate::Result;
+use crate::figure::{Bar, Figure, millis, part};
 use crate::target::{StoreKind, Target};
 use crate::zoo::{Animals, Cage, GOOD, visit};
 
@@ -19,11 +19,9 @@ pub(super) async fn measure(kind: StoreKind) -> Result<Vec<Figure>> {
     all.sort_unstable();
     let (tame, all) = (part(&tame, 0.5), part(&all, 0.5));
     let times = all.as_secs_f64() / tame.as_secs_f64();
-    Ok(vec![Figure {
-        name: format!("{GOOD} good jobs, by themselves and among every kind of bad one"),
-        value: format!("{} → {} ({times:.2} ×)", millis(tame), millis(all)),
-        bar: "< 2 ×",
-    }])
+    let name = format!("{GOOD} good jobs, by themselves and among every kind of bad one");
+    let value = format!("{} → {} ({times:.2} ×)", millis(tame), millis(all));
+    Ok(vec![Figure::held(name, value, Bar::at_most(times, 2.0, "×"))])
 }
 
 async fn took(kind: StoreKind, animals: Animals) -> Result<Duration> {

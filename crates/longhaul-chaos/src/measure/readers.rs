@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
+use super::MeasureArgs;
 use super::served::Served;
-use super::{Figure, MeasureArgs, millis, part};
 use crate::Result;
+use crate::figure::{Bar, Figure, millis, part};
 use crate::target::Target;
 
 /// Events of each job, and the pause between two of them.
@@ -55,22 +56,18 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
             let (mut all, per_reader) = stage.run(by, jobs, args.readers).await?;
             all.sort_unstable();
             let name = format!("{by:?}: {} readers of {jobs} jobs", args.readers);
-            figures.push(Figure {
-                name: format!("{name}, emit to reader, p50 / p99 / max of {}", all.len()),
-                value: format!(
-                    "{} / {} / {}",
-                    millis(part(&all, 0.5)),
-                    millis(part(&all, 0.99)),
-                    millis(part(&all, 1.0))
-                ),
-                bar: "p99 < 100 ms",
-            });
-            let value = format!("{:.1} KB", per_reader / 1024.0);
-            figures.push(Figure {
-                name: format!("{name}, memory of the server a reader"),
-                value,
-                bar: "< 50 KB",
-            });
+            let [half, most, last] = [0.5, 0.99, 1.0].map(|of| part(&all, of));
+            figures.push(Figure::held(
+                format!("{name}, emit to reader, p50 / p99 / max of {}", all.len()),
+                format!("{} / {} / {}", millis(half), millis(most), millis(last)),
+                Bar::within(most, 100, "p99"),
+            ));
+            let kilobytes = per_reader / 1024.0;
+            figures.push(Figure::held(
+                format!("{name}, memory of the server a reader"),
+                format!("{kilobytes:.1} KB"),
+                Bar::at_most(kilobytes, 50.0, "KB"),
+            ));
         }
     }
     Ok(figures)

@@ -6,8 +6,9 @@ use longhaul::{Context, Job, JobError, JobResult, Json, Longhaul, NewJob};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::{Figure, MeasureArgs, millis};
+use super::MeasureArgs;
 use crate::Result;
+use crate::figure::{Bar, Figure, millis};
 use crate::target::{self, Target};
 
 /// Jobs that are resumed one after the other, of which the fastest counts.
@@ -35,7 +36,7 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
     }
     worker.shutdown(Duration::from_secs(10)).await;
     let name = format!("a job with {} finished steps is claimed and passes them all", args.steps);
-    Ok(vec![Figure { name, value: millis(least), bar: "< 50 ms" }])
+    Ok(vec![Figure::held(name, millis(least), Bar::within(least, 50, ""))])
 }
 
 fn name(step: usize) -> String {

@@ -4,8 +4,9 @@ use std::time::Duration;
 use longhaul::clock::Stopwatch;
 use longhaul::{Claim, NewJob, QueueSlots, Store, SupportedKind, WorkerInfo, process_id};
 
-use super::{Figure, MeasureArgs, millis, part};
+use super::MeasureArgs;
 use crate::Result;
+use crate::figure::{Bar, Figure, millis, part};
 use crate::target::{self, Target};
 use crate::worker::Nothing;
 
@@ -36,11 +37,9 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
     with.sort_unstable();
     let (less, more) = (part(&without, 0.5), part(&with, 0.5));
     let added = (more.as_secs_f64() / less.as_secs_f64() - 1.0) * 100.0;
-    Ok(vec![Figure {
-        name: format!("an enqueue beside {} claims that wait for another queue, p50", args.waiting),
-        value: format!("{} → {} ({added:+.1} %)", millis(less), millis(more)),
-        bar: "< +5 %",
-    }])
+    let name = format!("an enqueue beside {} claims that wait for another queue, p50", args.waiting);
+    let value = format!("{} → {} ({added:+.1} %)", millis(less), millis(more));
+    Ok(vec![Figure::held(name, value, Bar::at_most(added, 5.0, "% more"))])
 }
 
 async fn enqueue(store: &dyn Store, took: &mut Vec<Duration>) -> Result<()> {

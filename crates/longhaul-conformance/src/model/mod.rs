@@ -13,7 +13,9 @@ mod operation;
 
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
 use std::str::FromStr;
+use std::{fs, io};
 
 use longhaul::{
     Claim, Claimed, Clock, EnqueueStatus, Enqueued, Error, Finish, Lease, LeaseStatus, MemoryStore, Record,
@@ -38,7 +40,8 @@ pub const SEED: u64 = 20_261_125;
 const OPERATIONS: usize = 60;
 
 /// Tries sequences of operations, each on a new store and a new model: `cases` of them, or as many as
-/// `PROPTEST_CASES` says. These are drawn anew each time, by the seed `PROPTEST_RNG_SEED` where it is set.
+/// `PROPTEST_CASES` says. These are drawn anew each time, by the seed `PROPTEST_RNG_SEED` where it is set. Where all agree,
+/// their number is noted in the folder `LONGHAUL_HISTORIES`, if it is set.
 ///
 /// # Panics
 /// If the two differ, with the seed and the shortest sequence found that shows it.
@@ -49,9 +52,23 @@ where
 {
     let asked: Option<u32> = number("PROPTEST_CASES");
     let seed = number("PROPTEST_RNG_SEED").unwrap_or_else(|| asked.map_or(SEED, |_| random()));
-    if let Some(difference) = find_difference(make_store, asked.unwrap_or(cases), seed) {
+    let cases = asked.unwrap_or(cases);
+    if let Some(difference) = find_difference(make_store, cases, seed) {
         panic!("PROPTEST_RNG_SEED={seed}: {difference}");
     }
+    if let Some(folder) = std::env::var_os("LONGHAUL_HISTORIES") {
+        let noted = note(Path::new(&folder), cases, seed);
+        noted.unwrap_or_else(|error| panic!("failed to note the histories: {error}"));
+    }
+}
+
+/// Notes histories that agreed in a file of its own, for the page that tells of them.
+fn note(folder: &Path, histories: u32, seed: u64) -> io::Result<()> {
+    let test = std::thread::current().name().unwrap_or_default().replace("::", ".");
+    let store = format!("{} {test}", std::env::var("CARGO_PKG_NAME").unwrap_or_default());
+    fs::create_dir_all(folder)?;
+    let note = format!(r#"{{"store":"{store}","histories":{histories},"seed":{seed}}}"#);
+    fs::write(folder.join(format!("{store} {seed}.json")), note)
 }
 
 fn number<N: FromStr>(variable: &str) -> Option<N> {

@@ -63,6 +63,12 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
     ("GET",    "/jobs/{id}/ws",           Need::ReadJob),
     ("GET",    "/jobs/{id}/steps",        Need::ReadJob),
     ("GET",    "/jobs/{id}/why",          Need::ReadJob),
+    // It shows where others are told.
+    ("GET",    "/jobs/{id}/deliveries",   VIEWER),
+    ("POST",   "/deliveries/{id}/redeliver", OPERATOR),
+    ("GET",    "/webhook-secrets",        VIEWER),
+    ("POST",   "/webhook-secrets",        ADMIN),
+    ("DELETE", "/webhook-secrets/{id}",   ADMIN),
     // It gives away no more than whoever enqueues jobs for others can read, and they are who needs it.
     ("POST",   "/jobs/{id}/token",        OPERATOR),
     ("GET",    "/stats",                  VIEWER),

@@ -14,6 +14,7 @@ mod queues;
 mod remote;
 mod schedules;
 mod stats;
+mod webhooks;
 mod workers;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -36,6 +37,7 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .merge(queues::routes())
         .merge(schedules::routes())
         .merge(keys::routes())
+        .merge(webhooks::routes())
         .merge(kinds::routes())
         .merge(workers::routes())
         .merge(stats::routes())

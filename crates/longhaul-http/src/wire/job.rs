@@ -9,6 +9,7 @@ use super::deadline::DeadlineBody;
 use super::dependency::{DependencyBody, DependencyRequest};
 use super::seconds::Seconds;
 use super::unique::UniqueBody;
+use super::webhook::WebhookBody;
 use crate::time::Rfc3339;
 
 /// Jobs to be enqueued, all of them or none.
@@ -124,6 +125,9 @@ pub(crate) struct NewJobBody {
     /// The job that it is a fork of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     forked_from: Option<String>,
+    /// The URL that is told how it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    webhook: Option<WebhookBody>,
 }
 
 /// A step that is done already, with its output.
@@ -222,6 +226,7 @@ impl From<&NewJob> for NewJobBody {
                 .map(|(name, output)| DoneStepBody { name: name.clone(), output: output.clone() })
                 .collect(),
             forked_from: job.forked_from.as_ref().map(|id| id.as_str().to_owned()),
+            webhook: job.webhook.as_ref().map(WebhookBody::from),
         }
     }
 }
@@ -272,6 +277,7 @@ impl NewJobBody {
                 .collect::<longhaul::Result<_>>()?,
             steps: self.steps.into_iter().map(|step| (step.name, step.output)).collect(),
             forked_from: self.forked_from.map(JobId::new).transpose()?,
+            webhook: self.webhook.map(WebhookBody::into_webhook),
         };
         job.validate()?;
         Ok(job)

@@ -11,6 +11,7 @@ mod job;
 mod seconds;
 mod store;
 mod unique;
+mod webhook;
 
 #[cfg(feature = "remote")]
 pub(crate) use claim::WorkerBody;
@@ -35,6 +36,7 @@ pub(crate) use store::{
     SweepBody, WorkersAnswer,
 };
 pub(crate) use unique::{ClashWord, UniqueBody, on_clash};
+pub(crate) use webhook::WebhookBody;
 
 /// The most bytes of a body under `/worker`. More than elsewhere, because finishes carry outputs.
 pub(crate) const MAX_WORKER_BODY_BYTES: usize = 16 * 1024 * 1024;

@@ -110,13 +110,31 @@ async fn an_unknown_kind_is_accepted_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_field_that_comes_later_is_refused_and_null_is_not_given() {
+async fn a_webhook_is_a_url_or_one_with_events_and_null_is_none() {
     let app = App::new();
     let with = |value: &str| format!(r#"{{"kind":"greet","args":{{"name":"x"}},"webhook":{value}}}"#);
-    let refused = app.post("/api/jobs", &with(r#"["x"]"#)).await;
-    assert_eq!(refused.code(), "not_supported");
-    assert_eq!(refused.json()["errors"][0]["field"], "webhook");
-    assert_eq!(app.post("/api/jobs", &with("null")).await.status, StatusCode::ACCEPTED);
+    for (value, field) in [
+        (r#""ftp://example.com""#, "webhook.url"),
+        (r#""https://user:secret@example.com""#, "webhook.url"),
+        (r#"{"url":"https://example.com","events":[]}"#, "webhook.events"),
+    ] {
+        let refused = app.post("/api/jobs", &with(value)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{value}");
+        assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text());
+        assert!(!refused.text().contains("secret"));
+    }
+    for value in [
+        r#"["x"]"#,
+        r#"{"url":"https://example.com","event":"failed"}"#,
+        r#"{"url":"https://example.com","events":["ended"]}"#,
+    ] {
+        let refused = app.post("/api/jobs", &with(value)).await;
+        assert_eq!(refused.status.as_u16() / 100, 4, "{value}: {}", refused.text());
+    }
+    let fine = [r#""https://example.com""#, r#"{"url":"https://example.com","events":["failed"]}"#, "null"];
+    for value in fine {
+        assert_eq!(app.post("/api/jobs", &with(value)).await.status, StatusCode::ACCEPTED, "{value}");
+    }
 }
 
 #[tokio::test]

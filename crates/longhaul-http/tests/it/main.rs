@@ -33,5 +33,6 @@ mod symptoms;
 mod unique;
 mod wait;
 mod waits;
+mod webhooks;
 mod worker;
 mod ws;

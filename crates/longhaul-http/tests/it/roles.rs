@@ -61,7 +61,7 @@ async fn each_route_needs_the_role_that_its_kind_of_work_has() {
     let app = App::with(guarded());
     for (method, path, needed) in operations(&app).await {
         let steers = path.starts_with("/api/jobs")
-            || ["/pause", "/resume", "/run"].iter().any(|end| path.ends_with(end));
+            || ["/pause", "/resume", "/run", "/redeliver"].iter().any(|end| path.ends_with(end));
         let expected = match method.as_str() {
             _ if path == "/api/openapi.json" || path.starts_with("/api/signals/") => None,
             _ if path.starts_with("/api/worker/") => Some("admin"),

@@ -92,6 +92,13 @@ pub(crate) struct Args {
     /// kind]
     #[arg(long, value_name = "FATE", value_parser = ["fail", "pause"])]
     on_exhausted: Option<String>,
+    /// The URL that is told how it ends
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
+    /// The ends that are told, separated by commas: completed, failed, cancelled [default: all of them]
+    #[arg(long, value_name = "EVENTS", value_delimiter = ',', requires = "webhook",
+          value_parser = ["completed", "failed", "cancelled"])]
+    webhook_events: Vec<String>,
     #[command(flatten)]
     unique: UniqueArgs,
 }
@@ -106,6 +113,8 @@ Examples:
   longhaul run render page=7 --unique page-7 --on-clash supersede   the one before is stopped
   longhaul run alert host=db1 --unique db1 --on-clash throttle --period 1h   one in an hour
   longhaul run publish book=7 --depends-on render-7,index-7:run     once both have ended
+  longhaul run report year=2026 --webhook https://example.com/hooks --webhook-events failed   only where it fails
+  longhaul run http.request url=https://example.com/ping method=POST   a request with retries, as a job
   longhaul run quote item=3 --expires-in 30s --deadline 5m          nobody waits for it longer
 
 Exit codes with --wait:
@@ -243,6 +252,13 @@ impl Args {
             ("depends_on", (!self.depends_on.is_empty()).then(|| json!(self.depends_on))),
             ("on_exhausted", self.on_exhausted.as_ref().map(|fate| json!(fate))),
             ("parent", self.parent.as_ref().map(|parent| json!(parent))),
+            (
+                "webhook",
+                self.webhook.as_ref().map(|url| match self.webhook_events.as_slice() {
+                    [] => json!(url),
+                    events => json!({"url": url, "events": events}),
+                }),
+            ),
         ];
         for (name, value) in optional {
             body.extend(value.map(|value| (name.to_owned(), value)));

@@ -121,7 +121,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
             _scheduler: Scheduler::start(services.deps.longhaul.clone()),
         }
     } else {
-        Role::Worker(args.work.start(&services)?)
+        Role::Worker(args.work.start(&services, args.redact.clone())?)
     };
     tracing::info!("listening on http://{}", listener.address());
     Banner {

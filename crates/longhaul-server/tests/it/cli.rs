@@ -29,6 +29,8 @@ async fn every_command_has_help_with_examples() {
         &["keys", "pause", "--help"],
         &["schedules", "--help"],
         &["schedules", "set", "--help"],
+        &["deliveries", "--help"],
+        &["webhook-secrets", "--help"],
         &["workers", "--help"],
         &["why", "--help"],
         &["kinds", "--help"],

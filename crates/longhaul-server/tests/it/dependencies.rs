@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// The packages of this workspace that each package may use. The packages that are not named are services: each may
 /// use [`SERVICE`], and the server may use each.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("longhaul", &[]),
     ("longhaul-conformance", &["longhaul"]),
     ("longhaul-sqlite", &["longhaul"]),
@@ -16,6 +16,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("longhaul-simulation", &["longhaul"]),
     ("longhaul-testservers", &[]),
     ("longhaul-http", &["longhaul"]),
+    ("longhaul-webhooks", &["longhaul"]),
     ("service-support", &["longhaul", "longhaul-http", "longhaul-postgres", "longhaul-sqlite"]),
     ("fakes", &["longhaul"]),
     ("examples", &["longhaul", "longhaul-http", "longhaul-sqlite"]),
@@ -38,6 +39,7 @@ const SERVER_USES: &[&str] = &[
     "longhaul-sqlite",
     "longhaul-postgres",
     "longhaul-redis",
+    "longhaul-webhooks",
     "service-support",
 ];
 

@@ -30,3 +30,4 @@ mod top;
 mod unique;
 mod uploads;
 mod waits;
+mod webhooks;

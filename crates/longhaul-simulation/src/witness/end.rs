@@ -67,6 +67,10 @@ impl Witness {
     pub(crate) fn check_end(&self, ticks: &[Tick]) -> Result<(), String> {
         self.check_counts()?;
         self.check_acknowledged()?;
+        let known: Vec<JobId> = self.ledger.lock().jobs.keys().cloned().collect();
+        for record in at_once(self.store.get(&known))?.into_iter().filter_map(Lookup::found) {
+            self.check_children(&record);
+        }
         self.check_ticks(ticks);
         self.check_unique_keys()
     }

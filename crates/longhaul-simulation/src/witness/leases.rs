@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use longhaul::testing::{Answer, Call};
-use longhaul::{Claim, Claimed, Finish, Lease, LeaseStatus, Outcome, State, Timestamp};
+use longhaul::{Claim, Claimed, EnqueueStatus, Finish, Json, Lease, LeaseStatus, Outcome, State, Timestamp};
 
 use super::ledger::Ledger;
-use super::{CLAIMS, FENCED};
+use super::{CLAIMS, FENCED, STEPS};
 
 /// The leases of a call as they stood before it.
 #[derive(Default)]
@@ -52,6 +52,11 @@ impl Ledger {
             Call::Enqueue(jobs) => {
                 if let Answer::Enqueued(enqueued) = &*answer {
                     self.check_enqueued(jobs, enqueued, now);
+                    let given = jobs.iter().zip(enqueued);
+                    let given = given.filter(|(_, answer)| answer.status == EnqueueStatus::Duplicate);
+                    let stand_ins =
+                        given.filter_map(|(job, answer)| Some((job.id.clone()?, answer.id.clone())));
+                    self.resolve(&stand_ins.collect::<Vec<_>>());
                 }
             }
             Call::Heartbeat(_, leases, lease_for) => {
@@ -67,10 +72,28 @@ impl Ledger {
             // One whose entries cannot be kept is ended; the jobs of a run say nothing of the sort.
             Call::Record(records) => {
                 self.check_fence(records.iter().map(|record| &record.lease), &statuses, before);
+                for (record, _) in
+                    records.iter().zip(&statuses).filter(|(_, status)| **status != LeaseStatus::Lost)
+                {
+                    if let Some(job) = self.jobs.get_mut(&record.lease.id) {
+                        job.note_steps(&record.entries);
+                    }
+                }
+            }
+            Call::Signal(id, name, value) => {
+                if let Answer::Signalled(told) = answer {
+                    self.check_signalled(id, name, value, *told);
+                }
+            }
+            Call::Steps(id) => {
+                if let Answer::Steps(told) = &*answer {
+                    self.check_steps(id, told.as_deref());
+                }
             }
             _ => {}
         }
         if !call.finishes().is_empty() {
+            self.resolve(&[]);
             self.check_fence(call.finishes().iter().map(|finish| &finish.lease), &statuses, before);
             for ((finish, status), standing) in call.finishes().iter().zip(&statuses).zip(&before.0) {
                 self.note_finish(finish, *status, *standing, now);
@@ -148,6 +171,12 @@ impl Ledger {
             }
             known.token = token;
             known.lease_until = now.plus(claim.lease_for);
+            let kept = known.steps.iter().filter_map(|(name, output)| Some((name, output.as_ref()?)));
+            let kept: BTreeMap<&String, &Json> = kept.collect();
+            if !kept.iter().map(|(name, output)| (*name, *output)).eq(&job.steps) {
+                let how = format!("{id} was claimed with the steps {:?}, and has done {kept:?}", job.steps);
+                self.break_promise(STEPS, how);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use longhaul::{
 
 use super::limits::Limits;
 use super::unique::holds;
+use super::waits::{Asked, Life, Wait};
 use super::{ACKNOWLEDGED, BATCH, Broken, CHANGES, HAND_BACK, PAUSES, TICKS, TIMES, UNIQUE_FREE};
 
 /// The jobs as the changes of state tell of them, beside what their callers asked for.
@@ -43,6 +44,9 @@ pub(super) struct Ledger {
     pub(super) unasked: Vec<JobId>,
     /// The jobs of the call that is being made.
     offered: BTreeMap<JobId, NewJob>,
+    pub(super) asked: Asked,
+    /// Children that were removed and whose ids other jobs have now, with their ends.
+    pub(super) removed_children: Vec<(Life, Option<State>)>,
 }
 
 /// A job as the witness knows it.
@@ -56,14 +60,18 @@ pub(super) struct Job {
     pub(super) lease_until: Timestamp,
     /// When it falls due, once that was looked up.
     pub(super) run_at: Option<Timestamp>,
-    /// The closing job that waits for it.
-    pub(super) batch: Option<JobId>,
+    /// The number of jobs that were made under its id before it.
+    pub(super) born: u32,
+    /// The job that counts it among its children.
+    pub(super) batch: Option<Life>,
+    pub(super) wait: Wait,
     pub(super) retries: u32,
-    /// Rises whenever the outputs of its steps are forgotten.
-    pub(super) epoch: u32,
-    pub(super) steps: BTreeMap<String, u64>,
+    /// Its steps in the order in which they were recorded, with their outputs, which it forgets when it completes.
+    pub(super) steps: Vec<(String, Option<Json>)>,
     pub(super) created_at: Timestamp,
     pub(super) has_run: bool,
+    /// How it has ended, unless it was begun anew.
+    pub(super) outcome: Option<State>,
     pub(super) finished_at: Timestamp,
 }
 
@@ -77,6 +85,7 @@ pub(super) enum Deed {
     Sweep(Timestamp),
     Retry,
     RetryWith,
+    RetryFrom,
     Delete,
     Cancel,
     Other,
@@ -91,6 +100,7 @@ impl Deed {
             Call::Sweep(_) => Deed::Sweep(now),
             Call::Act(_, Action::Retry, _) => Deed::Retry,
             Call::Act(_, Action::RetryWith { .. }, _) => Deed::RetryWith,
+            Call::Act(_, Action::RetryFrom { .. }, _) => Deed::RetryFrom,
             Call::Act(_, Action::Delete, _) => Deed::Delete,
             Call::Act(_, Action::Cancel { .. }, _) => Deed::Cancel,
             _ => Deed::Other,
@@ -106,6 +116,7 @@ impl Ledger {
     /// Notes the jobs that a call may create.
     pub(super) fn offer(&mut self, call: &Call) {
         self.offered.clear();
+        self.asked = Asked::of(call);
         let jobs = if let Call::Enqueue(jobs) = call { jobs.as_slice() } else { &[] };
         let follow_ups = call.finishes().iter().flat_map(|finish| &finish.follow_ups);
         for job in jobs.iter().chain(follow_ups) {
@@ -145,11 +156,9 @@ impl Ledger {
             NewJob { queue: change.queue.to_owned().into(), ..NewJob::new(kind, Json::null()) }
         });
         self.note_tick(&spec.labels);
-        let batch = spec.parent.clone().filter(|parent| {
-            self.jobs.get(parent).is_some_and(|job| {
-                job.state == Some(State::Blocked) && job.spec.start == Start::AfterChildren
-            })
-        });
+        let batch = spec.parent.as_ref().and_then(|parent| self.counts_as_child(parent));
+        let earlier = self.jobs.get(id);
+        let removed = earlier.and_then(|earlier| Some((earlier.batch.clone()?, earlier.outcome)));
         let job = Job {
             spec,
             state: Some(state),
@@ -157,22 +166,28 @@ impl Ledger {
             ended_by: None,
             lease_until: Timestamp::default(),
             run_at: None,
+            born: earlier.map_or(0, |earlier| earlier.born + 1),
             batch,
-            retries: self.jobs.get(id).map_or(0, |earlier| earlier.retries + 1),
-            epoch: self.jobs.get(id).map_or(0, |earlier| earlier.epoch + 1),
-            steps: BTreeMap::new(),
+            wait: Wait::default(),
+            retries: earlier.map_or(0, |earlier| earlier.retries + 1),
+            steps: Vec::new(),
             created_at: change.at,
             has_run: false,
+            outcome: Some(state).filter(|state| state.is_finished()),
             finished_at: Timestamp::default(),
         };
+        self.removed_children.extend(removed);
         // What follows a completion would be lost with it, so bounds are not for it.
         if self.deed == Deed::Enqueue {
             self.check_room(id, &job.spec, state);
         }
+        let steps = job.spec.steps.iter().map(|(name, output)| (name.clone(), Some(output.clone())));
+        let job = Job { steps: steps.collect(), ..job };
         self.jobs.insert(id.clone(), job);
         if !state.is_finished() {
             self.hold(id, change.at);
         }
+        self.begin_wait(id, state);
     }
 
     /// A tick's job is created.
@@ -197,7 +212,8 @@ impl Ledger {
 
     fn go(&mut self, change: &Change<'_>, from: State, to: State) {
         let id = change.id;
-        if from.is_finished() && !matches!(self.deed, Deed::Retry | Deed::RetryWith) {
+        let is_retry = matches!(self.deed, Deed::Retry | Deed::RetryWith | Deed::RetryFrom);
+        if from.is_finished() && !is_retry {
             let closes = self.jobs.get(id).is_some_and(|job| job.spec.start == Start::AfterChildren);
             let promise = if closes { BATCH } else { CHANGES };
             return self
@@ -205,11 +221,12 @@ impl Ledger {
         }
         if from == State::Running {
             self.end_run(id, to);
+            self.end_to_wait(change, to);
         }
-        if from == State::Blocked && to != State::Cancelled {
-            self.check_children(id);
+        if from == State::Blocked {
+            self.end_wait(change, to);
         }
-        if from.is_finished() {
+        if is_retry && to != State::Cancelled {
             self.begin_anew(id, from, change.at);
         }
         let Some(job) = self.jobs.get_mut(id) else { return };
@@ -236,8 +253,13 @@ impl Ledger {
         if to.is_finished() {
             *self.counts.entry(to.as_str()).or_default() += 1;
             if let Some(job) = self.jobs.get_mut(id) {
-                job.finished_at = change.at;
+                (job.finished_at, job.outcome) = (change.at, Some(to));
+                if to == State::Completed {
+                    job.steps.iter_mut().for_each(|(_, output)| *output = None);
+                }
             }
+            self.let_go(id);
+            self.settle(id, to);
         }
     }
 
@@ -262,26 +284,17 @@ impl Ledger {
         }
     }
 
-    /// A closing job is free: all that it waits for must have ended.
-    fn check_children(&mut self, id: &JobId) {
-        let unfinished = self.jobs.iter().find(|(_, job)| {
-            job.batch.as_ref() == Some(id) && job.state.is_some_and(|state| !state.is_finished())
-        });
-        if let Some((child, job)) = unfinished {
-            let how = format!("{id} was freed while its child {child} was {:?}", job.state);
-            self.break_promise(BATCH, how);
-        }
-    }
-
     fn begin_anew(&mut self, id: &JobId, from: State, now: Timestamp) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.retries += 1;
-        job.ended_by = None;
+        (job.ended_by, job.outcome) = (None, None);
         // The times were those of the first life.
         (job.spec.expires_in, job.spec.deadline) = (None, None);
-        if from == State::Completed || self.deed == Deed::RetryWith {
-            job.epoch += 1;
-            job.steps.clear();
+        let begin = self.asked.step.as_ref().filter(|_| self.deed == Deed::RetryFrom);
+        match begin.and_then(|begin| job.steps.iter().position(|(name, _)| name == begin)) {
+            Some(begin) => job.steps.truncate(begin),
+            None if from == State::Completed || self.deed == Deed::RetryWith => job.steps.clear(),
+            None => {}
         }
         self.hold(id, now);
     }

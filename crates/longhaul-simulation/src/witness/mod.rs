@@ -7,6 +7,8 @@
 //! | `unique` | unique keys, bounds on what waits, and the times of a job |
 //! | `limits` | what is taken of limit keys, by the witness' own count |
 //! | `leases` | tokens, leases and the ends of runs |
+//! | `waits` | what jobs wait for: others, children, signals, people |
+//! | `steps` | what jobs have done |
 //! | `quiet` | those who wait though there is something for them |
 //! | `end` | what must hold when all is over |
 
@@ -15,7 +17,9 @@ mod leases;
 mod ledger;
 mod limits;
 mod quiet;
+mod steps;
 mod unique;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,13 +46,14 @@ pub struct Broken {
 }
 
 /// The promises that a run is judged by.
-pub const PROMISES: [&str; 21] = [
+pub const PROMISES: [&str; 25] = [
     ACKNOWLEDGED,
     BATCH,
     BOUNDS,
     CHANGES,
     CLAIMS,
     COUNTS,
+    DEPENDS,
     EVENTS,
     FENCED,
     HAND_BACK,
@@ -56,7 +61,10 @@ pub const PROMISES: [&str; 21] = [
     LIVELY,
     OVERLAP,
     PAUSES,
+    PERSONS,
     RATES,
+    SIGNALS,
+    SLEEPS,
     SLOTS,
     STEPS,
     TICKS,
@@ -66,10 +74,12 @@ pub const PROMISES: [&str; 21] = [
     WAKES,
 ];
 pub(crate) const ACKNOWLEDGED: &str = "nothing acknowledged is lost";
-pub(crate) const BATCH: &str = "a closing job runs once, after its children";
+pub(crate) const BATCH: &str = "who waits for children goes on once, when all of them have ended";
 pub(crate) const CHANGES: &str = "jobs change only as their life allows, and each change is told once";
 pub(crate) const CLAIMS: &str = "a claim gives what it was asked for, and each run has a token of its own";
 pub(crate) const COUNTS: &str = "counts agree with the jobs there are";
+pub(crate) const DEPENDS: &str =
+    "a dependant starts, or is cancelled, exactly when the ends of its dependencies say so";
 pub(crate) const EVENTS: &str = "readers get a job's events in order and without gaps";
 pub(crate) const FENCED: &str = "what comes with an old token changes nothing, and the current one is heard";
 pub(crate) const HAND_BACK: &str = "a run ends by its own finish, the end of its lease or of a grace";
@@ -77,7 +87,11 @@ pub(crate) const LEASE: &str = "the engine's own tasks neither panic nor spin";
 pub(crate) const LIVELY: &str = "every job ends once faults have stopped";
 pub(crate) const OVERLAP: &str = "two runs of a job never overlap while their processes and clocks go on";
 pub(crate) const PAUSES: &str = "no job of a paused queue or key starts";
+pub(crate) const PERSONS: &str = "only a job whose attempts are used up waits for a person, and only for one";
 pub(crate) const RATES: &str = "no window has more starts than its rate allows";
+pub(crate) const SIGNALS: &str =
+    "the first signal of a name is kept, ends its wait, and is what the job is given";
+pub(crate) const SLEEPS: &str = "a sleep or a timeout is over no sooner than its time";
 pub(crate) const SLOTS: &str = "runs never take more slots than a key has, and none is lost";
 pub(crate) const STEPS: &str = "a step whose output is recorded is not run again";
 pub(crate) const TICKS: &str = "each tick of a schedule is fired once";
@@ -215,27 +229,6 @@ impl Witness {
     /// When the store's clock has last jumped.
     pub(crate) fn jumped_at(&self) -> Option<Duration> {
         self.ledger.lock().jumped_at
-    }
-
-    /// The number of times that the outputs of a job's steps were forgotten.
-    pub(crate) fn epoch(&self, id: &JobId) -> u32 {
-        self.ledger.lock().jobs.get(id).map_or(0, |job| job.epoch)
-    }
-
-    /// The output of a step that its job was told is recorded.
-    pub(crate) fn step_output(&self, id: &JobId, name: &str) -> Option<u64> {
-        self.ledger.lock().jobs.get(id)?.steps.get(name).copied()
-    }
-
-    /// Notes that a job was told that the output of its step is recorded, where its steps were not forgotten since `epoch`.
-    pub(crate) fn note_step(&self, id: &JobId, epoch: u32, name: &str, output: u64) {
-        let mut ledger = self.ledger.lock();
-        let Some(job) = ledger.jobs.get_mut(id).filter(|job| job.epoch == epoch) else { return };
-        let kept = *job.steps.entry(name.to_owned()).or_insert(output);
-        if kept != output {
-            let how = format!("{id} was told {kept} and then {output} for its step {name}");
-            ledger.break_promise(STEPS, how);
-        }
     }
 
     /// The times that a job was begun anew by hand.

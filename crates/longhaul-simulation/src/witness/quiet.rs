@@ -58,6 +58,7 @@ impl Witness {
     pub(crate) fn look_around(&self) -> Result<(), String> {
         self.look_up_due_times()?;
         self.look_up_unasked()?;
+        self.check_waits();
         let (claims, readers) = {
             let waiting = self.waiting.lock();
             let claims: Vec<Claim> = waiting.claims.lock().values().cloned().collect();
@@ -176,6 +177,7 @@ fn is_due(job: &Job, now: Timestamp) -> bool {
     match job.state {
         Some(State::Available) => true,
         Some(State::Scheduled) => job.run_at.is_some_and(|run_at| run_at <= now),
+        Some(State::Blocked) => job.wait.wakes_at.is_some_and(|wakes_at| wakes_at <= now),
         _ => false,
     }
 }

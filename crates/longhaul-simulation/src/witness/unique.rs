@@ -20,6 +20,8 @@ impl Ledger {
             return;
         };
         let is_held = holder.state.is_some_and(|state| !state.is_finished()) && !timed_is_over(holder, now);
+        let life = (former.clone(), holder.born);
+        let follows = is_held && is_new && follows(&unique, holder);
         if is_held && !(is_new && gives_way(&unique, holder, now)) {
             let how = format!(
                 "the unfinished jobs {former} and {id} have the unique key {}, and {:?} takes no key of such a job",
@@ -29,6 +31,22 @@ impl Ledger {
         }
         if unique.on_clash == OnClash::Supersede {
             self.cancels.push((JobFilter::id(former), now.plus(STOP_GRACE)));
+        }
+        if let Some(job) = self.jobs.get_mut(id).filter(|_| follows) {
+            job.wait.follows = Some(life);
+        }
+    }
+
+    /// A job has ended: its unique key goes back to the job that it follows, where that one has not.
+    pub(super) fn let_go(&mut self, id: &JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let (Some(unique), Some((followed, born))) = (&job.spec.unique, &job.wait.follows) else { return };
+        let is_there = self.jobs.get(followed).is_some_and(|other| {
+            let is_alike = other.spec.unique.as_ref().is_some_and(|own| own.key == unique.key);
+            is_alike && other.born == *born && other.state.is_some_and(|state| !state.is_finished())
+        });
+        if is_there && self.holders.get(&unique.key) == Some(id) {
+            self.holders.insert(unique.key.clone(), followed.clone());
         }
     }
 
@@ -86,7 +104,6 @@ impl Job {
     pub(super) fn take_over(&mut self, other: &NewJob) {
         self.spec.version = other.version;
         self.run_at = None;
-        self.epoch += 1;
         self.steps.clear();
     }
 }
@@ -136,6 +153,7 @@ fn gives_way(asks: &Unique, holder: &Job, now: Timestamp) -> bool {
     match asks.on_clash {
         _ if !is_timed && !is_named => true,
         OnClash::Supersede => true,
+        OnClash::Follow => follows(asks, holder),
         // One that is due, or has run, is of the succession before.
         OnClash::Debounce { edge: Edge::Trailing, .. } => {
             let waits = state == State::Scheduled && !holder.has_run;
@@ -143,4 +161,13 @@ fn gives_way(asks: &Unique, holder: &Job, now: Timestamp) -> bool {
         }
         _ => false,
     }
+}
+
+/// True where a new job waits behind the unfinished holder of its unique key, which is in the middle of its work.
+fn follows(asks: &Unique, holder: &Job) -> bool {
+    let Some(state) = holder.state else { return false };
+    let is_timed = holder.spec.unique.as_ref().and_then(timed).is_some();
+    let is_named = asks.states.as_ref().is_none_or(|states| states.contains(&state));
+    let has_begun = state == State::Running || (state == State::Blocked && holder.has_run);
+    asks.on_clash == OnClash::Follow && (is_timed || is_named) && has_begun
 }

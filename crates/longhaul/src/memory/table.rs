@@ -179,7 +179,7 @@ impl Table {
 /// hear of a job that is due sooner, too.
 fn announce(signals: &Signals, row: &Row) {
     signals.send(row.record.id.as_str());
-    if matches!(row.record.state, State::Available | State::Scheduled) {
+    if matches!(row.record.state, State::Available | State::Scheduled) || row.record.wakes_at.is_some() {
         signals.send(&row.record.queue);
     }
 }

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::job::Job;
 use crate::panics::contain;
 use crate::store::{Error, Result};
+use crate::webhook::Webhook;
 
 /// The most bytes that a job's `args` may have.
 pub const MAX_ARGS_BYTES: usize = 256 * 1024;
@@ -83,6 +84,10 @@ pub struct NewJob {
     /// The job that this one is a fork of.
     #[serde(default)]
     pub forked_from: Option<JobId>,
+    /// The URL that is told how it ends: by a [delivery](crate::webhook) that is enqueued with it. Where another job stands for
+    /// it, its own webhook is the one that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 impl NewJob {
@@ -138,6 +143,7 @@ impl NewJob {
             depends_on: Vec::new(),
             steps: Vec::new(),
             forked_from: None,
+            webhook: None,
         }
     }
 
@@ -223,7 +229,7 @@ impl NewJob {
 }
 
 /// The checks of a new job. Each is made only once the one before has passed, because every job passes through them.
-const CHECKS: [fn(&NewJob) -> Result<()>; 18] = [
+const CHECKS: [fn(&NewJob) -> Result<()>; 19] = [
     |job| check_name("kind", &job.kind),
     |job| check_name("queue", &job.queue),
     |job| job.id.as_ref().map_or(Ok(()), |id| check_name("id", id.as_str())),
@@ -246,6 +252,7 @@ const CHECKS: [fn(&NewJob) -> Result<()>; 18] = [
     |job| check_dependencies(job.id.as_ref(), &job.depends_on),
     NewJob::validate_steps,
     |job| job.forked_from.as_ref().map_or(Ok(()), |id| check_name("forked_from", id.as_str())),
+    |job| job.webhook.as_ref().map_or(Ok(()), Webhook::validate),
 ];
 
 /// The most crashes that a job may be made to survive.

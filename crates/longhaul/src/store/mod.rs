@@ -103,6 +103,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A dependant starts no sooner than its own time.
     /// - A closing job with dependencies waits for both.
     /// - A new job may bring steps that are done already.
+    /// - A job with a webhook is created with its delivery.
+    /// - A delivery is freed by any end of its job.
+    /// - A webhook of a job that is not created leaves the call standing.
     /// - A repeated idempotency key answers the first job.
     /// - An idempotency key used for another request creates nothing.
     /// - An idempotency key is forgotten after its time.
@@ -219,6 +222,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Follow ups of a lost finish are not created.
     /// - Follow ups of a retry are not created.
     /// - A follow up whose id exists leaves the completion standing.
+    /// - A follow up with a webhook brings its delivery.
     /// - The last dependency to end frees its dependants.
     /// - A dependency that fails or is cancelled cancels its dependants and theirs.
     /// - A dependant that runs after any end is freed by a failure.

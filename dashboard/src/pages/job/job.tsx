@@ -14,6 +14,7 @@ import { qualified } from "../../search";
 import { BECAUSE } from "../../steering";
 import { useTitle } from "../../title";
 import { Children } from "./children";
+import { Deliveries } from "./deliveries";
 import { Errors } from "./errors";
 import { Facts } from "./facts";
 import { Graph } from "./graph";
@@ -99,6 +100,7 @@ export function JobPage() {
           <Errors job={job} />
           <Output job={job} text={followed.text} />
           <Steps job={job} steps={steps.value ?? []} onDone={again} />
+          <Deliveries id={id} />
           {graph.value !== undefined && <Graph id={id} graph={graph.value} />}
           <Trouble error={graph.error} />
           <section>

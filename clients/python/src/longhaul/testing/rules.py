@@ -40,12 +40,26 @@ def job_rules(body: Mapping[str, Any]) -> list[Broken]:
         broken.append(("timeout", "must be more than zero"))
     if body.get("delay") is not None and body.get("run_at") is not None:
         broken.append(("delay", "must not be given together with run_at"))
-    broken += _limit_rules(body)
+    broken += _limit_rules(body) + _webhook_rules(body)
     bytes_ = _bytes_of(body.get("args"))
     if bytes_ > MAX_ARGS_BYTES:
         broken.append(("args", f"must be at most {MAX_ARGS_BYTES} bytes of JSON, and has {bytes_}"))
     labels = (body.get("labels") or {}).items()
     broken += [(f"labels.{label}", "expected a string") for label, value in labels if not isinstance(value, str)]
+    return broken
+
+
+def _webhook_rules(body: Mapping[str, Any]) -> list[Broken]:
+    """The rules that a webhook breaks."""
+    webhook = body.get("webhook")
+    if webhook is None:
+        return []
+    url, events = (webhook, None) if isinstance(webhook, str) else (webhook.get("url", ""), webhook.get("events"))
+    broken: list[Broken] = []
+    if not url.startswith(("http://", "https://")):
+        broken.append(("webhook.url", "must begin with https:// or http://"))
+    if events is not None and not events:
+        broken.append(("webhook.events", "must hold completed, failed or cancelled"))
     return broken
 
 

@@ -8,9 +8,10 @@ use futures::future::try_join_all;
 use longhaul::clock::Stopwatch;
 
 use self::pages::Page;
+use super::MeasureArgs;
 use super::served::Served;
-use super::{Figure, MeasureArgs, millis, part};
 use crate::Result;
+use crate::figure::{Bar, Figure, millis, part};
 use crate::target::{self, Target};
 
 /// Each page is opened so often.
@@ -38,13 +39,11 @@ async fn time(served: &Served, page: &Page, jobs: usize) -> Result<Figure> {
         took.push(opening.elapsed());
     }
     took.sort_unstable();
-    let [half, most, all] = [0.5, 0.95, 1.0].map(|of| millis(part(&took, of)));
-    eprintln!("measure: {}: {half} / {most} / {all}", page.name);
-    Ok(Figure {
-        name: format!("{}, on {jobs} jobs, p50 / p95 / max of {OPENED}", page.name),
-        value: format!("{half} / {most} / {all}"),
-        bar: "p95 < 200 ms",
-    })
+    let [half, most, all] = [0.5, 0.95, 1.0].map(|of| part(&took, of));
+    let value = format!("{} / {} / {}", millis(half), millis(most), millis(all));
+    eprintln!("measure: {}: {value}", page.name);
+    let name = format!("{}, on {jobs} jobs, p50 / p95 / max of {OPENED}", page.name);
+    Ok(Figure::held(name, value, Bar::within(most, 200, "p95")))
 }
 
 /// Seconds as a share of a time, in percent.

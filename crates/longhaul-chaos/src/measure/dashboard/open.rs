@@ -9,8 +9,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::fill::{KINDS, queue};
 use super::percent;
 use crate::Result;
+use crate::figure::{Bar, Figure};
+use crate::measure::MeasureArgs;
 use crate::measure::served::Served;
-use crate::measure::{Figure, MeasureArgs};
 use crate::target::Target;
 
 /// Turns of a measurement, each without the dashboard and with it.
@@ -54,11 +55,11 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target, served: &Served
         let all = turn * TURNS;
         let figure = |whose: &str, without: f64, with: f64| {
             let (less, more) = (percent(without, all), percent(with, all));
-            Figure {
-                name: format!("CPU of {whose} beside {} jobs/s, without and with {page} open", args.load),
-                value: format!("{less:.2} → {more:.2} % of a core ({:+.2})", more - less),
-                bar: "< +2",
-            }
+            Figure::held(
+                format!("CPU of {whose} beside {} jobs/s, without and with {page} open", args.load),
+                format!("{less:.2} → {more:.2} % of a core ({:+.2})", more - less),
+                Bar::at_most(more - less, 2.0, "% more"),
+            )
         };
         figures.push(figure("Longhaul", without.longhaul, with.longhaul));
         if target.has_server() {

@@ -3,7 +3,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobRecord, Longhaul, Page, Payloads};
+use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobRecord, Longhaul, Page, Payloads, webhook};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -127,7 +127,7 @@ const COUNTED_AT_ONCE: usize = 1_000;
     responses((status = 200, description = "The number of jobs that fitted and that were changed", body = ActionResult)),
 )]
 pub(crate) async fn act_on_many(
-    State(longhaul): State<Longhaul>,
+    State(api): State<Api>,
     _: Caller,
     JsonBody { value, .. }: JsonBody<ActionRequest>,
 ) -> Result<Json<ActionResult>, Problem> {
@@ -155,8 +155,8 @@ pub(crate) async fn act_on_many(
     faults.into_result()?;
     let Some(filter) = filter else { return Ok(Json(Acted { complete: true, ..Acted::default() }.into())) };
     let acted = match value.dry_run {
-        true => count(&longhaul, &filter, &action, limit).await?,
-        false => longhaul.store().act(&filter, action, limit).await?,
+        true => count(&api.longhaul, &filter, &action, limit).await?,
+        false => webhook::act(&**api.longhaul.store(), &**api.whole.store(), &filter, action, limit).await?,
     };
     Ok(Json(acted.into()))
 }

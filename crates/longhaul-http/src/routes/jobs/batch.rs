@@ -87,7 +87,7 @@ pub(crate) async fn create_batch(
         job.idempotency = repeatable.as_ref().map(|repeatable| repeatable.nth(index));
     }
     let duplicates: Vec<Duplicates> = jobs.iter().map(Duplicates::of).collect();
-    let enqueued = api.longhaul.store().enqueue(jobs).await?;
+    let enqueued = api.longhaul.enqueue_many(jobs).await?;
     if enqueued.iter().any(|enqueued| enqueued.status == EnqueueStatus::KeyReused) {
         return Err(idempotency::key_reused());
     }

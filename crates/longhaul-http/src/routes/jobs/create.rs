@@ -139,8 +139,7 @@ fn prepare(request: JobRequest, api: &Api, wait: Option<Duration>) -> Result<Pre
 
 async fn enqueue_one(api: &Api, job: NewJob, base: &str) -> Result<Enqueued, Problem> {
     let (kind, queue) = (job.kind.clone(), job.queue.clone());
-    // Past the handle, which would only check once more what `prepare` has checked.
-    let enqueued = api.longhaul.store().enqueue(vec![job]).await?.pop();
+    let enqueued = api.longhaul.enqueue_many(vec![job]).await?.pop();
     let enqueued = enqueued.ok_or_else(|| Problem::internal("the store answered nothing to an enqueue"))?;
     match enqueued.status {
         EnqueueStatus::Created

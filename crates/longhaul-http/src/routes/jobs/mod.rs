@@ -20,6 +20,7 @@ mod ws;
 
 pub use body::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 pub(crate) use create::enqueue;
+pub(crate) use read::found;
 pub(crate) use request::{JobRequest, OnDisconnect};
 pub(crate) use signal::sign_for;
 

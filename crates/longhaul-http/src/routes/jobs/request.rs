@@ -6,7 +6,6 @@ use longhaul::{
     OnExhausted, Start, default_max_crashes,
 };
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use utoipa::ToSchema;
 
 use super::unique::UniqueRequest;
@@ -15,7 +14,7 @@ use crate::faults::{Faults, duration};
 use crate::problem::Code;
 use crate::state::Api;
 use crate::time::parse;
-use crate::wire::{DeadlineBody, DependencyRequest};
+use crate::wire::{DeadlineBody, DependencyRequest, WebhookBody};
 
 /// A job to be enqueued. What is left out is as the kind has it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -75,9 +74,8 @@ pub(crate) struct JobRequest {
     /// Cancels the job when the caller goes away while `Prefer: wait` holds its answer. Only with that header,
     /// and only for a job that this request created.
     cancel_on_disconnect: Option<bool>,
-    // This one is known so that it can be refused by name, until the engine has what it asks for.
-    #[schema(ignore)]
-    webhook: Option<IgnoredAny>,
+    /// What is told how it ends: a URL, or `{url, events}`. Of a job that stands for it, that one's own webhook is told.
+    webhook: Option<WebhookBody>,
 }
 
 /// The units of its limit keys' limits that a run takes: 1 of each unless given.
@@ -118,7 +116,6 @@ impl JobRequest {
     pub(crate) fn prepare(self, api: &Api, faults: &mut Faults) -> Option<Prepared> {
         let before = faults.count();
         let info = self.known_kind(api, faults);
-        self.refuse_what_comes_later(faults);
         let start = self.start(faults);
         let timeout = self.timeout.and_then(|timeout| duration("timeout", timeout, faults));
         let expires_in = self.expires_in.and_then(|time| duration("expires_in", time, faults));
@@ -179,6 +176,7 @@ impl JobRequest {
             depends_on,
             steps: Vec::new(),
             forked_from: None,
+            webhook: self.webhook.map(WebhookBody::into_webhook),
         };
         for check in job.checks() {
             faults.check(check.map_err(|error| match error {
@@ -216,12 +214,6 @@ impl JobRequest {
     /// The version of args that remote workers of the kind read, where there are any.
     fn remote_version(&self, api: &Api) -> Option<u32> {
         api.remote_kinds.version(&self.kind, api.config.clock.now())
-    }
-
-    fn refuse_what_comes_later(&self, faults: &mut Faults) {
-        if self.webhook.is_some() {
-            faults.add(Code::NotSupported, "webhook", "is not supported yet");
-        }
     }
 
     fn start(&self, faults: &mut Faults) -> Start {

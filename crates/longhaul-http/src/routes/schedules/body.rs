@@ -111,6 +111,9 @@ struct ScheduledJobBody {
     unique: Option<UniqueBody>,
     /// Names and values to find it by; a tick adds `schedule` and `tick`.
     labels: BTreeMap<String, String>,
+    /// What is told how each tick's job ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<wire::WebhookBody>,
 }
 
 /// The jobs that count as one.
@@ -196,6 +199,7 @@ impl ScheduleBody {
 
 impl ScheduledJobBody {
     fn of(job: NewJob, redaction: &Redaction) -> Self {
+        let webhook = job.webhook.as_ref().map(wire::WebhookBody::from);
         let own = format!("{}:", job.kind);
         let unique = |unique: Unique| {
             let wire::UniqueBody { key, period, states, on_clash, delay, max_delay, edge } = (&unique).into();
@@ -226,6 +230,7 @@ impl ScheduledJobBody {
             limit_keys: job.limit_keys,
             cost: job.policy.cost,
             labels: job.labels,
+            webhook,
         }
     }
 }

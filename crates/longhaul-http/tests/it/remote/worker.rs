@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use longhaul::{Clock, Collect, Collected, JobError, JobId, Longhaul, MemoryStore, State};
 use longhaul_http::{HttpConfig, RemoteStore};
+use serde_json::json;
 
 use super::proxy::Proxy;
 use super::server::Server;
@@ -100,8 +102,10 @@ async fn jobs_are_collected_where_there_is_no_database() {
         Ok(())
     };
     let worker = elsewhere.remote.worker().queue("default", 2).collect((), collect, greet).unwrap().start();
-    for (id, args) in [("a", r#"{"name":"Ada"}"#), ("b", r#"{"name":""}"#), ("c", r#"{"name":"Bob"}"#)] {
-        elsewhere.app.run(id, "greet", args).await;
+    for (id, name) in [("a", "Ada"), ("b", ""), ("c", "Bob")] {
+        let body = json!({"kind": "greet", "id": id, "args": {"name": name}});
+        let created = elsewhere.app.post("/api/jobs", &body.to_string()).await;
+        assert_eq!(created.status, StatusCode::ACCEPTED, "{created:?}");
     }
     assert_eq!(elsewhere.ended("a").await.output.unwrap().as_str(), "\"hello, 3 of you\"");
     assert_eq!(elsewhere.ended("b").await.errors[0].message, "nobody");

@@ -4,8 +4,9 @@ use std::time::Duration;
 use longhaul::clock::Stopwatch;
 use longhaul::{NewJob, Store};
 
-use super::{Figure, MeasureArgs, millis, part};
+use super::MeasureArgs;
 use crate::Result;
+use crate::figure::{Bar, Figure, millis, part};
 use crate::limits::{claim, completed};
 use crate::target::{self, StoreKind, Target};
 use crate::worker::{Nothing, QUEUE};
@@ -49,11 +50,9 @@ pub(super) async fn measure(args: &MeasureArgs, kind: StoreKind) -> Result<Vec<F
         for (call, name) in CALL_NAMES.iter().enumerate() {
             let (less, more) = (least[0][call], filled[call]);
             let factor = more.as_secs_f64() / less.as_secs_f64();
-            figures.push(Figure {
-                name: format!("{name} beside {beside}, p50"),
-                value: format!("{} → {} ({factor:.2} ×)", millis(less), millis(more)),
-                bar: "≤ 1.2 ×",
-            });
+            let value = format!("{} → {} ({factor:.2} ×)", millis(less), millis(more));
+            let bar = Bar::at_most(factor, 1.2, "×");
+            figures.push(Figure::held(format!("{name} beside {beside}, p50"), value, bar));
         }
     }
     let (mut plain, mut keyed) = (Duration::MAX, Duration::MAX);
@@ -61,16 +60,12 @@ pub(super) async fn measure(args: &MeasureArgs, kind: StoreKind) -> Result<Vec<F
         plain = drain(empty.as_ref(), Keys::None).await?.min(plain);
         keyed = drain(empty.as_ref(), Keys::OneEach).await?.min(keyed);
     }
-    figures.push(Figure {
-        name: format!("{AT_ONCE} jobs with a key each, enqueued and run, beside as many without"),
-        value: format!(
-            "{} → {} ({:.2} × the rate)",
-            millis(plain),
-            millis(keyed),
-            plain.as_secs_f64() / keyed.as_secs_f64()
-        ),
-        bar: "≥ 0.5 ×",
-    });
+    let rate = plain.as_secs_f64() / keyed.as_secs_f64();
+    figures.push(Figure::held(
+        format!("{AT_ONCE} jobs with a key each, enqueued and run, beside as many without"),
+        format!("{} → {} ({rate:.2} × the rate)", millis(plain), millis(keyed)),
+        Bar::at_least(rate, 0.5, "×"),
+    ));
     Ok(figures)
 }
 

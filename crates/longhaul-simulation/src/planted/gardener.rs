@@ -1,117 +1,19 @@
-//! Stores with one fault each, named after the report that it comes from: a run must find it, or the silence of all other runs
-//! means nothing.
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul::testing::{Answer, Call, Intercept};
+use longhaul::testing::{Answer, Call};
 use longhaul::{
     Action, Claim, Clock, EnqueueStatus, Enqueued, EventBody, Finish, JobId, JobRecord, Json, KeyConfig,
-    LeaseStatus, Lookup, NewJob, QueueSlots, Result, Start, State, Store, SupportedKind, Timestamp,
-    WorkerInfo, schedule,
+    LeaseStatus, Lookup, NewJob, OnFailure, Outcome, QueueSlots, Result, Signalled, Start, State, Store,
+    SupportedKind, Timestamp, WorkerInfo, schedule,
 };
 use parking_lot::Mutex;
 
-/// The queue of the jobs by which a planted fault does its harm.
-pub(crate) const QUEUE: &str = "planted";
+use super::{Planted, QUEUE};
 
-/// A fault that is planted in a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Planted {
-    /// A worker that comes too late gives back a slot that was given back already.
-    StaleReleaseGivesASlotBackTwice,
-    /// The end of an old run ends the run of its successor.
-    LateFinishOverwritesItsSuccessor,
-    /// A claim that waits hears of nothing.
-    WakeUpIsLost,
-    /// A unique key stays with a job that has ended.
-    UniqueKeyOutlivesItsJob,
-    /// A unique key is forgotten while its job waits or runs.
-    UniqueKeyDiesBeforeItsJob,
-    /// A tick that two servers fire is fired by both.
-    ScheduleFiresTwice,
-    /// A run that is cancelled keeps its slot.
-    CancelLeaksALimit,
-    /// A parent waits for a child that was deleted.
-    ParentWaitsForADeletedChild,
-    /// A job is acknowledged before it is kept.
-    AcknowledgedBeforeItIsKept,
-    /// A parent is freed again by a child that ends late.
-    ClosingJobRunsTwice,
-    /// The outputs of steps are not given to the next attempt.
-    StepsAreForgotten,
-    /// A reader misses an entry of a log.
-    ReaderMissesAnEntry,
-    /// A rate counts each process by itself.
-    RateIsCountedPerProcess,
-    /// A pause of a queue is not heeded by the worker that finishes and claims.
-    PauseIsOverlooked,
-    /// A job whose worker is slow is given to another before its lease has ended.
-    LeaseEndsEarly,
-}
-
-impl Planted {
-    /// All of them.
-    pub const ALL: [Planted; 15] = [
-        Planted::StaleReleaseGivesASlotBackTwice,
-        Planted::LateFinishOverwritesItsSuccessor,
-        Planted::WakeUpIsLost,
-        Planted::UniqueKeyOutlivesItsJob,
-        Planted::UniqueKeyDiesBeforeItsJob,
-        Planted::ScheduleFiresTwice,
-        Planted::CancelLeaksALimit,
-        Planted::ParentWaitsForADeletedChild,
-        Planted::AcknowledgedBeforeItIsKept,
-        Planted::ClosingJobRunsTwice,
-        Planted::StepsAreForgotten,
-        Planted::ReaderMissesAnEntry,
-        Planted::RateIsCountedPerProcess,
-        Planted::PauseIsOverlooked,
-        Planted::LeaseEndsEarly,
-    ];
-
-    /// The fault in words, and the report that it comes from.
-    #[must_use]
-    pub fn describe(self) -> (&'static str, &'static str) {
-        match self {
-            Planted::StaleReleaseGivesASlotBackTwice => {
-                ("a stale release gives a slot back twice", "solid_queue#761")
-            }
-            Planted::LateFinishOverwritesItsSuccessor => {
-                ("a late finish overwrites its successor's run", "no fencing")
-            }
-            Planted::WakeUpIsLost => ("a wake-up is lost", "river#238"),
-            Planted::UniqueKeyOutlivesItsJob => ("a unique key outlives its job", "sidekiq-unique-jobs#379"),
-            Planted::UniqueKeyDiesBeforeItsJob => {
-                ("a unique key dies before its job", "sidekiq-unique-jobs#812")
-            }
-            Planted::ScheduleFiresTwice => ("a schedule fires a tick twice", "two servers, one tick"),
-            Planted::CancelLeaksALimit => ("a cancel leaks a limit", "hatchet PR #1622"),
-            Planted::ParentWaitsForADeletedChild => ("a parent waits for a deleted child", "bullmq#3122"),
-            Planted::AcknowledgedBeforeItIsKept => {
-                ("a job is acknowledged before it is kept", "a lost write")
-            }
-            Planted::ClosingJobRunsTwice => ("a closing job runs twice", "a child counted twice"),
-            Planted::StepsAreForgotten => ("the outputs of steps are forgotten", "a lost memo"),
-            Planted::ReaderMissesAnEntry => ("a reader misses an entry", "a gap at a page's edge"),
-            Planted::RateIsCountedPerProcess => ("a rate is counted by each process", "a limit in memory"),
-            Planted::PauseIsOverlooked => ("a pause is overlooked by a busy worker", "two ways to claim"),
-            Planted::LeaseEndsEarly => ("a lease ends before its time", "a rescue by the start of the run"),
-        }
-    }
-
-    /// The store with the fault in it.
-    pub(crate) fn into_store(self, store: Arc<dyn Store>, clock: Clock) -> Arc<dyn Store> {
-        let gardener = Arc::new(Gardener { planted: self, clock, seen: Mutex::default() });
-        Arc::new(Intercept::over(store, move |store, call| {
-            let gardener = Arc::clone(&gardener);
-            async move { gardener.around(store, call).await }
-        }))
-    }
-}
-
-struct Gardener {
+/// Stands around a store and does a fault's harm.
+pub(super) struct Gardener {
     planted: Planted,
     clock: Clock,
     seen: Mutex<Seen>,
@@ -131,7 +33,11 @@ struct Seen {
 }
 
 impl Gardener {
-    async fn around(&self, store: Arc<dyn Store>, mut call: Call) -> Result<Answer> {
+    pub(super) fn of(planted: Planted, clock: Clock) -> Self {
+        Self { planted, clock, seen: Mutex::default() }
+    }
+
+    pub(super) async fn around(&self, store: Arc<dyn Store>, mut call: Call) -> Result<Answer> {
         let number = {
             let mut seen = self.seen.lock();
             seen.calls += 1;
@@ -260,6 +166,31 @@ impl Gardener {
                 }
             }
             Planted::PauseIsOverlooked => return self.overlook_pauses(store.as_ref(), call).await,
+            Planted::DependantStartsTooSoon => {
+                if let Call::Enqueue(jobs) = &mut call {
+                    jobs.iter_mut().for_each(|job| job.depends_on.truncate(1));
+                }
+            }
+            Planted::FailedDependencyIsOverlooked => {
+                if let Call::Enqueue(jobs) = &mut call {
+                    let all = jobs.iter_mut().flat_map(|job| &mut job.depends_on);
+                    all.for_each(|dependency| dependency.on_failure = OnFailure::Run);
+                }
+            }
+            Planted::EarlySignalIsLost => {
+                if let Call::Signal(id, ..) = &call
+                    && found(store.as_ref(), id).await?.is_some_and(|job| job.state == State::Scheduled)
+                {
+                    return Ok(Answer::Signalled(Signalled::Accepted));
+                }
+            }
+            Planted::TimeoutIsForgotten => {
+                for finish in call.finishes_mut() {
+                    if let Outcome::Waits { timeout, .. } = &mut finish.outcome {
+                        *timeout = None;
+                    }
+                }
+            }
             Planted::LeaseEndsEarly => {
                 if let Call::Claim(claim) | Call::FinishAndClaim(_, claim) = &mut call {
                     claim.lease_for /= 4;
