@@ -168,5 +168,5 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
     if missed.is_empty() {
         return Ok(());
     }
-    Err(format!("{} bars are missed:\n  {}", missed.len(), missed.join("\n  ")).into())
+    Err(format!("{} bars are missed: {}", missed.len(), missed.join("; ")).into())
 }
