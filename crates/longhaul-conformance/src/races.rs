@@ -2,6 +2,7 @@
 //! winner, and what is read afterwards fits the answers.
 
 mod bounds;
+mod queue_limits;
 mod unique;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,10 @@ use tokio::sync::Barrier;
 
 pub use self::bounds::{
     a_full_queue_that_drops_the_oldest_keeps_as_many_as_may_wait, no_more_jobs_wait_than_a_full_queue_lets,
+};
+pub use self::queue_limits::{
+    no_more_jobs_run_than_a_queue_has_slots_whoever_claims,
+    slots_that_are_set_while_jobs_begin_and_end_are_counted_once,
 };
 pub use self::unique::{
     a_follow_while_the_holder_ends_is_freed_or_created_anew, a_replace_and_a_claim_have_one_winner,

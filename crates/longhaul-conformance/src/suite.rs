@@ -488,6 +488,8 @@ macro_rules! races {
         $crate::$callback! {
             [$($context)*]
             races {
+                no_more_jobs_run_than_a_queue_has_slots_whoever_claims
+                slots_that_are_set_while_jobs_begin_and_end_are_counted_once
                 each_job_is_claimed_by_one_of_many_claimers
                 a_waiting_claimer_never_takes_what_another_took
                 one_of_many_enqueuers_of_a_unique_key_creates_the_job

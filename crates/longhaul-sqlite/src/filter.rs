@@ -77,7 +77,9 @@ pub(crate) fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String 
         if let Condition::Key(key) = condition {
             let word = placeholders(values, vec![format!(",{key},")]);
             let is = if *negated { "= 0" } else { "> 0" };
-            all.push(format!("coalesce(instr(',' || limit_key || ',', {word}), 0) {is}"));
+            // Without what the job prefers.
+            let keys = "substr(limit_key, 1, instr(limit_key || ';', ';') - 1)";
+            all.push(format!("coalesce(instr(',' || {keys} || ',', {word}), 0) {is}"));
             continue;
         }
         let (column, word) = match condition {

@@ -1,7 +1,7 @@
 //! What the file knows of limit keys, for the writer and for readers.
 
 use longhaul::lifecycle::limits::KeyState;
-use longhaul::{KeyConfig, State, Timestamp};
+use longhaul::{KeyConfig, QueueConfig, State, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::row::{Columns, unsigned};
@@ -29,6 +29,31 @@ pub(crate) fn natural_rank(stored: i64) -> i64 {
 /// The first rank of a job that has limit keys. The statements have it as `1 << 61`, and the next as `1 << 62`.
 pub(crate) const FIRST_KEYED: i64 = 1 << 61;
 const BEHIND_PLAIN: i64 = 1 << 62;
+
+/// The limit keys in the text of a job, or of a group; none where it only prefers something.
+pub(crate) fn each_key(text: &str) -> impl Iterator<Item = &str> {
+    keys_in(text).split(',').filter(|key| !key.is_empty())
+}
+
+/// The limit keys of a job's text, without what it prefers.
+pub(crate) fn keys_in(text: &str) -> &str {
+    text.split(';').next().unwrap_or(text)
+}
+
+/// What a job's text, or a lane's kind, says that it prefers, behind a semicolon; empty where it prefers nothing.
+pub(crate) fn preference_in(text: &str) -> &str {
+    &text[keys_in(text).len()..]
+}
+
+/// The kind by which the lane of a job is found: jobs that prefer something stand in lanes of their own.
+pub(crate) fn lane_kind(kind: &str, text: &str) -> String {
+    format!("{kind}{}", preference_in(text))
+}
+
+/// The name under which it is kept what is taken of a queue, as of a limit key that all of its jobs have. No limit key has it.
+pub(crate) fn key_of_queue(queue: &str) -> String {
+    format!("={queue}")
+}
 
 /// A limit key as the file has it.
 #[derive(Debug, Default)]
@@ -69,6 +94,10 @@ impl InUse {
 pub(crate) fn find(connection: &Connection, key: &str, in_use: InUse) -> rusqlite::Result<KeyRow> {
     let mut find = connection.prepare_cached(include_str!("sql/find_key.sql"))?;
     let mut row = find.query_row([key], read_key).optional()?.unwrap_or_default();
+    if let Some(queue) = key.strip_prefix('=') {
+        row.limits = limits_of_queue(connection, queue)?.unwrap_or_default();
+        return Ok(row);
+    }
     if in_use.configs {
         let mut find = connection.prepare_cached("SELECT config FROM key_configs WHERE key = ?1")?;
         let own = find.query_row([key], |row| Ok(Columns::new(row).parsed::<KeyConfig>())).optional()?;
@@ -88,6 +117,14 @@ pub(crate) fn find(connection: &Connection, key: &str, in_use: InUse) -> rusqlit
             connection.prepare_cached("SELECT 1 FROM key_groups WHERE closed_by = ?1")?.exists([key])?;
     }
     Ok(row)
+}
+
+/// The limits of a queue that has slots or a rate.
+pub(crate) fn limits_of_queue(connection: &Connection, queue: &str) -> rusqlite::Result<Option<KeyConfig>> {
+    let mut find = connection.prepare_cached(include_str!("sql/limits_of_queue.sql"))?;
+    let config = find.query_row([queue], |row| Ok(Columns::new(row).parsed::<QueueConfig>())).optional()?;
+    // Limits that this release cannot read are none.
+    Ok(config.flatten().filter(QueueConfig::is_limited).map(|config| config.limits()))
 }
 
 fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
@@ -135,6 +172,21 @@ pub(crate) fn end_of_prefix(prefix: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_taken_apart_into_keys_and_preference() {
+        for (text, keys, preference) in [
+            ("", &[][..], ""),
+            ("a,b", &["a", "b"], ""),
+            (";!gpu=x;zone=eu", &[], ";!gpu=x;zone=eu"),
+            ("a;gpu=x", &["a"], ";gpu=x"),
+        ] {
+            assert_eq!(each_key(text).collect::<Vec<_>>(), keys, "{text}");
+            assert_eq!(preference_in(text), preference);
+            assert_eq!(lane_kind("send", text), format!("send{preference}"));
+            assert_eq!(keys_in(&lane_kind("send", text)), "send");
+        }
+    }
 
     #[test]
     fn ranks_of_jobs_with_keys_are_behind_all_others_in_the_same_order() {

@@ -483,7 +483,8 @@ impl Store for SqliteStore {
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        self.inner.look_ups.read(read::queues).await
+        let now = self.inner.clock.now();
+        self.inner.look_ups.read(move |connection| read::queues(connection, now)).await
     }
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {

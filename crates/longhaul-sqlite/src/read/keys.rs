@@ -5,7 +5,7 @@ use longhaul::{Cost, KeyConfig, KeyFilter, KeyInfo, MAX_KEYS, MAX_POSITION, Resu
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::fault;
-use crate::limit_key::{self, InUse};
+use crate::limit_key::{self, InUse, keys_in, preference_in};
 use crate::row::{Columns, signed, unsigned};
 
 /// The limit keys that fit a filter, by name, with what holds for them now.
@@ -132,7 +132,8 @@ fn count_waiting(connection: &Connection, key: &str) -> rusqlite::Result<u64> {
         let mut columns = Columns::new(row);
         let (keys, queue): (String, String) = (columns.next(), columns.next());
         let (kind, version): (String, u32) = (columns.next(), columns.next());
-        let values = params![keys, queue, kind, version, most - waiting];
+        let text = format!("{keys}{}", preference_in(&kind));
+        let values = params![text, queue, keys_in(&kind), version, most - waiting];
         waiting += count.query_row(values, |row| row.get::<_, i64>(0))?;
     }
     Ok(unsigned(waiting))

@@ -1,17 +1,23 @@
 use std::collections::BTreeMap;
 
+use longhaul::lifecycle::limits;
 use longhaul::{QueueInfo, Result, Timestamp, WorkerInfo};
 use rusqlite::Connection;
 
 use crate::error::fault;
+use crate::limit_key::{self, InUse, KeyRow, key_of_queue};
 use crate::row::{Columns, unsigned};
 
 /// Every queue that has jobs or a configuration, or is paused.
-pub(crate) fn queues(connection: &Connection) -> Result<Vec<QueueInfo>> {
-    read_queues(connection).map_err(fault("read queues"))
+pub(crate) fn queues(connection: &Connection, now: Timestamp) -> Result<Vec<QueueInfo>> {
+    // One transaction, so that what is told of a queue is of one moment.
+    let transaction = connection.unchecked_transaction().map_err(fault("read queues"))?;
+    let queues = read_queues(&transaction, now).map_err(fault("read queues"))?;
+    transaction.finish().map_err(fault("read queues"))?;
+    Ok(queues)
 }
 
-fn read_queues(connection: &Connection) -> rusqlite::Result<Vec<QueueInfo>> {
+fn read_queues(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<QueueInfo>> {
     let mut queues: BTreeMap<String, QueueInfo> = BTreeMap::new();
     let mut counts = connection.prepare_cached("SELECT queue, state, n FROM counts WHERE n > 0")?;
     let mut rows = counts.query([])?;
@@ -35,6 +41,12 @@ fn read_queues(connection: &Connection) -> rusqlite::Result<Vec<QueueInfo>> {
     let mut rows = paused.query([])?;
     while let Some(row) = rows.next()? {
         queues.entry(row.get(0)?).or_default().paused = true;
+    }
+    for (name, info) in queues.iter_mut().filter(|(_, info)| info.config.is_limited()) {
+        let KeyRow { limits, state, .. } = limit_key::find(connection, &key_of_queue(name), InUse::ALL)?;
+        info.used = limits.slots.map(|_| state.used);
+        info.rate_left = limits::rate_left(&limits, &state, now);
+        info.rate_free_at = limits::rate_free_at(&limits, &state, now);
     }
     Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }

@@ -1,4 +1,4 @@
--- Gives an available job that has limit keys to a worker: as claim_job.sql, and notes the slots that it takes.
+-- Gives an available job that takes slots, of limit keys or of its queue, to a worker: as claim_job.sql, and notes the slots that it takes.
 -- in: seq, token, worker, now, lease_until, held
 -- index: the primary key
 UPDATE jobs SET

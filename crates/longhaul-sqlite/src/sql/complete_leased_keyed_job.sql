@@ -1,4 +1,4 @@
--- As complete_leased_job.sql, of a job that has limit keys: the slots that it took are given back.
+-- As complete_leased_job.sql, of a job that takes slots, of limit keys or of its queue: they are given back.
 -- in: seq, token, now, output, id    index: the primary key
 UPDATE jobs SET
   state = 'completed', state_at = ?3, finished_at = ?3, kept_from = ?3, output = ?4, room = NULL, held = NULL,

@@ -1,3 +1,3 @@
--- Jobs that take slots of limit keys though they do not run: an earlier release has ended their runs.
--- in: limit    out: seq, limit_key, held    index: jobs_held_on
-SELECT seq, limit_key, held FROM jobs WHERE held IS NOT NULL AND state <> 'running' LIMIT ?1
+-- Jobs that take slots of limit keys or of their queue though they do not run: an earlier release has ended their runs.
+-- in: limit    out: seq, limit_key or '', queue, held    index: jobs_held_on
+SELECT seq, coalesce(limit_key, ''), queue, held FROM jobs WHERE held IS NOT NULL AND state <> 'running' LIMIT ?1

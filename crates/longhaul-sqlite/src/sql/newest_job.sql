@@ -1,8 +1,9 @@
 -- What a transaction must know at its beginning: the newest number, and whether any queue is paused or fair, any job with
 -- limit keys waits, any queue or limit key bounds what waits, and any job depends on another, has not counted its end, or has
--- been left to do so, and any wait ends by itself.
--- out: seq, and 1 or 0 nine times
--- index: the end of the primary keys; queues_bounded, key_configs_bounded, dependencies_awaited, waits_ending
+-- been left to do so, any wait ends by itself, and any queue has slots or a rate.
+-- out: seq, and 1 or 0 ten times
+-- index: the end of the primary keys; queues_bounded, key_configs_bounded, dependencies_awaited, waits_ending,
+-- queues_limited
 SELECT
   coalesce((SELECT max(seq) FROM jobs), 0),
   EXISTS (SELECT 1 FROM paused_queues),
@@ -13,4 +14,5 @@ SELECT
   EXISTS (SELECT 1 FROM dependencies),
   EXISTS (SELECT 1 FROM dependencies INDEXED BY dependencies_awaited WHERE settled = 0),
   EXISTS (SELECT 1 FROM ended_dependencies),
-  EXISTS (SELECT 1 FROM waits INDEXED BY waits_ending WHERE wakes_at IS NOT NULL)
+  EXISTS (SELECT 1 FROM waits INDEXED BY waits_ending WHERE wakes_at IS NOT NULL),
+  EXISTS (SELECT 1 FROM queues INDEXED BY queues_limited WHERE limited = 1)

@@ -138,10 +138,11 @@ impl WriteTx<'_> {
                 self.connection
                     .prepare_cached(include_str!("../sql/set_priority.sql"))?
                     .execute(params![target.seq, self.now.0, priority, stored])?;
-                if let Some(job) = target.keyed(rank)
-                    && target.state == State::Available
-                {
-                    self.reprioritized(id, &target.kind, &target.queue, &job)?;
+                if target.state == State::Available {
+                    self.made_way(&target.queue)?;
+                    if let Some(job) = target.keyed(rank) {
+                        self.reprioritized(id, &target.kind, &target.queue, &job)?;
+                    }
                 }
             }
         }

@@ -5,7 +5,7 @@ use longhaul::{CancelReason, Change, Full, KeyConfig, NewJob, OnFull, QueueConfi
 use rusqlite::{OptionalExtension, params};
 
 use super::write_tx::WriteTx;
-use crate::limit_key::end_of_prefix;
+use crate::limit_key::{each_key, end_of_prefix};
 use crate::row::{Columns, signed, unsigned};
 
 /// How many jobs of a queue or of a limit key may wait, and what becomes of one that is too many.
@@ -146,7 +146,7 @@ impl WriteTx<'_> {
     }
 
     fn track_keys(&mut self, seq: i64, keys: Option<&str>, waits: Waits) -> rusqlite::Result<()> {
-        for key in keys.into_iter().flat_map(|keys| keys.split(',')) {
+        for key in keys.into_iter().flat_map(each_key) {
             if self.key_bound(key)?.is_some() {
                 self.note_waiting(&of_key(key), seq, waits)?;
             }
@@ -214,7 +214,7 @@ impl WriteTx<'_> {
         while let Some(row) = rows.next()? {
             let keys: String = row.get(1)?;
             let seq = row.get(0)?;
-            let meant = keys.split(',').filter(|name| is_meant(name));
+            let meant = each_key(&keys).filter(|name| is_meant(name));
             found.extend(meant.map(|name| (seq, name.to_owned())));
         }
         drop(rows);

@@ -40,6 +40,12 @@ impl WriteTx<'_> {
     /// Takes jobs of one queue. A claim that meets very many that it cannot take stops, and the writer looks again in its next
     /// transaction.
     fn fill_slots(&mut self, queue: &QueueSlots, claim: &Claim, claimed: &mut Vec<Claimed>) -> Result<()> {
+        let limited = fault("look at the limits of a queue");
+        let slots = self.free_in_queue(&queue.queue, queue.slots).map_err(&limited)?;
+        if slots == 0 {
+            return Ok(());
+        }
+        let queue = &QueueSlots { slots, ..queue.clone() };
         let mut moved = 0;
         loop {
             let next = self.claimable(queue, &claim.kinds)?;
@@ -60,7 +66,11 @@ impl WriteTx<'_> {
                 return Merge::new(self, claim, &queue.queue, next).run(queue.slots, claimed);
             }
             claimed.reserve(next.len());
-            for candidate in next {
+            for mut candidate in next {
+                self.release_candidate(&mut candidate).map_err(&limited)?;
+                if !self.queue_admits(&queue.queue, &candidate.claimed.policy.cost).map_err(&limited)? {
+                    break;
+                }
                 claimed.push(self.claim_one(candidate, claim).map_err(fault("claim"))?);
             }
             return Ok(());
@@ -156,13 +166,22 @@ impl WriteTx<'_> {
             .optional()
     }
 
+    /// Gives back what a job takes though it does not run.
+    pub(super) fn release_candidate(&mut self, candidate: &mut Candidate) -> rusqlite::Result<()> {
+        let Some(held) = candidate.held.take() else { return Ok(()) };
+        let keys = candidate.limit_key.as_deref().unwrap_or_default();
+        self.release_held(candidate.seq, keys, &candidate.claimed.queue, held)
+    }
+
     pub(super) fn claim_one(&mut self, candidate: Candidate, claim: &Claim) -> rusqlite::Result<Claimed> {
         let Candidate { mut claimed, seq, steps, log_event, last_event, run_at, is_plain, limit_key, .. } =
             candidate;
         let token = self.draw();
         claimed.lease.token = unsigned(token);
         let lease_until = self.lease_now.at.plus(claim.lease_for).0;
-        let held = limit_key.as_deref().map(|keys| (keys, i64::from(claimed.policy.cost.slots)));
+        let takes = self.take_of_queue(&claimed.queue, &claimed.policy.cost)?;
+        let keys = limit_key.as_deref().or(takes.then_some(""));
+        let held = keys.map(|keys| (keys, i64::from(claimed.policy.cost.slots)));
         let (worker, now) = (&claim.worker.id, self.now.0);
         match held {
             None => self.statements.claim.execute(params![seq, token, worker, now, lease_until])?,
@@ -258,7 +277,8 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// When the next scheduled job falls due, a wait ends, or time alone may open a limit key that keeps jobs back.
+    /// When the next scheduled job falls due, a wait ends, time alone may open a limit key or a queue that keeps jobs back, or a job
+    /// has waited for the workers that it prefers.
     pub(super) fn next_due(&self) -> Result<Option<Timestamp>> {
         let read = |sql| -> rusqlite::Result<Option<i64>> {
             self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
@@ -266,8 +286,9 @@ impl WriteTx<'_> {
         let due = read("SELECT min(run_at) FROM jobs WHERE state = 'scheduled'");
         let due = due.and_then(|due| {
             let opens = read("SELECT min(opens_at) FROM limit_keys WHERE opens_at IS NOT NULL")?;
+            let strangers = self.strangers_look_at.values().min().map(|at| at.0);
             let wakes = read("SELECT min(wakes_at) FROM waits WHERE wakes_at IS NOT NULL")?;
-            Ok(due.into_iter().chain(opens).chain(wakes).min().map(Timestamp))
+            Ok(due.into_iter().chain(opens).chain(wakes).chain(strangers).min().map(Timestamp))
         });
         due.map_err(fault("look for the next scheduled job"))
     }
@@ -286,9 +307,9 @@ pub(super) struct Candidate {
     /// Neither a unique key nor a batch must hear of its end, and no time ends it.
     is_plain: bool,
     limit_key: Option<String>,
-    /// The slots of its limit keys that it takes though it does not run: an earlier release has ended a run of it.
-    pub(super) held: Option<i64>,
-    run_at: Timestamp,
+    /// The slots that it takes though it does not run: an earlier release has ended a run of it.
+    held: Option<i64>,
+    pub(super) run_at: Timestamp,
     /// When its time is over, or must be looked at.
     ends_at: Option<Timestamp>,
 }
@@ -333,10 +354,10 @@ pub(super) fn read_candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         rank: columns.next(),
         seq: columns.next(),
         limit_key: columns.next(),
-        held: None,
         run_at: columns.time(),
         is_plain: [columns.is_null(), columns.is_null()] == [true, true],
         ends_at: columns.optional_time(),
+        held: columns.next(),
         unreadable: None,
     };
     let candidate = Candidate { is_plain: candidate.is_plain && candidate.ends_at.is_none(), ..candidate };

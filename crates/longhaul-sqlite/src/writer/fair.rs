@@ -41,6 +41,10 @@ impl WriteTx<'_> {
     /// The turn of limit keys of which a job comes to wait in a fair queue; `None` where the queue is not fair.
     pub(super) fn turn_of_arrival(&mut self, queue: &str, keys: &str) -> rusqlite::Result<Option<i64>> {
         let Some(fair) = self.fair_queue(queue)? else { return Ok(None) };
+        if keys.is_empty() {
+            self.arrived_without_keys(queue, 0)?;
+            return Ok(self.fair_queue(queue)?.map(|fair| fair.plain_turn));
+        }
         let of_others = "SELECT turn FROM key_groups WHERE several = (instr(?1, ',') > 0) AND limit_key = ?1 AND queue = ?2 LIMIT 1";
         let mut find = self.connection.prepare_cached(of_others)?;
         if let Some(turn) = find.query_row(params![keys, queue], |row| row.get(0)).optional()? {
@@ -52,10 +56,10 @@ impl WriteTx<'_> {
         Ok(Some(fair.turn.max(kept.unwrap_or(0))))
     }
 
-    /// Keeps the turn of limit keys of which no job waits in a fair queue any more.
+    /// Keeps the turn of limit keys of which no job waits in a fair queue any more. That of jobs without keys is the queue's.
     pub(super) fn keep_turn(&mut self, queue: &str, keys: &str, turn: i64) -> rusqlite::Result<()> {
         let Some(fair) = self.fair_queue(queue)? else { return Ok(()) };
-        if turn > fair.turn {
+        if turn > fair.turn && !keys.is_empty() {
             let keep = "INSERT OR REPLACE INTO fair_turns (queue, limit_key, turn) VALUES (?1, ?2, ?3)";
             self.connection.prepare_cached(keep)?.execute(params![queue, keys, turn])?;
         }
@@ -64,30 +68,41 @@ impl WriteTx<'_> {
 
     /// A job without limit keys has become available in a queue: where it is the only one, its turn is not before the queue's.
     pub(super) fn plain_arrived(&mut self, queue: &str) -> rusqlite::Result<()> {
+        self.arrived_without_keys(queue, 1)
+    }
+
+    /// The same, of one that counts among so many plain ones: one that prefers something waits in a group.
+    fn arrived_without_keys(&mut self, queue: &str, plain: i64) -> rusqlite::Result<()> {
         let Some(fair) = self.fair_queue(queue)? else { return Ok(()) };
-        if fair.plain_turn < fair.turn && self.is_only_plain(queue)? {
+        if fair.plain_turn < fair.turn && self.waits_alone(queue, plain)? {
             let turns = FairQueue { plain_turn: fair.turn, has_changed: true, ..fair };
             self.fair.insert(queue.to_owned(), Some(turns));
         }
         Ok(())
     }
 
-    fn is_only_plain(&self, queue: &str) -> rusqlite::Result<bool> {
+    /// True where no more than so many plain jobs wait in a queue, and no group of jobs without limit keys.
+    fn waits_alone(&self, queue: &str, plain: i64) -> rusqlite::Result<bool> {
+        let group = "SELECT 1 FROM key_groups WHERE several = 0 AND limit_key = '' AND queue = ?1";
+        if self.has_groups && self.connection.prepare_cached(group)?.exists([queue])? {
+            return Ok(false);
+        }
         let mut next = self.connection.prepare_cached(include_str!("../sql/next_lane.sql"))?;
         let mut count = self.connection.prepare_cached(include_str!("../sql/count_plain.sql"))?;
         let (mut kind, mut version, mut waiting) = (String::new(), 0_u32, 0);
-        while waiting < 2
+        while waiting <= plain
             && let Some(lane) = next
                 .query_row(params![queue, kind, version], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?
         {
             (kind, version) = lane;
-            waiting += count.query_row(params![queue, kind, version, 2], |row| row.get::<_, i64>(0))?;
+            waiting +=
+                count.query_row(params![queue, kind, version, plain + 1], |row| row.get::<_, i64>(0))?;
         }
-        Ok(waiting < 2)
+        Ok(waiting <= plain)
     }
 
-    /// The turn that follows one in which a job of these keys was taken; none where the job has no keys.
+    /// The turn that follows one in which a job of these keys was taken; none, or an empty text, where the job has no keys.
     pub(super) fn next_turn(
         &mut self,
         queue: &str,
@@ -95,6 +110,7 @@ impl WriteTx<'_> {
         turn: i64,
         cost: &Cost,
     ) -> rusqlite::Result<i64> {
+        let keys = keys.filter(|keys| !keys.is_empty());
         let limits = match keys.and_then(|keys| keys.split(',').next()) {
             Some(first) => self.key(first)?.limits,
             None => KeyConfig::default(),

@@ -12,6 +12,7 @@ use super::keys::UniqueKey;
 use super::run::{RunRow, held};
 use super::write_tx::{Isolation, WriteTx};
 use crate::error::fault;
+use crate::limit_key::each_key;
 use crate::row::{Columns, signed};
 
 impl WriteTx<'_> {
@@ -65,17 +66,17 @@ impl WriteTx<'_> {
         Ok(status)
     }
 
-    /// Has the rates of a run's limit keys count what it has taken in truth.
+    /// Has the rates of a run's limit keys and queue count what it has taken in truth.
     fn settle_cost(&mut self, lease: &Lease, actual: u32) -> rusqlite::Result<()> {
-        let found: Option<(String, Cost)> = self
+        let found: Option<(String, String, Cost)> = self
             .connection
             .prepare_cached(include_str!("../sql/cost_of_run.sql"))?
             .query_row(params![lease.id.as_str(), signed(lease.token)], |row| {
                 let mut columns = Columns::new(row);
-                Ok((columns.next(), cost_of(columns.parsed())))
+                Ok((columns.next(), columns.next(), cost_of(columns.parsed())))
             })
             .optional()?;
-        found.map_or(Ok(()), |(keys, cost)| self.settle_rates(&keys, cost.rate, actual))
+        found.map_or(Ok(()), |(keys, queue, cost)| self.settle_rates(&keys, &queue, cost.rate, actual))
     }
 
     fn end(&mut self, lease: &Lease, row: RunRow, outcome: &Outcome) -> Result<LeaseStatus> {
@@ -91,7 +92,7 @@ impl WriteTx<'_> {
 
     /// Pauses the first limit key of a run that came to its limit; for the run itself this is a snooze until the pause ends.
     fn pause_first(&mut self, row: &RunRow, outcome: &Outcome) -> Result<Option<Outcome>> {
-        let first = row.limit_key.as_ref().and_then(|keys| keys.split(',').next());
+        let first = row.limit_key.as_deref().and_then(|keys| each_key(keys).next());
         let (Outcome::RateLimited { delay }, Some(key)) = (outcome, first) else { return Ok(None) };
         let until = self.pause_key(key, *delay)?;
         Ok(Some(Outcome::Snoozed { delay: until.since(self.now) }))
@@ -146,7 +147,8 @@ impl WriteTx<'_> {
         }
         let change =
             Change { since: run.started_at, ..self.change(&lease.id, &run.kind, &run.queue, run.attempt) };
-        let keyed = run.limit_key.as_deref().map(|keys| ended(keys, seq, run.held));
+        let keys = run.limit_key.as_deref().or(run.held.map(|_| ""));
+        let keyed = keys.map(|keys| ended(keys, seq, run.held));
         self.completed(seq, change, keyed.as_ref(), run.batch, follow_ups, held(run.cancel_by))
     }
 
@@ -189,7 +191,7 @@ struct Completable {
     unique: Option<UniqueKey>,
 }
 
-/// A job with limit keys that has completed: only what it took matters.
+/// A job that took slots and has completed: only what it took matters.
 fn ended(keys: &str, seq: i64, held: Option<i64>) -> Keyed<'_> {
     Keyed { keys, seq, version: 0, rank: 0, cost: Cost::default(), held }
 }

@@ -3,13 +3,13 @@ use longhaul::{Change, Cost, JobId, Policy};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::write_tx::WriteTx;
-use crate::limit_key::natural_rank;
+use crate::limit_key::{keys_in, lane_kind, natural_rank, preference_in};
 use crate::row::Columns;
 
 /// A job that has limit keys, as far as its group and its keys must know it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keyed<'a> {
-    /// Its limit keys, as one text.
+    /// Its limit keys and what it prefers, as one text; empty where it has only taken slots of its queue.
     pub(super) keys: &'a str,
     pub(super) seq: i64,
     pub(super) version: u32,
@@ -20,7 +20,7 @@ pub(super) struct Keyed<'a> {
     pub(super) held: Option<i64>,
 }
 
-/// The available jobs of one queue, kind, version and text of limit keys, which a claim takes one after the other. The place
+/// The available jobs of one queue, kind, version, preference and text of limit keys, which a claim takes one after the other. The place
 /// and the cost are those of its first job.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
@@ -44,7 +44,7 @@ struct GroupRow {
     is_kept_back: bool,
 }
 
-/// A queue, kind and version.
+/// A queue, kind with what its jobs prefer, and version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) queue: String,
@@ -76,6 +76,13 @@ pub(super) fn read_group(row: &Row<'_>) -> rusqlite::Result<Group> {
 /// The cost in a job's policy.
 pub(super) fn cost_of(policy: Option<Policy>) -> Cost {
     policy.unwrap_or_default().cost
+}
+
+impl Group {
+    /// The text that its jobs have: its keys and what they prefer.
+    pub(super) fn text(&self) -> String {
+        format!("{}{}", self.keys, preference_in(&self.lane.kind))
+    }
 }
 
 /// The limit keys of a text that has more than one: a group of one is found by the text itself.
@@ -145,15 +152,18 @@ impl WriteTx<'_> {
     fn find_group(&self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<Option<GroupRow>> {
         self.connection
             .prepare_cached(include_str!("../sql/find_group.sql"))?
-            .query_row(params![job.keys, change.queue, change.kind, job.version], |row| {
-                let mut columns = Columns::new(row);
-                Ok(GroupRow {
-                    id: columns.next(),
-                    first: (columns.next(), columns.next()),
-                    turn: columns.next(),
-                    is_kept_back: columns.next(),
-                })
-            })
+            .query_row(
+                params![keys_in(job.keys), change.queue, lane_kind(change.kind, job.keys), job.version],
+                |row| {
+                    let mut columns = Columns::new(row);
+                    Ok(GroupRow {
+                        id: columns.next(),
+                        first: (columns.next(), columns.next()),
+                        turn: columns.next(),
+                        is_kept_back: columns.next(),
+                    })
+                },
+            )
             .optional()
     }
 
@@ -174,12 +184,13 @@ impl WriteTx<'_> {
     }
 
     fn create_group(&mut self, change: &Change<'_>, job: &Keyed<'_>) -> rusqlite::Result<()> {
-        let turn = self.turn_of_arrival(change.queue, job.keys)?;
-        let tie = if turn.is_some() { job.keys } else { "" };
+        let keys = keys_in(job.keys);
+        let turn = self.turn_of_arrival(change.queue, keys)?;
+        let tie = if turn.is_some() { keys } else { "" };
         let values = params![
-            job.keys,
+            keys,
             change.queue,
-            change.kind,
+            lane_kind(change.kind, job.keys),
             job.version,
             turn.unwrap_or(0),
             tie,
@@ -190,7 +201,7 @@ impl WriteTx<'_> {
         ];
         let mut insert = self.connection.prepare_cached(include_str!("../sql/insert_group.sql"))?;
         let id = insert.insert(values)?;
-        for key in several(job.keys) {
+        for key in several(keys) {
             let note = "INSERT INTO group_keys (key, key_group) VALUES (?1, ?2)";
             self.connection.prepare_cached(note)?.execute(params![key, id])?;
         }
@@ -203,10 +214,10 @@ impl WriteTx<'_> {
         let GroupRow { id, turn, .. } = *group;
         match self.first_of_group(change, job)? {
             Some((rank, seq, cost)) => self.place(id, turn, natural_rank(rank), seq, &cost, None)?,
-            None => self.remove_group(id, change.queue, job.keys, turn)?,
+            None => self.remove_group(id, change.queue, keys_in(job.keys), turn)?,
         }
-        let lane =
-            Source { queue: change.queue.to_owned(), kind: change.kind.to_owned(), version: job.version };
+        let kind = lane_kind(change.kind, job.keys);
+        let lane = Source { queue: change.queue.to_owned(), kind, version: job.version };
         self.notes.make_available(change.queue);
         self.notes.displaced.push(Displaced { keys: job.keys.to_owned(), lane });
         Ok(())

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use longhaul::{Action, Claim, JobFilter, KeyConfig, Lease, NewJob, QueueSlots, SupportedKind};
-use longhaul_conformance::jobs::{HOUR, claim, completed, finish, id, limited, named};
+use longhaul::{
+    Action, Claim, JobFilter, KeyConfig, Lease, NewJob, Prefer, QueueConfig, QueueSlots, Rate, SupportedKind,
+};
+use longhaul_conformance::jobs::{HOUR, QUEUE, claim, completed, finish, id, limited, named};
 
 use super::scratch::Scratch;
 use super::write_tx::WriteTx;
+use crate::limit_key::key_of_queue;
 
 /// A claim of so many slots.
 fn of(slots: usize) -> Claim {
@@ -187,4 +190,91 @@ fn limits_of_a_prefix_that_are_taken_away_let_the_jobs_of_very_many_keys_go_some
         turn(&mut tx);
     }
     assert_eq!(claimed, [200, 50, 0]);
+}
+
+fn limited_queue(tx: &mut WriteTx<'_>, slots: Option<u32>) {
+    let rate = Some(Rate { n: 1, per: HOUR, burst: Some(1) });
+    let config = QueueConfig { slots, rate: rate.filter(|_| slots.is_none()), ..QueueConfig::default() };
+    tx.set_queue(QUEUE, longhaul::Json::new(&config).unwrap().as_str(), &config).unwrap();
+}
+
+#[test]
+fn a_full_queue_costs_the_same_however_many_jobs_wait_in_it() {
+    for slots in [Some(1), None] {
+        let cost = |jobs: u32| {
+            let file = Scratch::new();
+            let mut tx = file.begin();
+            limited_queue(&mut tx, slots);
+            let key = |n: u32| format!("tenant:{n}");
+            let job = |n: u32| {
+                if n.is_multiple_of(2) {
+                    named(&format!("j{n}"))
+                } else {
+                    limited(&format!("j{n}"), &[&key(n)])
+                }
+            };
+            tx.enqueue(&(0..jobs).map(job).collect::<Vec<_>>()).unwrap();
+            assert_eq!(tx.claim(&of(9)).unwrap().len(), 1, "one of a burst, or of a slot");
+            turn(&mut tx);
+            settle(&mut tx);
+            costs(&file, &mut tx, &[limited("more", &["provider"])])
+        };
+        assert_alike(cost(40), cost(3_000));
+    }
+}
+
+#[test]
+fn jobs_pay_nothing_where_no_queue_is_limited() {
+    let cost = |was_limited: bool| {
+        let file = Scratch::new();
+        let mut tx = file.begin();
+        if was_limited {
+            limited_queue(&mut tx, Some(1));
+        }
+        tx.set_queue(QUEUE, "{}", &QueueConfig::default()).unwrap();
+        tx.enqueue(&[named("a")]).unwrap();
+        let first = tx.claim(&of(9)).unwrap().remove(0);
+        tx.finish(&[finish(&first.lease, completed())]).unwrap();
+        turn(&mut tx);
+        file.steps(|| {
+            tx.enqueue(&[named("plain")]).unwrap();
+            let claimed = tx.claim(&of(9)).unwrap().remove(0);
+            tx.finish(&[finish(&claimed.lease, completed())]).unwrap();
+            tx.commit().unwrap();
+        })
+    };
+    assert_eq!(cost(true), cost(false));
+}
+
+#[test]
+fn a_claim_that_is_taken_back_gives_the_slot_of_its_queue_back() {
+    let file = Scratch::new();
+    let mut tx = file.begin();
+    limited_queue(&mut tx, Some(1));
+    tx.enqueue(&[named("a"), limited("b", &["provider"])]).unwrap();
+    for _ in 0..2 {
+        let claimed = tx.claim(&of(9)).unwrap();
+        assert_eq!(claimed.iter().map(|job| job.lease.id.as_str()).collect::<Vec<_>>(), ["a"]);
+        turn(&mut tx);
+        tx.unclaim(&claimed[0].lease).unwrap();
+        tx.unclaim(&claimed[0].lease).unwrap();
+        turn(&mut tx);
+        assert_eq!(tx.key(&key_of_queue(QUEUE)).unwrap().state.used, 0);
+    }
+}
+
+#[test]
+fn jobs_that_prefer_other_workers_cost_a_claim_the_same_however_many_they_are() {
+    let cost = |jobs: u32| {
+        let file = Scratch::new();
+        let mut tx = file.begin();
+        let hard = |n: u32| NewJob {
+            prefer: Some(Prefer::hard([("gpu", "a100")])),
+            ..limited(&format!("j{n}"), &[&format!("tenant:{n}")])
+        };
+        tx.enqueue(&(0..jobs).map(hard).collect::<Vec<_>>()).unwrap();
+        turn(&mut tx);
+        costs(&file, &mut tx, &[named("more")])
+    };
+    assert_alike(cost(2), cost(3_000));
 }

@@ -8,7 +8,7 @@ use rusqlite::params;
 
 use super::write_tx::{WriteTx, no_json};
 use crate::error::fault;
-use crate::limit_key::{self, InUse, KeyRow, end_of_prefix};
+use crate::limit_key::{self, InUse, KeyRow, each_key, end_of_prefix};
 use crate::row::signed;
 
 /// A limit key that this transaction has looked at.
@@ -62,7 +62,7 @@ impl WriteTx<'_> {
         let now = self.now;
         let latest = |closed: &Closed| closed.until().unwrap_or(Timestamp::MAX);
         let mut found: Option<(&str, Closed)> = None;
-        for key in keys.split(',') {
+        for key in each_key(keys) {
             let row = self.key(key)?;
             if let Some(closed) = limits::closed(&row.limits, &row.state, cost, now)
                 && found.as_ref().is_none_or(|(_, other)| latest(&closed) >= latest(other))
@@ -76,7 +76,7 @@ impl WriteTx<'_> {
     /// Takes of a job's keys what its run costs.
     pub(super) fn take(&mut self, keys: &str, cost: &Cost) -> rusqlite::Result<()> {
         let now = self.now;
-        for key in keys.split(',') {
+        for key in each_key(keys) {
             let row = self.key(key)?;
             row.state = limits::take(&row.limits, &row.state, cost, now);
             row.has_changed = true;
@@ -85,8 +85,9 @@ impl WriteTx<'_> {
     }
 
     /// Gives the slots back that a run took. Groups that the keys keep back are looked at later in the transaction.
-    pub(super) fn give_back(&mut self, keys: &str, held: i64) -> rusqlite::Result<()> {
-        for key in keys.split(',') {
+    pub(super) fn give_back(&mut self, keys: &str, queue: &str, held: i64) -> rusqlite::Result<()> {
+        self.give_back_to_queue(queue, held)?;
+        for key in each_key(keys) {
             let row = self.key(key)?;
             row.state = limits::give_back(&row.state, held.unsigned_abs());
             row.has_changed = true;
@@ -98,9 +99,16 @@ impl WriteTx<'_> {
     }
 
     /// Has rates count what a run took in truth, in place of what it took at its start.
-    pub(super) fn settle_rates(&mut self, keys: &str, reserved: u32, actual: u32) -> rusqlite::Result<()> {
+    pub(super) fn settle_rates(
+        &mut self,
+        keys: &str,
+        queue: &str,
+        reserved: u32,
+        actual: u32,
+    ) -> rusqlite::Result<()> {
         let now = self.now;
-        for key in keys.split(',') {
+        self.settle_queue(queue, reserved, actual)?;
+        for key in each_key(keys) {
             let row = self.key(key)?;
             row.state = limits::settle(&row.limits, &row.state, reserved, actual, now);
             row.has_changed = true;
@@ -140,7 +148,7 @@ impl WriteTx<'_> {
             has_opened |= !self.open_groups(&key, None)?.is_empty();
         }
         while let Some(displaced) = self.notes.displaced.pop() {
-            for key in displaced.keys.split(',') {
+            for key in each_key(&displaced.keys) {
                 if self.key(key)?.keeps_back {
                     has_opened |= !self.open_groups(key, Some(&displaced.lane))?.is_empty();
                 }
@@ -150,14 +158,17 @@ impl WriteTx<'_> {
     }
 
     /// Opens what claims may take now: see [`open_what_was_freed`](Self::open_what_was_freed), and groups of keys whose time has
-    /// come. Costs nothing where no job with limit keys waits.
+    /// come. Costs nothing where no job with limit keys waits and no queue is limited.
     pub(super) fn open_for_claims(&mut self) -> Result<()> {
-        if !self.has_groups {
-            return Ok(());
+        if self.has_groups {
+            self.pass_over_ended()?;
+            self.open_what_was_freed()?;
+            self.let_strangers_look();
         }
-        self.pass_over_ended()?;
-        self.open_what_was_freed()?;
-        self.open_due().map_err(fault("look for limit keys that open"))
+        if self.has_groups || self.has_queue_limits {
+            self.open_due().map_err(fault("look for limit keys that open"))?;
+        }
+        Ok(())
     }
 
     fn open_due(&mut self) -> rusqlite::Result<()> {
@@ -170,6 +181,10 @@ impl WriteTx<'_> {
             .collect::<rusqlite::Result<_>>()?;
         self.notes.stopped_early |= due.len() == OPENED_AT_ONCE;
         for (key, looked_up_to) in due {
+            if let Some(queue) = key.strip_prefix('=') {
+                self.open_queue(queue)?;
+                continue;
+            }
             match key.strip_suffix('*') {
                 Some(prefix) => self.open_prefix(prefix, looked_up_to.unwrap_or_default())?,
                 None => drop(self.open_groups(&key, None)?),

@@ -1,14 +1,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::vec;
 
-use longhaul::{Claim, Claimed, Cost, Result};
+use longhaul::lifecycle::prefer::{self, Fits};
+use longhaul::{Claim, Claimed, Cost, Result, SupportedKind, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::claim::{Candidate, MOVED_AT_ONCE, read_candidate};
 use super::groups::{Group, Source, read_group};
 use super::write_tx::WriteTx;
 use crate::error::fault;
-use crate::limit_key::natural_rank;
+use crate::limit_key::{each_key, keys_in, natural_rank, preference_in};
 
 /// A claim of one queue in which jobs of limit keys wait, or which is fair: takes, again and again, the first by place among the
 /// plain jobs and the groups whose keys admit their first job.
@@ -29,6 +30,8 @@ pub(super) struct Merge<'m, 'c> {
     blocked: HashSet<String>,
     /// Jobs and groups that were moved out of the way.
     moved: usize,
+    /// True once the queue has not admitted the next job, so that it is done with.
+    is_closed: bool,
 }
 
 /// The order of claims. In a queue that is not fair, turn and tie are the same of all.
@@ -62,7 +65,7 @@ struct Member {
     batch: usize,
 }
 
-/// The open groups of a kind and version, read some at a time.
+/// The open groups of a kind, with what its jobs prefer, and version, read some at a time.
 struct Lane {
     kind: String,
     version: u32,
@@ -94,6 +97,7 @@ impl<'m, 'c> Merge<'m, 'c> {
             turns: HashMap::new(),
             blocked: HashSet::new(),
             moved: 0,
+            is_closed: false,
         }
     }
 
@@ -103,12 +107,15 @@ impl<'m, 'c> Merge<'m, 'c> {
         let wanted = free;
         self.begin(wanted).map_err(fault("look for groups"))?;
         while free > 0
+            && !self.is_closed
             && let Some((place, next)) = self.next.pop_first()
         {
             match next {
                 Next::Plain(candidate) => {
-                    claimed.push(self.take_plain(*candidate, place.turn).map_err(fault("claim"))?);
-                    free -= 1;
+                    if let Some(job) = self.take_plain(candidate, place).map_err(fault("claim"))? {
+                        claimed.push(job);
+                        free -= 1;
+                    }
                 }
                 Next::Group(member) => {
                     self.read_behind(member.group.id, wanted).map_err(fault("look for groups"))?;
@@ -131,22 +138,38 @@ impl<'m, 'c> Merge<'m, 'c> {
         self.push_plain()?;
         let claim = self.claim;
         for supported in &claim.kinds {
-            let mut version = if supported.version == 1 {
-                Some(1)
-            } else {
-                self.next_version(&supported.kind, 0, supported.version)?
-            };
-            while let Some(present) = version {
-                let last = Some((0, Place { turn: i64::MIN, rank: i64::MIN, ..Place::default() }));
-                self.lanes.push(Lane { kind: supported.kind.clone(), version: present, last });
-                self.read_groups(self.lanes.len() - 1, wanted)?;
-                version = match present {
-                    present if present < supported.version => {
-                        self.next_version(&supported.kind, present, supported.version)?
-                    }
-                    _ => None,
-                };
+            self.begin_kind(supported, &supported.kind, wanted)?;
+            // Behind the semicolon stands what the jobs of a lane prefer.
+            let mut at = format!("{};", supported.kind);
+            let behind = format!("{}<", supported.kind);
+            let mut next =
+                self.tx.connection.prepare_cached(include_str!("../sql/next_kind_of_groups.sql"))?;
+            while let Some(kind) =
+                next.query_row([self.queue, &at, &behind], |row| row.get::<_, String>(0)).optional()?
+            {
+                if self.may_fit(&kind) {
+                    self.begin_kind(supported, &kind, wanted)?;
+                }
+                at = kind;
             }
+        }
+        Ok(())
+    }
+
+    /// Reads the first groups of a kind, with what its jobs prefer.
+    fn begin_kind(&mut self, supported: &SupportedKind, kind: &str, wanted: usize) -> rusqlite::Result<()> {
+        let mut version =
+            if supported.version == 1 { Some(1) } else { self.next_version(kind, 0, supported.version)? };
+        while let Some(present) = version {
+            let last = Some((0, Place { turn: i64::MIN, rank: i64::MIN, ..Place::default() }));
+            self.lanes.push(Lane { kind: kind.to_owned(), version: present, last });
+            self.read_groups(self.lanes.len() - 1, wanted)?;
+            version = match present {
+                present if present < supported.version => {
+                    self.next_version(kind, present, supported.version)?
+                }
+                _ => None,
+            };
         }
         Ok(())
     }
@@ -209,13 +232,31 @@ impl<'m, 'c> Merge<'m, 'c> {
         }
     }
 
-    fn take_plain(&mut self, candidate: Candidate, turn: i64) -> rusqlite::Result<Claimed> {
-        if self.is_fair {
-            self.tx.next_turn(self.queue, None, turn, &candidate.claimed.policy.cost)?;
+    /// Takes the next plain job; `None` where its queue does not admit it, or it is not the next after all.
+    fn take_plain(
+        &mut self,
+        mut candidate: Box<Candidate>,
+        mut place: Place,
+    ) -> rusqlite::Result<Option<Claimed>> {
+        // Jobs without keys that prefer something take the same turns.
+        if let Some(turn) = self.turns.get("").copied().filter(|turn| *turn != place.turn) {
+            place.turn = turn;
+            self.next.insert(place, Next::Plain(candidate));
+            return Ok(None);
         }
-        let claimed = self.tx.claim_one(candidate, self.claim)?;
+        self.tx.release_candidate(&mut candidate)?;
+        let cost = candidate.claimed.policy.cost;
+        if !self.tx.queue_admits(self.queue, &cost)? {
+            self.is_closed = true;
+            return Ok(None);
+        }
+        if self.is_fair {
+            let turn = self.tx.next_turn(self.queue, None, place.turn, &cost)?;
+            self.note_turn("", turn, 0)?;
+        }
+        let claimed = self.tx.claim_one(*candidate, self.claim)?;
         self.push_plain()?;
-        Ok(claimed)
+        Ok(Some(claimed))
     }
 
     /// Takes the first job of a group; `None` where there is none, or it is not admitted, or not the next after all.
@@ -225,6 +266,17 @@ impl<'m, 'c> Merge<'m, 'c> {
             return Ok(None);
         }
         let Some(first) = member.jobs.front() else { return Ok(None) };
+        if let Fits::From(at) = self.fits(&member.group.lane.kind, first.run_at)
+            && at > self.tx.now
+        {
+            // It waits for the workers that it prefers, and keeps no other back.
+            self.tx.look_again_at(self.queue, at);
+            if member.has_changed {
+                self.write_member(&member.group).map_err(&read)?;
+            }
+            self.replace(&member.group).map_err(read)?;
+            return Ok(None);
+        }
         if let Some(reason) = first.unreadable.clone() {
             let (seq, id) = (first.seq, first.claimed.lease.id.clone());
             self.tx.fail_unreadable(seq, &id, &reason)?;
@@ -234,9 +286,8 @@ impl<'m, 'c> Merge<'m, 'c> {
             found.into_iter().for_each(|group| self.push(Member::new(group)));
             return Ok(None);
         }
-        if let Some(held) = first.held {
-            let seq = first.seq;
-            self.tx.release_held(seq, &member.group.keys, held).map_err(fault("give slots back"))?;
+        if let Some(first) = member.jobs.front_mut() {
+            self.tx.release_candidate(first).map_err(fault("give slots back"))?;
         }
         self.admit_and_take(member).map_err(fault("claim"))
     }
@@ -300,6 +351,11 @@ impl<'m, 'c> Merge<'m, 'c> {
             self.replace(&member.group)?;
             return Ok(None);
         }
+        if !self.tx.queue_admits(self.queue, &member.group.cost)? {
+            self.is_closed = true;
+            self.push(member);
+            return Ok(None);
+        }
         let Some(job) = member.jobs.pop_front() else { return Ok(None) };
         self.tx.take(&member.group.keys, &member.group.cost)?;
         if self.is_fair {
@@ -333,9 +389,10 @@ impl<'m, 'c> Merge<'m, 'c> {
     /// Reads the next jobs of a group: twice as many each time, so that few are read for nothing where many groups wait.
     fn read_jobs(&mut self, member: &mut Member) -> rusqlite::Result<()> {
         while member.jobs.is_empty() && !member.has_all {
-            let Group { keys, lane, .. } = &member.group;
+            let Group { lane, .. } = &member.group;
             let (rank, seq) = member.last;
-            let values = params![keys, self.queue, lane.kind, lane.version, rank, seq, member.batch as i64];
+            let (text, kind) = (member.group.text(), keys_in(&lane.kind));
+            let values = params![text, self.queue, kind, lane.version, rank, seq, member.batch as i64];
             let mut rows = self.tx.statements.jobs_of_group.query(values)?;
             let mut read = 0;
             while let Some(row) = rows.next()? {
@@ -343,7 +400,6 @@ impl<'m, 'c> Merge<'m, 'c> {
                 let mut candidate = read_candidate(row)?;
                 member.last = (candidate.rank, candidate.seq);
                 candidate.rank = natural_rank(candidate.rank);
-                candidate.held = row.get("held")?;
                 if candidate.is_over(self.tx.now) {
                     let place = (candidate.rank, candidate.seq, candidate.claimed.policy.cost);
                     member.passed_over.get_or_insert(place);
@@ -366,33 +422,68 @@ impl<'m, 'c> Merge<'m, 'c> {
         let mut find = self.tx.connection.prepare_cached(include_str!("../sql/groups_kept_back.sql"))?;
         let found: Vec<Group> =
             find.query_map(params![group.keys, self.queue], read_group)?.collect::<rusqlite::Result<_>>()?;
-        let before =
-            |other: &Group| (other.rank, other.seq) < (group.rank, group.seq) && self.knows(&other.lane);
-        Ok(found.into_iter().filter(before).min_by_key(|other| (other.rank, other.seq)))
+        let mut before = Vec::new();
+        for other in found {
+            if (other.rank, other.seq) < (group.rank, group.seq)
+                && self.knows(&other.lane)
+                && self.fits_now(&other)?
+            {
+                before.push(other);
+            }
+        }
+        Ok(before.into_iter().min_by_key(|other| (other.rank, other.seq)))
     }
 
     fn knows(&self, lane: &Source) -> bool {
-        let kinds = &self.claim.kinds;
+        let (kinds, kind) = (&self.claim.kinds, keys_in(&lane.kind));
         lane.queue == self.queue
-            && kinds.iter().any(|known| known.kind == lane.kind && lane.version <= known.version)
+            && kinds.iter().any(|known| known.kind == kind && lane.version <= known.version)
+            && self.may_fit(&lane.kind)
+    }
+
+    /// True where the worker may ever claim a job of a lane.
+    fn may_fit(&self, kind: &str) -> bool {
+        self.fits(kind, self.tx.now) != Fits::Never
+    }
+
+    /// When the worker may claim a job of a lane that has been due since `run_at`.
+    fn fits(&self, kind: &str, run_at: Timestamp) -> Fits {
+        let prefer = preference_in(kind).strip_prefix(';').and_then(|text| text.parse().ok());
+        prefer::fits(prefer.as_ref(), &self.claim.worker.labels, run_at)
+    }
+
+    /// True where the worker may claim the first job of a group now, but for limits.
+    fn fits_now(&self, group: &Group) -> rusqlite::Result<bool> {
+        if preference_in(&group.lane.kind).is_empty() {
+            return Ok(true);
+        }
+        let find = "SELECT run_at FROM jobs WHERE seq = ?1";
+        let run_at =
+            self.tx.connection.prepare_cached(find)?.query_row([group.seq], |row| row.get(0)).optional()?;
+        let fits = |run_at| self.fits(&group.lane.kind, Timestamp(run_at)).at(self.tx.now);
+        Ok(run_at.is_none_or(fits))
     }
 
     /// The next turn of a group's keys, which is that of all groups of these keys in the queue.
     fn take_turn(&mut self, group: &mut Group) -> rusqlite::Result<()> {
         group.turn = self.tx.next_turn(self.queue, Some(&group.keys), group.turn, &group.cost)?;
-        self.turns.insert(group.keys.clone(), group.turn);
-        let others = "UPDATE key_groups SET turn = ?3
-             WHERE several = (instr(?1, ',') > 0) AND limit_key = ?1 AND queue = ?2 AND id <> ?4";
-        self.tx
-            .connection
-            .prepare_cached(others)?
-            .execute(params![group.keys, self.queue, group.turn, group.id])?;
+        self.note_turn(&group.keys, group.turn, group.id)
+    }
+
+    /// Gives all groups of the same keys their turn, but for one that is written anyway.
+    fn note_turn(&mut self, keys: &str, turn: i64, but: i64) -> rusqlite::Result<()> {
+        self.turns.insert(keys.to_owned(), turn);
+        if self.tx.has_groups {
+            let others = "UPDATE key_groups SET turn = ?3
+                 WHERE several = (instr(?1, ',') > 0) AND limit_key = ?1 AND queue = ?2 AND id <> ?4";
+            self.tx.connection.prepare_cached(others)?.execute(params![keys, self.queue, turn, but])?;
+        }
         Ok(())
     }
 
     /// Opens what the keys of a group keep back behind it, now that it is not where it was.
     fn replace(&mut self, group: &Group) -> rusqlite::Result<()> {
-        for key in group.keys.split(',') {
+        for key in each_key(&group.keys) {
             if !self.tx.key(key)?.keeps_back {
                 continue;
             }

@@ -25,6 +25,7 @@ mod parked;
 mod pauses;
 mod prune;
 mod queue;
+mod queue_limits;
 mod record;
 mod run;
 mod samples;

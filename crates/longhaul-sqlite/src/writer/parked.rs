@@ -33,7 +33,7 @@ struct Waiters {
     kinds: HashMap<Kinds, usize>,
 }
 
-/// A digest of the kinds that a claim asks for: two claims with the same one find the same jobs.
+/// A digest of the kinds that a claim asks for and of its worker's labels: two claims with the same one find the same jobs.
 type Kinds = u64;
 
 /// The claims that may have something to take.
@@ -68,7 +68,7 @@ impl Parked {
     fn kinds(&self, claim: &Claim) -> Kinds {
         let mut kinds: Vec<_> = claim.kinds.iter().map(|kind| (&kind.kind, kind.version)).collect();
         kinds.sort_unstable();
-        self.hasher.hash_one(kinds)
+        self.hasher.hash_one((kinds, &claim.worker.labels))
     }
 
     pub(super) fn park(&mut self, claim: ClaimCommand, deadline: Duration) {

@@ -116,8 +116,8 @@ impl WriteTx<'_> {
                 let (kind, attempt) = (columns.next::<String>(), columns.next());
                 Ok((id, key, kind, attempt, columns.next::<Option<String>>(), columns.next::<Option<i64>>()))
             })?;
-        if let (Some(keys), Some(held)) = (&limit_key, held) {
-            self.give_back(keys, held)?;
+        if let Some(held) = held {
+            self.give_back(limit_key.as_deref().unwrap_or_default(), queue, held)?;
         }
         if let Some(key) = key {
             self.free_unique_key(&key, seq)?;
@@ -135,6 +135,7 @@ impl WriteTx<'_> {
     /// Sets a queue's configuration, and notes beside its counts what a sweep must know of it.
     pub(crate) fn set_queue(&mut self, queue: &str, text: &str, config: &QueueConfig) -> Result<()> {
         let mut write = || {
+            let before = self.limits_of_queue(queue)?;
             self.connection
                 .prepare_cached("INSERT OR REPLACE INTO queues (name, config) VALUES (?1, ?2)")?
                 .execute(params![queue, text])?;
@@ -145,6 +146,7 @@ impl WriteTx<'_> {
                     .execute(params![queue, state.as_str(), most])?;
             }
             self.set_queue_bound(queue, config)?;
+            self.set_queue_limits(queue, before.as_ref(), config)?;
             self.set_fair(queue, config)
         };
         write().map_err(fault("configure a queue"))

@@ -168,7 +168,8 @@ impl WriteTx<'_> {
             self.begin_wait(row.seq, waits_for, next.wakes_at, None).map_err(&fault)?;
         }
         let (seq, version, cost, held) = (row.seq, row.version, row.cost, row.held);
-        let keyed = row.limit_key.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held });
+        let keys = row.limit_key.as_deref().or(held.map(|_| ""));
+        let keyed = keys.map(|keys| Keyed { keys, seq, version, rank, cost, held });
         let change = Change {
             from: Some(from),
             to: Some(next.state),

@@ -3,7 +3,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use longhaul::{
-    Change, Changes, Claimed, Clock, DEPENDANTS_AT_ONCE, JobId, KeptChange, Result, State, Timestamp,
+    Change, Changes, Claimed, Clock, DEPENDANTS_AT_ONCE, JobId, KeptChange, KeyConfig, Result, State,
+    Timestamp,
 };
 use rusqlite::{Connection, params};
 
@@ -58,6 +59,8 @@ pub(crate) struct WriteTx<'c> {
     pub(super) has_ended_dependencies: bool,
     /// True where some wait may end by itself.
     pub(super) has_wakes: bool,
+    /// True where some queue may have slots or a rate.
+    pub(super) has_queue_limits: bool,
     /// How many dependants this transaction may still settle.
     pub(super) settle_left: usize,
     /// The last job that a sweep has looked at, of those that others depend on.
@@ -68,6 +71,9 @@ pub(crate) struct WriteTx<'c> {
     pub(super) limits_in_use: Option<InUse>,
     pub(super) fair: HashMap<String, Option<FairQueue>>,
     pub(super) queue_bounds: HashMap<String, Option<MaxWaiting>>,
+    pub(super) limited_queues: HashMap<String, Option<KeyConfig>>,
+    /// By queue, when claims look again at jobs that wait for the workers that they prefer. It outlives transactions.
+    pub(super) strangers_look_at: HashMap<String, Timestamp>,
     /// True where this store holds the lock file, so that a successor may take over from its workers.
     pub(super) owner: bool,
     pub(super) isolation: Isolation,
@@ -160,7 +166,7 @@ pub(super) struct Leased {
     pub(super) queue: Arc<str>,
     pub(super) attempt: u32,
     pub(super) started_at: Timestamp,
-    /// Its limit keys and the slots of them that it takes.
+    /// Its limit keys, if any, and the slots of them and of its queue that it takes.
     pub(super) held: Option<(Arc<str>, i64)>,
 }
 
@@ -198,12 +204,15 @@ impl<'c> WriteTx<'c> {
             has_dependencies: false,
             has_ended_dependencies: false,
             has_wakes: false,
+            has_queue_limits: false,
             settle_left: DEPENDANTS_AT_ONCE,
             looked_up_to: 0,
             keys: HashMap::new(),
             limits_in_use: None,
             fair: HashMap::new(),
             queue_bounds: HashMap::new(),
+            limited_queues: HashMap::new(),
+            strangers_look_at: HashMap::new(),
             owner,
             isolation: Isolation::Together,
         })
@@ -224,7 +233,7 @@ impl<'c> WriteTx<'c> {
         self.lease_now = self.lease_clock.now(&self.clock);
         // Another process may have drawn numbers, or paused a queue, since.
         let newest = self.statements.newest.query_row([], |row| {
-            let mut has = [false; 9];
+            let mut has = [false; 10];
             for (place, has) in (1..).zip(&mut has) {
                 *has = row.get(place)?;
             }
@@ -234,11 +243,11 @@ impl<'c> WriteTx<'c> {
             // A transaction that was left open would keep every later one from beginning.
             self.roll_back();
         }
-        let (newest, has): (i64, [bool; 9]) = newest.map_err(fault("read the newest job"))?;
+        let (newest, has): (i64, [bool; 10]) = newest.map_err(fault("read the newest job"))?;
         self.sequence.observe(newest);
         [self.has_paused_queues, self.has_fair_queues, self.has_groups, ..] = has;
         [_, _, _, self.has_queue_bounds, self.has_key_bounds, self.has_edges, ..] = has;
-        [.., self.has_dependencies, self.has_ended_dependencies, self.has_wakes] = has;
+        [.., self.has_dependencies, self.has_ended_dependencies, self.has_wakes, self.has_queue_limits] = has;
         self.settle_left = DEPENDANTS_AT_ONCE;
         Ok(())
     }
@@ -249,6 +258,8 @@ impl<'c> WriteTx<'c> {
         self.write_limits().map_err(fault("count what limit keys have given"))?;
         self.write_counts().map_err(fault("count"))?;
         self.statements.commit.raw_execute().map_err(fault("commit"))?;
+        let now = self.now;
+        self.strangers_look_at.retain(|_, at| *at > now);
         Ok(())
     }
 
@@ -331,6 +342,7 @@ impl<'c> WriteTx<'c> {
         self.limits_in_use = None;
         self.fair.clear();
         self.queue_bounds.clear();
+        self.limited_queues.clear();
     }
 
     /// Draws the next number for a job or a lease.
@@ -352,6 +364,11 @@ impl<'c> WriteTx<'c> {
             held: held.map(|(keys, slots)| (self.names.keys(keys), slots)),
         };
         self.leased.insert(token, leased);
+    }
+
+    /// Forgets where the rows of running jobs are: they are not what they were.
+    pub(super) fn forget_leased(&mut self) {
+        self.leased.clear();
     }
 
     pub(super) fn recall(&mut self, token: i64) -> Option<Leased> {
@@ -398,6 +415,12 @@ impl<'c> WriteTx<'c> {
         if self.has_queue_bounds || self.has_key_bounds {
             self.track(seq, change, keyed.map(|job| job.keys))?;
         }
+        if self.has_queue_limits
+            && change.from == Some(State::Available)
+            && !matches!(change.to, Some(State::Available | State::Running))
+        {
+            self.made_way(change.queue)?;
+        }
         match keyed {
             Some(job) => self.limit(change, job),
             None if self.has_fair_queues && change.to == Some(State::Available) => {
@@ -412,7 +435,14 @@ impl<'c> WriteTx<'c> {
         if change.from == Some(State::Running)
             && let Some(held) = job.held
         {
-            self.give_back(job.keys, held)?;
+            self.give_back(job.keys, change.queue, held)?;
+        }
+        if job.keys.is_empty() {
+            // Only its queue has anything of it.
+            return match change.to {
+                Some(State::Available) if self.has_fair_queues => self.plain_arrived(change.queue),
+                _ => Ok(()),
+            };
         }
         match (change.from, change.to) {
             (Some(State::Available), _) => self.depart(change, job),
