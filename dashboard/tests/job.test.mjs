@@ -134,6 +134,24 @@ test("a waiting job says why it waits, is given a priority, cancelled, retried a
   visitor.isQuiet();
 });
 
+test("a job tells its unique key with its holder, and that it is asked to stop", options, async (t) => {
+  const server = await serve(t);
+  const visitor = await visit(t, server);
+  await declare(server, "mail", "post");
+  const unique = { key: "digest", on_clash: "follow" };
+  const first = await server.call("POST", "jobs", { kind: "mail", queue: "post", args: {}, unique });
+  await claim(server, "mail", "post");
+  const { id } = await server.call("POST", "jobs", { kind: "mail", queue: "post", args: {}, unique });
+  await visitor.open(`/jobs/${first.id}`);
+  const key = visitor.page.locator(".facts > div", { hasText: "Unique key" });
+  await key.filter({ hasText: `mail:digest held by ${id}` }).waitFor();
+  await server.call("POST", `jobs/${first.id}/cancel`);
+  await visitor.page.locator(".timeline", { hasText: "Asked to stop" }).waitFor();
+  await visitor.page.locator(".facts a", { hasText: id }).first().click();
+  await key.filter({ hasText: "mail:digest held by this job" }).waitFor();
+  visitor.isQuiet();
+});
+
 test("a job that no worker takes says so", options, async (t) => {
   const server = await serve(t);
   const visitor = await visit(t, server);

@@ -91,6 +91,7 @@ test("whoever waits for a job of the server in memory hears of it, and a running
   server.complete(job.id, "well");
   assert.equal(await output, "well");
   await feed.return();
+  await events.return();
 
   const stopped = await client.enqueue("stubborn");
   const running = server.run("stubborn", async (_, { signal }) => {
@@ -158,6 +159,46 @@ test("a job of the server in memory ends for its time when a test says so", asyn
     signal.throwIfAborted();
   });
   assert.deepEqual([(await old.get()).cancel_reason, (await client.job("newer").get()).state], ["superseded", "available"]);
+});
+
+test("behind a holder that runs the newest job waits, and a job tells who holds its key", async () => {
+  const server = new MemoryServer();
+  const client = server.client();
+  const unique = { key: "page", on_clash: "follow" };
+  const holder = async ({ id }) => (await client.job(id).get()).unique.holder;
+  const first = await client.enqueue("render", 0, { unique });
+  const again = await client.enqueue("render", 1, { unique });
+  assert.deepEqual([again.id, again.status], [first.id, "replaced"]);
+  server.start(first.id);
+  const behind = await client.enqueue("render", 2, { unique });
+  const { state, depends_on, unique: told } = await behind.get();
+  assert.deepEqual([state, depends_on], ["blocked", [{ id: first.id, on_failure: "run" }]]);
+  assert.deepEqual(told, { key: "render:page", holder: behind.id });
+  const newest = await client.enqueue("render", 3, { unique });
+  assert.deepEqual([newest.id, newest.status], [behind.id, "replaced"]);
+  assert.equal(await holder(first), behind.id);
+  // One that ends first gives the key back.
+  await behind.cancel();
+  assert.equal(await holder(first), first.id);
+  const last = await client.enqueue("render", 4, { unique });
+  server.complete(first.id);
+  assert.equal((await last.get()).state, "available");
+  const seen = [];
+  await server.run("render", (page) => void seen.push(page));
+  assert.deepEqual(seen, [4]);
+  assert.equal(await holder(last), undefined, "the key is free");
+
+  // A handler that is asked to stop is told, and so are the readers of its job.
+  const running = await client.enqueue("render", 5);
+  await server.run("render", async (_, { signal }) => {
+    await running.cancel();
+    for await (const event of running.events()) {
+      assert.deepEqual([event.type, event.state, event.cancel_requested, event.cancel_reason], ["state", "running", true, "asked"]);
+      break;
+    }
+    signal.throwIfAborted();
+  });
+  assert.equal((await running.get()).state, "cancelled");
 });
 
 test("handlers of the server in memory sleep and wait for signals and children", async () => {

@@ -158,6 +158,55 @@ class Memory(unittest.TestCase):
         self.assertEqual(server.run("quote", quote), 1)
         self.assertEqual((running.get().cancel_reason, running.get().errors), ("deadline", []))
 
+    def test_one_job_waits_behind_the_holder_that_runs_and_is_the_newest(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        unique: Any = {"key": "page", "on_clash": "follow"}
+        seen: list[int] = []
+
+        def render(cx: longhaul.Context, page: int) -> None:
+            seen.append(page)
+            if page == 1:
+                client.enqueue("render", 2, unique=unique, id="next")
+                newest = client.enqueue("render", 3, unique=unique)
+                self.assertEqual((newest.id, newest.status), ("next", "replaced"))
+
+        first = client.enqueue("render", 0, unique=unique)
+        again = client.enqueue("render", 1, unique=unique)
+        self.assertEqual((again.id, again.status), (first.id, "replaced"))
+        server.start(first.id)
+        behind = client.enqueue("render", 2, unique=unique, id="behind")
+        told = behind.get()
+        self.assertEqual((told.state, told.depends_on), ("blocked", [{"id": first.id, "on_failure": "run"}]))
+        self.assertEqual(told.unique, longhaul.UniqueKey("render:page", "behind"))
+        self.assertEqual(first.get().unique, longhaul.UniqueKey("render:page", "behind"))
+        # One that ends first gives the key back.
+        behind.cancel()
+        self.assertEqual(first.get().unique, longhaul.UniqueKey("render:page", first.id))
+        server.complete(first.id)
+        self.assertEqual(first.get().unique, longhaul.UniqueKey("render:page"))
+        last = client.enqueue("render", 1, unique=unique)
+        self.assertNotEqual(last.id, first.id)
+        server.run("render", render)
+        self.assertEqual(server.run("render", render), 1)
+        self.assertEqual((seen, client.job("next").get().state), ([1, 3], "completed"))
+        self.assertEqual([job.unique for job in client.jobs.list(state="completed")], [longhaul.UniqueKey("render:page")] * 3)
+
+    def test_the_events_of_a_job_tell_that_it_is_asked_to_stop(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+
+        def render(cx: longhaul.Context, args: None) -> None:
+            client.job(cx.job_id).cancel()
+            told = next(iter(client.job(cx.job_id).events()))
+            self.assertIsInstance(told, longhaul.StateEvent)
+            self.assertEqual((told.state, told.cancel_reason), ("running", "asked"))  # type: ignore[union-attr]
+            cx.raise_if_cancelled()
+
+        job = client.enqueue("render", None)
+        server.run("render", render)
+        self.assertEqual(job.get().cancel_reason, "asked")
+
     def test_a_holder_that_runs_is_asked_to_stop_where_a_newer_job_takes_its_key(self) -> None:
         server = MemoryServer()
         client = server.client()

@@ -286,7 +286,12 @@ pub async fn a_child_that_ends_tells_the_readers_of_its_parent(fx: &Fixture) {
     fx.end(&claimed[0].lease, completed()).await;
     let events: Option<Vec<Event>> = ok("read events", within("the end of a child", waiting).await);
     let events = events.expect("it is there");
-    let body = EventBody::State { state: State::Blocked, error: None, children: Some(counted(2, 1, 0, 0)) };
+    let body = EventBody::State {
+        state: State::Blocked,
+        error: None,
+        children: Some(counted(2, 1, 0, 0)),
+        cancel_reason: None,
+    };
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!((events[0].seq, &events[0].body), (seen + 1, &body));
     assert_eq!(fx.job(&all).await.last_event, seen + 1, "and no row is written for it");

@@ -35,7 +35,7 @@ pub async fn a_claimed_job_is_running_and_belongs_to_the_worker(fx: &Fixture) {
     };
     // Whether `run_at` of a running job still tells when it was due is the store's choice.
     assert_eq!(after, longhaul::JobRecord { run_at: after.run_at, ..expected });
-    let body = EventBody::State { state: State::Running, error: None, children: None };
+    let body = EventBody::State { state: State::Running, error: None, children: None, cancel_reason: None };
     let event = Event { seq: after.last_event, at: fx.now(), attempt: 1, body };
     assert_eq!(fx.events_after(&waiting, before.last_event, 10).await, [event]);
     assert_eq!(fx.heartbeat(&claimed[0].lease).await, LeaseStatus::Held);

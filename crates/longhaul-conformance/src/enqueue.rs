@@ -19,7 +19,8 @@ pub async fn a_new_job_is_available_at_once(fx: &Fixture) {
     let record = fx.job(&answer.id).await;
     assert_eq!(record.state, State::Available);
     assert_eq!(record.run_at, fx.now());
-    let state = EventBody::State { state: State::Available, error: None, children: None };
+    let state =
+        EventBody::State { state: State::Available, error: None, children: None, cancel_reason: None };
     assert_eq!(fx.events(&answer.id).await, [Event { seq: 1, at: fx.now(), attempt: 0, body: state }]);
     assert_eq!(fx.claim_ids().await, [id("a")], "and it can be claimed");
 }

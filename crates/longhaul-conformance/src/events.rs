@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use longhaul::{Action, Event, EventBody, JobId, NewJob, Outcome, State};
+use longhaul::{
+    Action, CancelReason, Deadline, Event, EventBody, JobId, NewJob, OnClash, Outcome, State, Unique,
+};
 
 use crate::Fixture;
 use crate::fixture::{ok, park, within};
@@ -17,7 +19,7 @@ fn bodies(events: &[Event]) -> Vec<EventBody> {
 }
 
 fn state(state: State) -> EventBody {
-    EventBody::State { state, error: None, children: None }
+    EventBody::State { state, error: None, children: None, cancel_reason: None }
 }
 
 /// "A job that emits nothing has only its state to tell."
@@ -205,6 +207,65 @@ pub async fn a_waiting_reader_hears_of_a_change_of_state(fx: &Fixture) {
         fx.act(&waiting, Action::cancel(secs(1))).await;
     });
     assert!(matches!(cancelled.await[..], [EventBody::State { state: State::Cancelled, .. }]));
+}
+
+/// "A waiting reader hears that a job is asked to stop."
+pub async fn a_waiting_reader_hears_that_a_job_is_asked_to_stop(fx: &Fixture) {
+    let told = |state, cancel_reason| EventBody::State {
+        state,
+        error: None,
+        children: None,
+        cancel_reason: Some(cancel_reason),
+    };
+    let asked = fx.running().await.lease;
+    let news = heard(fx, &asked.id, "a request to stop", async {
+        fx.act(&asked.id, Action::cancel(HOUR)).await;
+    });
+    assert_eq!(news.await, [told(State::Running, CancelReason::Asked)]);
+    let seen = fx.job(&asked.id).await.last_event;
+    assert_eq!(fx.act(&asked.id, Action::cancel(HOUR)).await, 0);
+    assert_eq!(fx.job(&asked.id).await.last_event, seen, "a second request that changes nothing is not told");
+    let news = heard(fx, &asked.id, "a shorter grace", async {
+        fx.act(&asked.id, Action::cancel(secs(5))).await;
+    });
+    assert_eq!(news.await, [told(State::Running, CancelReason::Asked)]);
+    let news = heard(fx, &asked.id, "the end of its grace", async {
+        fx.clock.advance(secs(6));
+        fx.sweep().await;
+    });
+    assert!(matches!(
+        news.await[..],
+        [EventBody::State { state: State::Cancelled, cancel_reason: Some(CancelReason::Asked), .. }]
+    ));
+
+    // Entries keep their places around it.
+    let unique = |name: &str| {
+        let supersede = Unique { on_clash: OnClash::Supersede, ..Unique::new("k") };
+        NewJob { unique: Some(supersede), ..named(name) }
+    };
+    let superseded = fx.running_from(unique("a")).await.lease;
+    fx.record(&superseded, vec![chunk("1")]).await;
+    let news = heard(fx, &superseded.id, "a supersede", async {
+        fx.enqueue(unique("b")).await;
+    });
+    assert_eq!(news.await, [told(State::Running, CancelReason::Superseded)]);
+    fx.record(&superseded, vec![chunk("2")]).await;
+    let events = fx.events(&superseded.id).await;
+    let expected = [
+        EventBody::Chunk { data: json("1") },
+        told(State::Running, CancelReason::Superseded),
+        EventBody::Chunk { data: json("2") },
+    ];
+    assert_eq!(bodies(&events), expected);
+
+    let late = NewJob { deadline: Some(Deadline::In(secs(9))), ..named("late") };
+    fx.act(&id("b"), Action::cancel(Duration::ZERO)).await;
+    let late = fx.running_from(late).await.lease;
+    let news = heard(fx, &late.id, "a deadline", async {
+        fx.clock.advance(secs(9));
+        fx.sweep().await;
+    });
+    assert_eq!(news.await, [told(State::Running, CancelReason::Deadline)]);
 }
 
 /// "A reader of a finished job does not wait."

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, AttemptError, Dependency, ErrorKind, Event, EventBody, Finish, FinishAndClaim, JobFilter,
-    JobRecord, KEPT_ERRORS, KeyConfig, Lease, LeaseStatus, NewJob, OnClash, Outcome, State, Unique, WaitsFor,
+    Action, AttemptError, CancelReason, Dependency, ErrorKind, Event, EventBody, Finish, FinishAndClaim,
+    JobFilter, JobRecord, KEPT_ERRORS, KeyConfig, Lease, LeaseStatus, NewJob, OnClash, Outcome, State,
+    Unique, WaitsFor,
 };
 
 use crate::Fixture;
@@ -60,7 +61,12 @@ pub async fn a_retry_waits_for_its_delay_and_keeps_its_error(fx: &Fixture) {
         "with the attempt and the time, which the store sets"
     );
     assert_eq!((record.finished_at, record.output, record.crashes), (None, None, 0));
-    let body = EventBody::State { state: State::Scheduled, error: Some(first.clone()), children: None };
+    let body = EventBody::State {
+        state: State::Scheduled,
+        error: Some(first.clone()),
+        children: None,
+        cancel_reason: None,
+    };
     assert_eq!(last_event(fx, &claimed.lease).await.body, body);
 
     fx.clock.advance(secs(9));
@@ -69,7 +75,8 @@ pub async fn a_retry_waits_for_its_delay_and_keeps_its_error(fx: &Fixture) {
     fx.clock.advance(secs(1));
     let claimed = fx.claim_one().await;
     assert_eq!(claimed.attempt, 2);
-    let claimed_at = EventBody::State { state: State::Running, error: None, children: None };
+    let claimed_at =
+        EventBody::State { state: State::Running, error: None, children: None, cancel_reason: None };
     assert_eq!(last_event(fx, &claimed.lease).await.body, claimed_at, "a new attempt has not failed");
     fx.end(&claimed.lease, retry(Duration::ZERO)).await;
     let record = fx.job(&claimed.lease.id).await;
@@ -95,7 +102,8 @@ pub async fn a_failed_job_keeps_its_error(fx: &Fixture) {
         ..running
     };
     assert_eq!(fx.job(&claimed.lease.id).await, expected);
-    let body = EventBody::State { state: State::Failed, error: Some(error), children: None };
+    let body =
+        EventBody::State { state: State::Failed, error: Some(error), children: None, cancel_reason: None };
     assert_eq!(last_event(fx, &claimed.lease).await.body, body);
     fx.clock.advance(HOUR);
     assert!(fx.claim_ids().await.is_empty(), "it is not run again, whatever attempts are left");
@@ -111,7 +119,12 @@ pub async fn a_cancelled_outcome_ends_the_job(fx: &Fixture) {
     let error = AttemptError::new(ErrorKind::Cancelled, "not needed any more");
     let error = AttemptError { attempt: 1, at: fx.now(), ..error };
     assert_eq!(record.errors, std::slice::from_ref(&error), "the reason is kept");
-    let body = EventBody::State { state: State::Cancelled, error: Some(error), children: None };
+    let body = EventBody::State {
+        state: State::Cancelled,
+        error: Some(error),
+        children: None,
+        cancel_reason: Some(CancelReason::Asked),
+    };
     assert_eq!(last_event(fx, &claimed.lease).await.body, body);
     fx.clock.advance(HOUR);
     assert!(fx.claim_ids().await.is_empty());
@@ -253,7 +266,8 @@ pub async fn the_entries_of_a_finish_come_before_its_outcome(fx: &Fixture) {
         if let Outcome::Completed { output } = outcome {
             expected.push(EventBody::Output { output });
         }
-        expected.push(EventBody::State { state, error: record.errors.last().cloned(), children: None });
+        let (error, cancel_reason) = (record.errors.last().cloned(), record.cancel_reason);
+        expected.push(EventBody::State { state, error, children: None, cancel_reason });
         assert_eq!(events.into_iter().map(|event| event.body).collect::<Vec<_>>(), expected);
         assert_eq!(record.progress, Some(progress(9.0)));
     }

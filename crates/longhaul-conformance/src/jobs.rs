@@ -7,7 +7,7 @@ use std::time::Duration;
 use longhaul::{
     AttemptError, CancelReason, Claim, Deadline, Entry, ErrorKind, Finish, Idempotency, JobId, JobRecord,
     Json, Lease, LogLevel, NewJob, Outcome, Policy, Progress, QueueSlots, Start, State, SupportedKind,
-    Timestamp, Unique, WaitsFor, WorkerInfo,
+    Timestamp, Unique, UniqueKey, WaitsFor, WorkerInfo,
 };
 
 /// The queue of a job that is not said to be in another.
@@ -239,5 +239,16 @@ pub fn untouched(id: &JobId, job: &NewJob, now: Timestamp) -> JobRecord {
         waits_for: (state == State::Blocked).then_some(WaitsFor::Children),
         wakes_at: None,
         forked_from: job.forked_from.clone(),
+        unique: job
+            .unique
+            .as_ref()
+            .map(|unique| UniqueKey { key: unique.key.clone(), holder: Some(id.clone()) }),
     }
+}
+
+/// A job that was looked up, as a list shows it.
+#[must_use]
+pub fn as_listed(record: JobRecord) -> JobRecord {
+    let unique = record.unique.map(|unique| UniqueKey { holder: None, ..unique });
+    JobRecord { position: None, unique, ..record }
 }

@@ -1,15 +1,16 @@
 //! The contracts of [`Store::get`](longhaul::Store::get) and [`Store::list`](longhaul::Store::list).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use longhaul::{
-    Action, AttemptError, ErrorKind, JobFilter, JobId, JobRecord, Lookup, MAX_POSITION, NewJob, Outcome,
-    Page, Payloads, SHORT_PAYLOAD_BYTES, State,
+    Action, AttemptError, ErrorKind, JobFilter, JobId, Lookup, MAX_POSITION, NewJob, OnClash, Outcome, Page,
+    Payloads, SHORT_PAYLOAD_BYTES, State, Unique, UniqueKey,
 };
 
 use crate::Fixture;
 use crate::fixture::ok;
-use crate::jobs::{completed, delayed, id, job, json, named, secs};
+use crate::jobs::{as_listed, completed, delayed, id, job, json, named, secs};
 
 /// "An unknown id is unknown."
 pub async fn an_unknown_id_is_unknown(fx: &Fixture) {
@@ -60,6 +61,44 @@ pub async fn a_position_counts_the_available_jobs_ahead(fx: &Fixture) {
     assert_eq!(positions(&names).await, expected, "no further than {MAX_POSITION} is counted");
 }
 
+/// "A job tells its unique key and the job that holds it."
+pub async fn a_job_tells_its_unique_key_and_the_job_that_holds_it(fx: &Fixture) {
+    let holder = async |name: &str| {
+        let unique = fx.job(&id(name)).await.unique.unwrap_or_else(|| panic!("{name} has a key"));
+        assert_eq!(unique.key, "k");
+        unique.holder
+    };
+    let with = |name: &str, on_clash, period| {
+        let unique = Unique { on_clash, period, ..Unique::new("k") };
+        NewJob { unique: Some(unique), ..named(name) }
+    };
+    fx.enqueue(named("plain")).await;
+    assert_eq!(fx.job(&id("plain")).await.unique, None);
+    fx.act(&id("plain"), Action::cancel(Duration::ZERO)).await;
+    let first = fx.running_from(with("a", OnClash::Join, None)).await;
+    assert_eq!(holder("a").await, Some(id("a")));
+    fx.enqueue(with("b", OnClash::Follow, None)).await;
+    assert_eq!(
+        (holder("a").await, holder("b").await),
+        (Some(id("b")), Some(id("b"))),
+        "the key was given on"
+    );
+    fx.act(&id("b"), Action::cancel(Duration::ZERO)).await;
+    assert_eq!((holder("a").await, holder("b").await), (Some(id("a")), Some(id("a"))), "and was given back");
+    fx.end(&first.lease, completed()).await;
+    assert_eq!((holder("a").await, holder("b").await), (None, None), "it is free");
+
+    let cached = fx.running_from(with("c", OnClash::Join, Some(secs(60)))).await;
+    fx.end(&cached.lease, completed()).await;
+    assert_eq!(holder("a").await, Some(id("c")), "held beyond its end");
+    fx.clock.advance(secs(60));
+    assert_eq!(holder("c").await, None, "and free after its time, swept or not");
+    let listed = fx.list_records(&JobFilter::default()).await;
+    let keys = listed.iter().map(|job| job.unique.clone()).collect::<Vec<_>>();
+    let key = Some(UniqueKey::new("k"));
+    assert_eq!(keys, [key.clone(), key.clone(), key, None], "a list tells the keys alone");
+}
+
 /// "A list is newest first."
 pub async fn a_list_is_newest_first(fx: &Fixture) {
     assert!(fx.list(&JobFilter::default()).await.is_empty());
@@ -74,10 +113,9 @@ pub async fn a_list_is_newest_first(fx: &Fixture) {
     fx.claim_one().await;
     assert_eq!(fx.list(&JobFilter::default()).await, newest_first, "whatever has happened to them since");
 
-    let unplaced = |record| JobRecord { position: None, ..record };
-    let records = fx.lookup_all(&newest_first).await.into_iter().filter_map(Lookup::found).map(unplaced);
+    let records = fx.lookup_all(&newest_first).await.into_iter().filter_map(Lookup::found).map(as_listed);
     let listed = fx.list_records(&JobFilter::default()).await;
-    assert_eq!(listed, records.collect::<Vec<_>>(), "the records, but for their positions");
+    assert_eq!(listed, records.collect::<Vec<_>>(), "the records, but for what only a look-up tells");
 }
 
 /// "Pages follow each other without gap or overlap."

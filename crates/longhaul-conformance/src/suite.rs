@@ -356,6 +356,7 @@ macro_rules! sentences {
             read {
                 an_unknown_id_is_unknown
                 a_position_counts_the_available_jobs_ahead
+                a_job_tells_its_unique_key_and_the_job_that_holds_it
                 a_list_is_newest_first
                 pages_follow_each_other_without_gap_or_overlap
                 a_filter_leaves_only_what_fits
@@ -368,6 +369,7 @@ macro_rules! sentences {
                 a_completed_job_ends_its_log_with_output_and_state
                 a_waiting_reader_hears_of_a_new_event
                 a_waiting_reader_hears_of_a_change_of_state
+                a_waiting_reader_hears_that_a_job_is_asked_to_stop
                 a_reader_of_a_finished_job_does_not_wait
                 events_of_an_unknown_job_are_none
             }

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 
-/// What the proxies in front of an application say of a request. An application that trusts some puts it into the
+/// The facts that the proxies in front of an application tell of a request. An application that trusts some puts it into the
 /// request's extensions; without it the request counts as come straight from its client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
@@ -25,7 +25,7 @@ pub struct Arrival {
 #[derive(Clone)]
 pub struct Held(pub Arc<dyn Any + Send + Sync>);
 
-/// Whether others on the way can read what is sent.
+/// The privacy of a connection: others on the way can read what is sent, or cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scheme {
     /// They can.

@@ -24,7 +24,7 @@ pub struct HttpConfig {
     pub read_token_secret: Option<Secret>,
     /// Members of the answer of `/health` beside `"status": "ok"`: which composer is in use, say.
     pub health: BTreeMap<String, String>,
-    /// What `/openapi.json` answers, and what paths that are not there are compared with: all that the application serves
+    /// The document that `/openapi.json` answers, and that paths which are not there are compared with: all that the application serves
     /// ([`document`](crate::document)). Without it these are the routes of the router alone.
     pub document: Option<Described>,
     /// The application's pages, which no document describes (`/docs`): what paths that are not there are compared with, too.

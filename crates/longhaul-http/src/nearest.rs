@@ -35,7 +35,7 @@ pub struct Near {
 
 /// The most routes that are named.
 const MOST: usize = 3;
-/// What is longer resembles nothing: the comparison takes time for each letter.
+/// A longer path resembles nothing: the comparison takes time for each letter.
 const LONGEST_PATH: usize = 200;
 /// The cost of a part that is too many, or is missing.
 const PART: usize = 2;
@@ -103,7 +103,7 @@ impl Known {
 }
 
 impl Known {
-    /// What stands in front of the templates, and the path that is compared with them. A proxy, or who listens to it, may
+    /// The part in front of the templates, and the path that is compared with them. A proxy, or who listens to it, may
     /// have taken the base away.
     fn split<'a>(&'a self, mount: &'a str, path: &'a str) -> (&'a str, Cow<'a, str>) {
         let Some(base) = &self.base else { return (mount, Cow::Borrowed(path)) };

@@ -21,7 +21,7 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
-    /// What is served under paths like that of the request.
+    /// The operations that are served under paths like that of the request.
     pub(crate) nearest: Vec<Near>,
     /// The role that the caller lacks.
     pub(crate) needs: Option<Role>,
@@ -158,7 +158,7 @@ pub(crate) struct ProblemBody<'a> {
     /// The fields that are not as they must be.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
-    /// What is served under paths like that of the request, the likest first, where nothing is served under it.
+    /// The operations that are served under paths like that of the request, the likest first, where nothing is served under it.
     #[serde(skip_serializing_if = "<[Near]>::is_empty")]
     nearest: &'a [Near],
     /// With a 403: the role that is needed.

@@ -42,7 +42,7 @@ enum Part {
 }
 
 const REDACTED: &str = "[redacted]";
-/// What is shorter is not looked for in texts: it would be found in many that have nothing to do with it.
+/// A shorter secret is not looked for in texts: it would be found in many that have nothing to do with it.
 const SHORTEST_SECRET: usize = 4;
 /// The most jobs that a page of a search looks at.
 const LOOKED_AT: u64 = 10_000;
@@ -154,7 +154,7 @@ impl Redaction {
         })
     }
 
-    /// What people search for is looked for in what they may see: the store would find a hidden value, and even where the page
+    /// A search looks at what its caller may see: the store would find a hidden value, and even where the page
     /// ends would tell that it did.
     async fn list(&self, store: &dyn Store, filter: &JobFilter, page: Page) -> Result<JobPage> {
         let mut outside = filter.clone();

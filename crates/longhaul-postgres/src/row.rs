@@ -6,7 +6,7 @@ use std::time::Duration;
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{
     CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, QueueConfig, SHORT_PAYLOAD_BYTES,
-    State, Timestamp, WaitsFor, split_keys,
+    State, Timestamp, UniqueKey, WaitsFor, split_keys,
 };
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
@@ -38,7 +38,7 @@ fn columns(args: Payloads, output: Payloads) -> String {
          timeout, progress, {output}, errors, cancel_by, worker, created_at, run_at, started_at, finished_at, last_event, \
          parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
          children_failed, children_cancelled, {args_bytes}, {output_bytes}, log_gap, policy, backoff, \
-         cancel_reason, expires_at, deadline, depends_on, waits_for, wakes_at, forked_from"
+         cancel_reason, expires_at, deadline, depends_on, waits_for, wakes_at, forked_from, unique_key"
     )
 }
 
@@ -94,6 +94,7 @@ pub(crate) fn job_record(row: &Row) -> (JobRecord, RowFacts) {
         waits_for: waits_for(row, 5, 43),
         wakes_at: row.get::<_, Option<i64>>(44).filter(|_| state(row, 5) == State::Blocked).map(Timestamp),
         forked_from: row.get::<_, Option<String>>(45).map(JobId::from_store),
+        unique: row.get::<_, Option<String>>(46).map(UniqueKey::new),
     };
     let facts = RowFacts {
         seq: row.get(25),

@@ -127,7 +127,7 @@ impl WriteTx<'_> {
         let earlier = target.cancel_by.map(Timestamp);
         let Some(by) = lifecycle::cancel_by(earlier, grace, self.time.latest) else { return Ok(false) };
         let sql = include_str!("sql/ask_to_stop.sql");
-        self.rows("cancel", sql, &[&target.seq, &by.0, &reason.as_str()]).await?;
+        self.rows("cancel", sql, &[&target.seq, &by.0, &reason.as_str(), &self.now.0]).await?;
         self.effects.changed.push(target.id.clone());
         Ok(true)
     }

@@ -7,7 +7,8 @@ use longhaul::clock::millis;
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{
     Backoff, CancelReason, Children, Cost, Deadline, Dependency, Edge, JobId, JobRecord, Json, NewJob,
-    OnClash, OnFailure, Policy, Start, State, Timestamp, Unique, WaitsFor, joined_keys, split_keys,
+    OnClash, OnFailure, Policy, Start, State, Timestamp, Unique, UniqueKey, WaitsFor, joined_keys,
+    split_keys,
 };
 use serde::Serialize;
 
@@ -57,6 +58,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) waits_for: Option<WaitsFor>,
     /// True where that wait ends at `run_at`.
     pub(crate) wakes: bool,
+    /// Its unique key.
+    pub(crate) unique: Option<&'a str>,
 }
 
 /// The number of a wait in `layout.lua`.
@@ -256,7 +259,7 @@ impl<'a> Fields<'a> {
         let (_seq, batch) = (rest.long()?, rest.long()?);
         let (version, priority, max_crashes) = (rest.int()?, rest.int()? as i32, rest.int()?);
         let _period = rest.long()?;
-        let (queue, kind, _unique) = (rest.word()?, rest.word()?, rest.word()?);
+        let (queue, kind, unique) = (rest.word()?, rest.word()?, rest.word()?);
         let (limit_keys, parent) = (rest.word()?, rest.word()?);
         let created_at = Timestamp(rest.long()?);
         // The cost stands before the tail.
@@ -309,6 +312,7 @@ impl<'a> Fields<'a> {
             cancel_reason: is_cancelled.then_some(reason),
             waits_for: (state == State::Blocked).then_some(waits_for),
             wakes: state == State::Blocked && wakes,
+            unique: some(unique),
         })
     }
 }
@@ -510,6 +514,7 @@ pub(crate) fn record(id: JobId, fields: &Fields<'_>, data: Data, beside: Beside)
         waits_for: fields.waits_for.clone(),
         wakes_at: fields.wakes.then_some(fields.run_at),
         forked_from: data.forked_from,
+        unique: fields.unique.map(UniqueKey::new),
     }
 }
 

@@ -1,7 +1,7 @@
 use longhaul::{AttemptError, Timestamp, lifecycle};
 use longhaul::{
     Error, Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lookup, MAX_POSITION, Page, Payloads,
-    Result,
+    Result, UniqueKey,
 };
 use redis::Value;
 
@@ -42,8 +42,12 @@ fn lookup(id: &JobId, answer: Value) -> Option<Lookup> {
         Value::Array(row) => {
             let position = u64::try_from(int(row.get(7)?)?).ok();
             // A record that cannot be read is unknown until a claim or a sweep meets it, and ends it as failed.
-            let record = shown(id.clone(), &row).map(|record| Box::new(JobRecord { position, ..record }));
-            Some(record.map_or(Lookup::Unknown, Lookup::Found))
+            let holder = text(row.get(8)?).map(|id| JobId::from_store(id.to_owned()));
+            let with_looks = |record: JobRecord| {
+                let unique = record.unique.map(|unique| UniqueKey { holder, ..unique });
+                Lookup::Found(Box::new(JobRecord { position, unique, ..record }))
+            };
+            Some(shown(id.clone(), &row).map_or(Lookup::Unknown, with_looks))
         }
         _ => None,
     }
@@ -255,7 +259,8 @@ fn present(fields: &Fields<'_>, long_output: &Value, error: &Value, cut: u64) ->
     // While it runs, and once it has completed, its last attempt has not failed.
     let has_failed = !matches!(fields.state, longhaul::State::Running | longhaul::State::Completed);
     let error = parsed::<AttemptError>(error).filter(|_| has_failed);
-    let state = EventBody::State { state: fields.state, error, children: fields.children };
+    let (children, cancel_reason) = (fields.children, fields.cancel_reason);
+    let state = EventBody::State { state: fields.state, error, children, cancel_reason };
     let output = output.map(|output| event(fields.state_event - 1, EventBody::Output { output }));
     let gap = lifecycle::gap_event(cut).map(|seq| event(seq, EventBody::Gap));
     let state = event(lifecycle::state_event(fields.state_event, cut), state);

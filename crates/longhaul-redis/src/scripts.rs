@@ -245,7 +245,7 @@ pub(crate) static ACT: Lazy = LazyLock::new(|| Script::new("act on jobs", Flags:
 /// The same for actions that bring data.
 pub(crate) static ACT_WITH_DATA: Lazy = LazyLock::new(|| Script::new("act on jobs", Flags::Adds, ACTING));
 pub(crate) static GET: Lazy = LazyLock::new(|| {
-    Script::new("look jobs up", Flags::Reads, &[STORE, READING, include_str!("lua/get.lua")])
+    Script::new("look jobs up", Flags::Reads, &[STORE, KEYS, READING, include_str!("lua/get.lua")])
 });
 pub(crate) static LIST: Lazy = LazyLock::new(|| {
     Script::new("list jobs", Flags::Reads, &[STORE, READING, SEARCHING, include_str!("lua/list.lua")])

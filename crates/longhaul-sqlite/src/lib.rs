@@ -25,11 +25,13 @@ mod open;
 mod read;
 mod row;
 mod sequence;
+mod step_in;
 mod store;
 mod transaction;
 mod volume;
 mod writer;
 
 pub use rusqlite;
+pub use step_in::FinishStepIn;
 pub use store::SqliteStore;
 pub use transaction::Transaction;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use longhaul::{
     CancelReason, Children, JobId, JobRecord, Json, Payloads, Policy, SHORT_PAYLOAD_BYTES, State, Timestamp,
-    WaitsFor, split_keys,
+    UniqueKey, WaitsFor, split_keys,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
@@ -33,7 +33,7 @@ pub(crate) fn job_columns(args: Payloads, output: Payloads) -> String {
          last_event, parent, labels, seq, state_event, state_at, rank, limit_key, children_total, children_completed, \
          children_failed, children_cancelled, log_gap, cancel_reason, policy AS beside, \
          iif(state = 'blocked', (SELECT waits_for FROM waits WHERE job = seq), NULL), \
-         iif(state = 'blocked', (SELECT wakes_at FROM waits WHERE job = seq), NULL)",
+         iif(state = 'blocked', (SELECT wakes_at FROM waits WHERE job = seq), NULL), unique_key",
         args = column("args", args),
         output = column("output", output),
     )
@@ -84,6 +84,7 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
         waits_for: None,
         wakes_at: None,
         forked_from: None,
+        unique: None,
         expires_at: None,
         deadline: None,
         last_event: unsigned(columns.next()),
@@ -110,7 +111,8 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
     let (waits_for, wakes_at) = (columns.word(), columns.optional_time());
     let waits_for = waits_for.or((record.state == State::Blocked).then_some(WaitsFor::Children));
     let record = JobRecord { cancel_reason, expires_at, deadline, waits_for, wakes_at, ..record };
-    Ok((JobRecord { depends_on, forked_from, ..record }, facts))
+    let unique = columns.next::<Option<String>>().map(UniqueKey::new);
+    Ok((JobRecord { depends_on, forked_from, unique, ..record }, facts))
 }
 
 /// The columns of a row, one after the other.

@@ -39,8 +39,8 @@ pub use model::{
     MAX_RATE_PERIOD, MAX_UNITS, MAX_WAITING, MAX_WEIGHT, NewJob, OnClash, OnExhausted, OnFailure, OnFull,
     Outcome, Page, Payloads, Policy, Progress, QueueConfig, QueueInfo, QueueSlots, Rate, Record, Retention,
     SHORT_PAYLOAD_BYTES, SIGNAL_PREFIX, Sample, Signalled, Start, State, StepRecord, SupportedKind, Swept,
-    Term, Unique, WaitsFor, WorkerInfo, check_json, check_json_within, default_max_crashes, joined_keys,
-    process_id, split_keys,
+    Term, Unique, UniqueKey, WaitsFor, WorkerInfo, check_json, check_json_within, default_max_crashes,
+    joined_keys, process_id, split_keys,
 };
 pub use runtime::{Runtime, Spawn};
 pub use schedule::{CatchUp, Schedule, ScheduleInfo, Scheduler, Schedules, Timing};

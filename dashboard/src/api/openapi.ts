@@ -214,6 +214,8 @@ export interface components {
             attempt: number;
         };
         EventBody: {
+            cancel_reason?: components["schemas"]["CancelReason"] | null;
+            cancel_requested?: boolean;
             children?: components["schemas"]["Children"] | null;
             error: components["schemas"]["AttemptError"] | null;
             state: components["schemas"]["State"];
@@ -368,6 +370,7 @@ export interface components {
             state: components["schemas"]["State"];
             /** Format: double */
             timeout: number | null;
+            unique: components["schemas"]["JobUniqueKey"] | null;
             /** Format: int32 */
             version: number;
             /** @example signal:approve */
@@ -393,6 +396,10 @@ export interface components {
             jobs: components["schemas"]["Job"][];
             next: string | null;
             searched: components["schemas"]["Searched"];
+        };
+        JobUniqueKey: {
+            holder?: string | null;
+            key: string;
         };
         Keep: {
             /** Format: double */

@@ -191,6 +191,13 @@ async fn an_order_that_fails_leaves_neither_a_row_nor_a_job() {
 }
 
 #[tokio::test]
+async fn an_account_is_charged_once_though_the_attempt_that_did_it_dies() {
+    let (first, second) = printed(env!("CARGO_BIN_EXE_charge")).await;
+    assert_eq!(first, "\"15 left, in attempt 2\"\n");
+    assert_eq!(second, first);
+}
+
+#[tokio::test]
 async fn a_report_waits_for_its_pages_and_for_a_person_and_is_sent_once() {
     let (first, second) = printed(env!("CARGO_BIN_EXE_durable")).await;
     assert_eq!(first, "sent\n\"sales are up, visits are up; approved by Grace\"\n");

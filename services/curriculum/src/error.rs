@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 /// `{"success": false, "error": …}`.
 pub(crate) enum Unsuccessful {}
 
-/// What cannot be served.
+/// A request that cannot be served.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CurriculumError)]
 pub(crate) struct Body<'a> {

@@ -101,7 +101,7 @@ struct Told<T> {
     value: T,
     /// The address of the next page.
     next: Option<String>,
-    /// What could not be read, and why.
+    /// The parts that could not be read, and why.
     note: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use crate::start::StartError;
 /// `{"detail": …}`.
 pub(crate) enum Detail {}
 
-/// What cannot be served.
+/// A request that cannot be served.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GithubError)]
 pub(crate) struct Body<'a> {

@@ -8,7 +8,7 @@ pub(crate) enum Suggesting {}
 
 pub(crate) type Error = ServiceError<Suggesting>;
 
-/// What cannot be served.
+/// A request that cannot be served.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LessonsError)]
 pub(crate) struct Body<'a> {
@@ -19,9 +19,9 @@ pub(crate) struct Body<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = LessonsErrorDetail)]
 struct Detail<'a> {
-    /// What is wrong.
+    /// The fault.
     message: &'a str,
-    /// What to do about it.
+    /// The remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     suggestion: Option<&'static str>,
 }

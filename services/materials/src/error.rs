@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// `{"detail": …}`.
 pub(crate) enum Detail {}
 
-/// What cannot be served.
+/// A request that cannot be served.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MaterialsError)]
 pub(crate) struct Body<'a> {

@@ -5,7 +5,7 @@ use service_support::Message;
 pub(crate) struct Question {
     pub(crate) text: String,
     pub(crate) aim: Aim,
-    /// What was said before, where the text leans on it.
+    /// The messages before, where the text leans on them.
     pub(crate) before: String,
     /// The conversation before it, oldest first.
     pub(crate) history: Vec<Message>,
@@ -13,13 +13,13 @@ pub(crate) struct Question {
     pub(crate) sources: Vec<Source>,
 }
 
-/// What is asked for.
+/// The aim of a question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Aim {
     /// An answer that stands in the sources.
     #[default]
     Answer,
-    /// What the sources are about, as a whole.
+    /// The subject of the sources, as a whole.
     Summary,
 }
 

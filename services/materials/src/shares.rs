@@ -39,7 +39,7 @@ pub(crate) const LOOK: Duration = Duration::from_secs(1);
 pub(crate) const PUT_OFF: Duration = Duration::from_secs(5);
 /// Waiting users that are looked at.
 const LOOKED_AT: usize = 100;
-/// What the limit keys of users begin with.
+/// The beginning of the limit keys of users.
 const USER: &str = "user:";
 /// The longest id that a key holds as it is.
 const MAX_ID_BYTES: usize = 100;
@@ -75,7 +75,7 @@ impl Shares {
 }
 
 impl Place<'_> {
-    /// How many runs of the same user began before this one and go on.
+    /// The number of runs of the same user that began before this one and go on.
     fn earlier(&self) -> usize {
         let running = self.shares.running.borrow();
         let Some(own) = running.iter().find(|turn| turn.number == self.number) else { return 0 };

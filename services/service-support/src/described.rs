@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::ErrorShape;
 
-/// What is said once of all routes of a service.
+/// The description that is said once of all routes of a service.
 #[derive(Clone, Copy, Debug)]
 pub struct Described<'a> {
     /// The service's name.

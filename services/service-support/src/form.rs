@@ -64,7 +64,7 @@ impl Form {
         Ok(part.map(|part| FormField { part, unread: Arc::clone(&self.unread) }))
     }
 
-    /// What is left of the body.
+    /// The rest of the body.
     pub fn into_body(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin + 'static {
         self.body
     }
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// How many bytes are taken of a body without end before its form is refused.
+    /// The bytes that are taken of a body without end before its form is refused.
     async fn taken_of(begin: &'static [u8], piece: &'static [u8]) -> usize {
         let taken = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&taken);

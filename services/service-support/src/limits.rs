@@ -23,7 +23,7 @@ pub fn limited(mut job: NewJob, key: Option<&str>, units: u64) -> NewJob {
 #[derive(Debug)]
 pub struct Settling<'a, S> {
     cx: &'a Context<S>,
-    /// What the calls of the run count with.
+    /// The counter that the calls of the run count with.
     pub tokens: Tokens,
 }
 

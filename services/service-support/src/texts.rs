@@ -22,7 +22,7 @@ impl Texts {
     /// A text.
     ///
     /// # Panics
-    /// Where the file has none of that name. Files are compiled in, so a test that asks for each of a service's texts
+    /// For a name that the file does not have. Files are compiled in, so a test that asks for each of a service's texts
     /// tells for good.
     #[must_use]
     pub fn get(&self, name: &str) -> &'static str {

@@ -8,7 +8,7 @@ pub(crate) enum Nest {}
 
 pub(crate) type Error = ServiceError<Nest>;
 
-/// What cannot be served.
+/// A request that cannot be served.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SessionsError)]

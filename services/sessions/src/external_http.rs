@@ -4,7 +4,7 @@ use std::time::Duration;
 use longhaul::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use service_support::{Env, OpenError, Provider, ProviderError};
+use service_support::{Cause, Env, OpenError, Provider, ProviderError, Tokens};
 
 use crate::model::for_log;
 
@@ -32,10 +32,51 @@ pub(crate) struct Answered {
     pub(crate) generator: Option<String>,
 }
 
+/// The units that a call takes of the limit key that it is made under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// One call of the service.
+    Call,
+    /// About so many tokens of the model behind it.
+    Tokens(u64),
+}
+
+impl Use {
+    /// The units that are reserved for it.
+    pub(crate) fn units(self) -> u64 {
+        match self {
+            Use::Call => 1,
+            Use::Tokens(tokens) => tokens,
+        }
+    }
+}
+
+/// Counts a call, however it ends: as much as was told, and as was reserved where nothing was, because it was cut off.
+#[derive(Debug)]
+pub(crate) struct Call {
+    taken: Tokens,
+    reserved: Use,
+    units: u64,
+}
+
+impl Call {
+    pub(crate) fn new(taken: &Tokens, reserved: Use) -> Self {
+        Self { taken: taken.clone(), reserved, units: reserved.units() }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.taken.add(self.units);
+    }
+}
+
 /// The service's name in its limit key.
 pub(crate) const PYTHON_API: &str = "python-api";
 /// Says what made an answer of `/llm/query`; the body has the original document's one field and no other.
 pub(crate) const GENERATOR: &str = "generator";
+/// Tells the tokens that a model has taken for an answer of `/llm/query`.
+pub(crate) const TOKENS: &str = "tokens";
 
 /// A list of keywords is short; what is longer is no answer.
 const MAX_REPLY_BYTES: usize = 256 * 1024;
@@ -71,14 +112,14 @@ impl ExternalHttp {
     }
 
     /// Sends a session's topic and gets its keywords.
-    pub(crate) async fn send_session(&self, query: &Query) -> Result<Answered, ProviderError> {
+    pub(crate) async fn send_session(&self, query: &Query, call: Call) -> Result<Answered, ProviderError> {
         tracing::info!(
             target: "ExternalHttpService",
             "Starting background process to send session data to Python API"
         );
         tracing::info!(target: "ExternalHttpService", "Sending request to Python API: {}", self.url);
         tracing::debug!(target: "ExternalHttpService", "Request payload: {}", for_log(query));
-        let answered = self.ask(query).await;
+        let answered = self.ask(query, call).await;
         match &answered {
             Ok(answered) => {
                 tracing::info!(target: "ExternalHttpService", "Response received successfully");
@@ -98,9 +139,22 @@ impl ExternalHttp {
         answered
     }
 
-    async fn ask(&self, query: &Query) -> Result<Answered, ProviderError> {
+    async fn ask(&self, query: &Query, mut call: Call) -> Result<Answered, ProviderError> {
         let request = self.provider.client().post(&self.url).json(query);
-        let reply = self.provider.send(request).await?;
+        let reply = match self.provider.send(request).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                // One that was never heard, or was turned away, took nothing.
+                if matches!(error.cause, Cause::Setup | Cause::Status(429) | Cause::Spent) {
+                    call.units = 0;
+                }
+                return Err(error);
+            }
+        };
+        if let Use::Tokens(_) = call.reserved {
+            let told = reply.headers.get(TOKENS).and_then(|tokens| tokens.to_str().ok()?.parse().ok());
+            call.units = told.unwrap_or(call.units);
+        }
         let generator = reply.headers.get(GENERATOR).and_then(|value| value.to_str().ok());
         let generator = generator.map(|name| name.chars().take(100).collect());
         let reply: Reply = serde_json::from_slice(&reply.body)

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 use service_support::{
-    Asking, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, ProviderError,
+    Asking, ChatRequest, Composer, Draft, JsonSchema, Message, MessageRole, ProviderError, Tokens,
 };
 
 /// The number of keywords in an answer.
@@ -19,7 +19,11 @@ pub(crate) struct Keywords {
 
 impl Keywords {
     /// Ten keywords, trimmed, each once. Keywords that a model left out are not made up here: it is asked again.
-    pub(crate) async fn compose(&self, composer: &dyn Composer) -> Result<Vec<String>, ProviderError> {
+    pub(crate) async fn compose(
+        &self,
+        composer: &dyn Composer,
+        tokens: &Tokens,
+    ) -> Result<Vec<String>, ProviderError> {
         let read = |answer: Value| {
             let entries = answer["keywords"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let keywords = distinct(entries.map(str::to_owned));
@@ -28,7 +32,7 @@ impl Keywords {
                 count => Err(format!("it holds {count} keywords that differ instead of {KEYWORDS}")),
             }
         };
-        Asking::new(self).write(composer, read).await
+        Asking::new(self).counting(tokens).write(composer, read).await
     }
 
     /// The tokens that keywords for these sub-topics are likely to take.
@@ -124,7 +128,7 @@ mod tests {
 
     async fn outline(topic: &str, subs: &[&str]) -> Vec<String> {
         let sub_topics = subs.iter().map(|sub| (*sub).to_owned()).collect();
-        Keywords { topic: topic.into(), sub_topics }.compose(&Outline).await.unwrap()
+        Keywords { topic: topic.into(), sub_topics }.compose(&Outline, &Tokens::default()).await.unwrap()
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ interface Place {
 
 /** An event of a job's log, by `type`. */
 export type JobEvent =
-  | (Place & { type: "state"; state: State; error: AttemptError | null; children?: Schemas["Children"] | null })
+  | (Place & { type: "state"; state: State; error: AttemptError | null; children?: Schemas["Children"] | null; cancel_requested?: boolean; cancel_reason?: Schemas["CancelReason"] })
   | (Place & { type: "progress" } & Progress)
   | (Place & { type: "log"; level: Schemas["LogLevel"]; message: string })
   | (Place & { type: "chunk"; data: unknown })

@@ -115,6 +115,11 @@ export function shown(job: Job): Job {
   return { ...job, ...cut };
 }
 
+/** The present moment, in RFC 3339. */
+export function now(): string {
+  return new Date().toISOString();
+}
+
 function bytesOf(value: unknown): number {
   return new TextEncoder().encode(stringify(value)).length;
 }

@@ -13,11 +13,13 @@ interface Hold {
   ends: State[];
   /** It is held until then, whatever becomes of the job. */
   until: number | undefined;
+  /** The hold of the job that this one follows, and was given the key by. */
+  behind: Hold | undefined;
 }
 /** What becomes of a second job: it takes the key, its args replace those of the holder, or nothing of it is created. */
-export type Clash = { fate: "join" | "reject" | "take" | "supersede"; holder: Job } | { fate: "replace"; holder: Job; at: number };
+export type Clash = { fate: "join" | "reject" | "take" | "supersede" | "follow"; holder: Job } | { fate: "replace"; holder: Job; at: number | undefined };
 
-const MODES = ["join", "refresh", "reject", "replace", "debounce", "throttle", "supersede"];
+const MODES = ["join", "refresh", "reject", "replace", "debounce", "throttle", "supersede", "follow"];
 
 /** The holders of unique keys. */
 export class UniqueKeys {
@@ -35,6 +37,7 @@ export class UniqueKeys {
     if (until === undefined && !states.includes(holder.state)) return { fate: "take", holder };
     const quiet = Math.min(Date.now() + 1_000 * (unique.delay ?? 0), Date.parse(holder.created_at) + 1_000 * (unique.max_delay ?? Infinity));
     const waits = holder.state === "scheduled" || holder.state === "available";
+    const isBlocked = holder.state === "blocked";
     switch (unique.on_clash ?? "join") {
       case "reject":
         return { fate: "reject", holder };
@@ -42,8 +45,12 @@ export class UniqueKeys {
         return { fate: isFinished(holder.state) ? "take" : "join", holder };
       case "supersede":
         return { fate: isFinished(holder.state) ? "take" : "supersede", holder };
+      case "follow":
+        if (isFinished(holder.state)) return { fate: "take", holder };
+        if (holder.state === "running" || (isBlocked && holder.started_at !== null)) return { fate: "follow", holder };
+      // One that has not begun takes on the newer one's args.
       case "replace":
-        return waits ? { fate: "replace", holder, at: startOf(body) } : { fate: "join", holder };
+        return waits || isBlocked ? { fate: "replace", holder, at: isBlocked ? undefined : startOf(body) } : { fate: "join", holder };
       case "debounce":
         if (unique.edge === "leading") {
           hold.until = until === undefined ? undefined : Math.max(until, quiet);
@@ -56,8 +63,8 @@ export class UniqueKeys {
     }
   }
 
-  /** Gives a new job its key. */
-  take(body: Body, job: Job): void {
+  /** Gives a new job its key, which it may follow another one by. */
+  take(body: Body, job: Job, behind: Job | undefined): void {
     const { unique } = body;
     if (unique == null) return;
     const { on_clash, edge, period, delay, states } = unique;
@@ -67,10 +74,26 @@ export class UniqueKeys {
       period: period == null || time != null ? undefined : 1_000 * period,
       ends: time == null ? (states ?? []).filter(isFinished) : [],
       until: time == null ? undefined : Date.now() + 1_000 * time,
+      behind: behind && this.#keys.get(behind.id)?.hold,
     };
     const name = nameOf(body, unique);
     this.#holds.set(name, hold);
     this.#keys.set(job.id, { name, hold });
+  }
+
+  /** Gives the key of a job that has ended back to the unfinished job that it follows. */
+  ended({ id }: Job): void {
+    const own = this.#keys.get(id);
+    const followed = own?.hold.behind;
+    if (own === undefined || followed === undefined || this.#holds.get(own.name) !== own.hold) return;
+    if (!isFinished(followed.job.state)) this.#holds.set(own.name, followed);
+  }
+
+  /** The job that holds the key of a job, as the API tells it; nothing where the key is free. */
+  holder({ id }: Job): { holder?: string } {
+    const own = this.#keys.get(id);
+    const hold = own && this.#holds.get(own.name);
+    return hold !== undefined && isHeld(hold) ? { holder: hold.job.id } : {};
   }
 
   /** Gives a job that is to run again its key; false where another one holds it. */
@@ -89,6 +112,12 @@ export class UniqueKeys {
     if (own !== undefined && this.#holds.get(own.name)?.job.id === id) this.#holds.delete(own.name);
     this.#keys.delete(id);
   }
+}
+
+/** The key of a new job, as the API tells it: behind its kind, and where it is made of args as they are. */
+export function keyOf(body: Body): Job["unique"] {
+  const { kind, unique } = body;
+  return unique == null ? null : { key: `${kind}:${unique.key ?? nameOf(body, unique)}` };
 }
 
 /** When a new job may first run. */

@@ -46,6 +46,7 @@ from .job import (
     ResetEvent,
     StateEvent,
     Unique,
+    UniqueKey,
     Webhook,
 )
 from .waits import Waits
@@ -103,6 +104,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unique",
+    "UniqueKey",
     "Waits",
     "Webhook",
     "Worker",

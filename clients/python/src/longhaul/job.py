@@ -62,6 +62,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class UniqueKey:
+    """A job's unique key. ``holder`` is the job that holds it now; none where it is free, and in lists."""
+
+    key: str
+    holder: str | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """A job as it stood when the server answered. Times are RFC 3339, durations seconds. ``raw`` has every field of the answer."""
 
@@ -106,6 +114,7 @@ class Job:
     on_exhausted: str
     #: The job that it is a fork of.
     forked_from: str | None
+    unique: UniqueKey | None
     #: The names of limits that it shares with others.
     limit_keys: list[str]
     #: The first of its limit keys.
@@ -126,17 +135,19 @@ class Job:
     @classmethod
     def read(cls, body: dict[str, Any]) -> Job:
         """The job of an answer's body. Fields that this release does not know stay in ``raw``."""
-        known = {name: body.get(name) for name in cls.__dataclass_fields__ if name not in ("raw", "progress", "children", "cost", "errors")}
+        known = {name: body.get(name) for name in cls.__dataclass_fields__ if name not in ("raw", "progress", "children", "cost", "errors", "unique")}
         known["depends_on"] = body.get("depends_on", [])
         known["on_exhausted"] = body.get("on_exhausted", "fail")
         known |= {name: body.get(name, False) for name in ("duplicate", "replaced")}
         # A server of an earlier release has one key at most.
         known["limit_keys"] = body.get("limit_keys", [body["key"]] if body.get("key") else [])
         progress, children, cost = body.get("progress"), body.get("children"), body.get("cost") or {}
+        unique = body.get("unique")
         return cls(
             **known,  # type: ignore[arg-type]
             progress=Progress(progress["percent"], progress["message"], progress.get("data")) if progress else None,
             children=Children(**{name: children[name] for name in Children.__dataclass_fields__}) if children else None,
+            unique=UniqueKey(unique["key"], unique.get("holder")) if unique else None,
             cost=Cost(cost.get("slots", 1), cost.get("rate", 1)),
             errors=[AttemptError(e["attempt"], e["at"], e["message"], e["kind"]) for e in body.get("errors", [])],
             raw=body,
@@ -217,10 +228,11 @@ class _Place:
 
 @dataclass(frozen=True)
 class StateEvent(_Place):
-    """The job is in this state now."""
+    """The job is in this state now. While it runs, a ``cancel_reason`` is why it is asked to stop."""
 
     state: State
     error: AttemptError | None = None
+    cancel_reason: CancelReason | None = None
     type: Literal["state"] = "state"
 
 
@@ -308,7 +320,7 @@ def read_event(name: str, id: int, data: dict[str, Any]) -> Event | None:
     if name == "state":
         error = data.get("error")
         read = AttemptError(error["attempt"], error["at"], error["message"], error["kind"]) if error else None
-        return StateEvent(**place, state=data["state"], error=read)
+        return StateEvent(**place, state=data["state"], error=read, cancel_reason=data.get("cancel_reason"))
     if name == "progress":
         return ProgressEvent(**place, percent=data["percent"], message=data["message"], data=data.get("data"))
     if name == "log":

@@ -10,7 +10,7 @@ use super::Runs;
 use super::operation::{IDS, PARENTS};
 use crate::Fixture;
 use crate::fixture::ok;
-use crate::jobs::id;
+use crate::jobs::{as_listed, id};
 
 /// All that can be seen of a store from outside.
 #[derive(Debug, PartialEq)]
@@ -116,8 +116,8 @@ impl Observation {
 
     fn check_list(&self) -> Result<(), String> {
         for job in self.found() {
-            let unplaced = JobRecord { position: None, ..job.clone() };
-            if self.listed.iter().filter(|listed| **listed == unplaced).count() != 1 {
+            let as_listed = as_listed(job.clone());
+            if self.listed.iter().filter(|listed| **listed == as_listed).count() != 1 {
                 return Err(format!("{} is not listed once as it is", job.id));
             }
         }
@@ -173,10 +173,8 @@ fn check_progress(then: &JobRecord, now: &JobRecord) -> Result<(), String> {
     if then.created_at != now.created_at {
         return Ok(());
     }
-    let changed = JobRecord { position: None, ..now.clone() } != JobRecord { position: None, ..then.clone() };
-    let asked = |job: &JobRecord| (job.cancel_requested, job.cancel_reason);
-    let asked_to_stop = asked(then) != asked(now);
-    if now.last_event < then.last_event || (changed && !asked_to_stop && now.last_event == then.last_event) {
+    let changed = as_listed(now.clone()) != as_listed(then.clone());
+    if now.last_event < then.last_event || (changed && now.last_event == then.last_event) {
         return Err(format!("{then:?} became {now:?} without a new number"));
     }
     Ok(())
@@ -217,8 +215,8 @@ fn check_job(job: &JobRecord, events: &[Event]) -> Result<(), String> {
     let is_state = |event: &&Event| matches!(event.body, EventBody::State { .. });
     let states: Vec<&Event> = events.iter().filter(is_state).collect();
     match states[..] {
-        [Event { body: EventBody::State { state, children, .. }, .. }]
-            if *state == job.state && *children == job.children => {}
+        [Event { body: EventBody::State { state, children, cancel_reason, .. }, .. }]
+            if (*state, *children, *cancel_reason) == (job.state, job.children, job.cancel_reason) => {}
         _ => return wrong("the log tells the present state once"),
     }
     if !events.is_sorted_by(|a, b| a.seq < b.seq) {

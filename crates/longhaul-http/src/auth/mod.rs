@@ -71,7 +71,7 @@ pub(crate) struct Caller {
     pub(crate) name: Option<String>,
 }
 
-/// What a request shows of its sender.
+/// The credentials that a request shows.
 #[derive(Clone, Copy, Debug)]
 enum Shown<'a> {
     Nothing,

@@ -38,7 +38,7 @@ const VIEWER: Need = Need::Role(Role::Viewer);
 const OPERATOR: Need = Need::Role(Role::Operator);
 const ADMIN: Need = Need::Role(Role::Admin);
 
-/// What each operation asks for: its method, its path in the OpenAPI document, its callers. A test holds that it names every
+/// The right that each operation asks for: its method, its path in the OpenAPI document, its callers. A test holds that it names every
 /// documented operation, and walks all of them with every role. Those of `/worker` are all alike and stand below as one.
 #[rustfmt::skip]
 pub(crate) const TABLE: &[(&str, &str, Need)] = &[
@@ -99,7 +99,7 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
 /// The routes of remote workers.
 const WORKER: &str = "/worker/";
 
-/// What an operation asks for. A route that the table does not name is for admins, so that one that was forgotten is closed.
+/// The right that an operation asks for. A route that the table does not name is for admins, so that one that was forgotten is closed.
 pub(crate) fn need(method: &str, path: &str) -> Need {
     let method = if method == Method::HEAD.as_str() { "GET" } else { method };
     let row = TABLE.iter().find(|(m, p, _)| *m == method && *p == path);
@@ -110,7 +110,7 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
     }
 }
 
-/// What the route of a request asks for.
+/// The right that the route of a request asks for.
 pub(super) fn need_of(parts: &Parts) -> Need {
     let matched = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let nest = parts.extensions.get::<NestedPath>().map_or("", NestedPath::as_str);

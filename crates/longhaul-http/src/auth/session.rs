@@ -29,7 +29,7 @@ pub(crate) struct Sessions {
     ended: EndedSessions,
 }
 
-/// Who has signed in, and what for.
+/// A session: a name, and the role that it has signed in with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
     /// Names it, so that it can be ended; those of the release before have none.

@@ -1,4 +1,4 @@
-//! What this server signs and checks itself: JWTs signed with HS256, each sort with a key of its own.
+//! Tokens that this server signs and checks itself: JWTs signed with HS256, each sort with a key of its own.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use longhaul::Timestamp;

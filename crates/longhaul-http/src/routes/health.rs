@@ -62,7 +62,7 @@ struct Health<'a> {
     status: &'a str,
     /// The version of the server.
     version: &'a str,
-    /// What the server is made of, a member for each: its services, say.
+    /// The parts that the server is made of, a member for each: its services, say.
     #[serde(flatten)]
     #[schema(additional_properties)]
     details: &'a BTreeMap<String, String>,

@@ -62,7 +62,7 @@ pub(crate) struct VersionBody {
     queue: String,
     /// The version of the args.
     version: u32,
-    /// How many wait; at most 1,000 are counted.
+    /// The number that waits; at most 1,000 are counted.
     waiting: u64,
     /// When the one fell due that is claimed first.
     #[schema(value_type = String, format = DateTime)]
@@ -73,7 +73,7 @@ pub(crate) struct VersionBody {
 
 /// Lists kinds of jobs
 ///
-/// What waits, who knows it, and how long it takes.
+/// The kinds of jobs with the number that waits, the workers that know them, and their durations.
 #[utoipa::path(
     get,
     path = "/kinds",

@@ -16,7 +16,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Me)]
 pub(crate) struct MeBody {
-    /// What the caller may do: each role does what those before it do. `viewer` reads, `operator` also enqueues, cancels,
+    /// The role of the caller: each role does what those before it do. `viewer` reads, `operator` also enqueues, cancels,
     /// retries and deletes jobs and pauses queues, `admin` does everything.
     pub(crate) role: Role,
     /// The name in the token; absent for the administrator's own and on a server that is open.

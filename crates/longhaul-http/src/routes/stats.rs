@@ -25,7 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 /// The longest window, in seconds: a week.
 const LONGEST_WINDOW: u64 = 604_800;
 
-/// What happened in a window, and how long it took.
+/// The counts and durations of a window.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Stats)]
 pub(crate) struct StatsBody {
@@ -60,7 +60,7 @@ pub(crate) struct PointBody {
     counts: CountsBody,
 }
 
-/// How many jobs changed in which way.
+/// The numbers of jobs by the change that they made.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StatsCounts)]
 pub(crate) struct CountsBody {

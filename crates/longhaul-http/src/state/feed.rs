@@ -13,7 +13,7 @@ use super::line::Line;
 const PAGE: usize = 100;
 /// The longest that the store is asked to wait for something new; then it is asked again.
 const LONG_POLL: Duration = Duration::from_secs(30);
-/// What a feed keeps for readers that are a little behind; those that are further read the store.
+/// The bytes that a feed keeps for readers that are a little behind; those that are further read the store.
 const KEPT_BYTES: usize = 24 * 1024;
 const KEPT_LINES: usize = 64;
 
@@ -40,7 +40,7 @@ struct Window {
     is_closed: bool,
 }
 
-/// What a feed has for a reader.
+/// The answer of a feed to a reader.
 pub(crate) enum Taken {
     Lines(VecDeque<Arc<Line>>),
     /// It has no more of what comes next, or not any longer: the store has.

@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
-use longhaul::{Event, EventBody, Json, LogLevel, State as JobState, Timestamp};
+use longhaul::{CancelReason, Event, EventBody, Json, LogLevel, State as JobState, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,10 +29,12 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) fn new(event: &Event) -> Self {
         let (name, said) = match &event.body {
-            EventBody::State { state, error, children } => {
+            EventBody::State { state, error, children, cancel_reason } => {
                 let (error, children) =
                     (error.as_ref().map(ErrorBody::from), children.map(ChildrenBody::from));
-                ("state", Said::State { state: *state, error, children })
+                let (state, cancel_reason) = (*state, *cancel_reason);
+                let cancel_requested = state == JobState::Running && cancel_reason.is_some();
+                ("state", Said::State { state, error, children, cancel_requested, cancel_reason })
             }
             EventBody::Progress(progress) => (
                 "progress",
@@ -120,6 +122,13 @@ enum Said<'a> {
         /// The counts of its children, where it closes a batch; the state is told anew whenever one ends.
         #[serde(skip_serializing_if = "Option::is_none")]
         children: Option<ChildrenBody>,
+        /// True where it runs and is asked to stop: the state is told anew when it is asked. Absent otherwise.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[schema(required = false)]
+        cancel_requested: bool,
+        /// The reason why it was cancelled, or is to stop. Absent otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cancel_reason: Option<CancelReason>,
     },
     /// `progress`
     Progress {

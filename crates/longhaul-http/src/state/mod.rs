@@ -30,9 +30,9 @@ use crate::redaction::redacted;
 /// The state of the router. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
-    /// What people see: without hidden values.
+    /// The store as people see it: without hidden values.
     pub(crate) longhaul: Longhaul,
-    /// What workers are given.
+    /// The store as workers see it.
     pub(crate) whole: Longhaul,
     pub(crate) config: Arc<HttpConfig>,
     pub(crate) auth: Arc<Auth>,

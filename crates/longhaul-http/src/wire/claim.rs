@@ -132,7 +132,7 @@ pub(crate) struct ClaimedBody {
     /// The job's own backoff, where it has one; `retry_in` is made of it.
     #[schema(required)]
     pub(crate) backoff: Option<BackoffBody>,
-    /// What becomes of it when its last attempt fails. With `pause` send `waits` with `on` `person` and the error, in place of
+    /// Its fate when its last attempt fails. With `pause` send `waits` with `on` `person` and the error, in place of
     /// `failed`.
     #[serde(default)]
     #[schema(required = false)]

@@ -15,7 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) struct DependencyBody {
     /// The other job.
     pub(crate) id: String,
-    /// What its failure means for the job that waits: `cancel` unless given.
+    /// The meaning of its failure for the job that waits: `cancel` unless given.
     #[serde(default)]
     #[schema(required = false)]
     pub(crate) on_failure: OnFailure,

@@ -106,7 +106,7 @@ pub(crate) enum OutcomeBody {
     Released {},
     /// It waits for its children or a signal, at no cost of an attempt, or for a person, and holds no slot meanwhile.
     Waits {
-        /// What it waits for: `children`, `signal:NAME` or `person`.
+        /// The event that it waits for: `children`, `signal:NAME` or `person`.
         #[schema(value_type = String)]
         on: WaitsFor,
         /// The longest wait, after which it goes on all the same.

@@ -250,7 +250,7 @@ pub(crate) struct SignalTokenBody {
 pub(crate) struct SignalTokenAnswer {
     /// The token.
     pub(crate) token: String,
-    /// Where it is redeemed, by a POST with the signal's value as the body: a path of this server.
+    /// The path that redeems it, by a POST with the signal's value as the body: a path of this server.
     #[schema(example = "/api/signals/eyJ0…")]
     pub(crate) path: String,
     /// The end of its validity.

@@ -60,7 +60,7 @@ pub(crate) enum ClashWord {
     Follow,
 }
 
-/// What is wrong with the fields of a unique key: the field, and the reason.
+/// The fault of the fields of a unique key: the field, and the reason.
 pub(crate) type UniqueFault = (&'static str, &'static str);
 
 /// The treatment of a second job, of the fields that tell it.

@@ -1,4 +1,4 @@
-//! What is refused before any store sees it, and how the refusal says so.
+//! Requests that are refused before any store sees them, and how the refusal says so.
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};

@@ -207,7 +207,7 @@ async fn the_log_has_the_cause_under_the_requests_id() {
     }
 }
 
-/// What was logged.
+/// The lines that were logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -341,3 +341,21 @@ async fn assert_told_when_to_come_back(stream: &mut Stream) {
     assert!(lines.iter().all(|line| line.starts_with("retry: ") || line.starts_with(':')), "{farewell}");
     assert_eq!(stream.block().await, None);
 }
+
+#[tokio::test]
+async fn a_reader_hears_that_the_job_is_asked_to_stop() {
+    let app = App::new();
+    app.post("/api/jobs", r#"{"kind": "greet", "args": {"name": "Ada"}, "id": "a"}"#).await;
+    let claim = longhaul_conformance::jobs::claim();
+    let queues = vec![longhaul_conformance::jobs::slots("default", 1)];
+    let kinds = vec![longhaul_conformance::jobs::kind("greet", 1)];
+    app.longhaul.store().claim(longhaul::Claim { queues, kinds, ..claim }).await.unwrap();
+    let mut stream = Stream::open(&app, "/api/jobs/a/events", None).await;
+    let runs = stream.next().await.unwrap();
+    assert_eq!((&runs.data["state"], runs.data.get("cancel_requested")), (&"running".into(), None));
+    app.post("/api/jobs/a/cancel", "").await;
+    let asked = stream.next().await.unwrap();
+    let told = ["state", "cancel_requested", "cancel_reason"].map(|field| asked.data[field].clone());
+    assert_eq!(told, [serde_json::json!("running"), serde_json::json!(true), serde_json::json!("asked")]);
+    assert!(asked.id > runs.id);
+}

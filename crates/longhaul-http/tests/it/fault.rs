@@ -27,7 +27,7 @@ pub(crate) enum Fault {
     Hangs,
 }
 
-/// What no answer may contain.
+/// Words that no answer may contain.
 pub(crate) const SECRET: &str = "password 'hunter2' of /var/lib/jobs.db";
 
 pub(crate) fn longhaul(fault: Fault) -> Longhaul {

@@ -1,4 +1,4 @@
-//! What people see: statistics, failures, the feed, reasons, steps, kinds and keys.
+//! The views for people: statistics, failures, the feed, reasons, steps, kinds and keys.
 
 use std::time::Duration;
 

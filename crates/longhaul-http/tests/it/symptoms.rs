@@ -1,4 +1,4 @@
-//! What breaks systems like this one, by public reports, where the HTTP contract is what shows it. The letter and number
+//! The faults that break systems like this one, by public reports, where the HTTP contract is what shows it. The letter and number
 //! are the symptom's in `docs/conformance.md`.
 
 use serde_json::{Value, json};

@@ -46,6 +46,27 @@ async fn a_reject_is_answered_with_where_the_holder_is() {
 }
 
 #[tokio::test]
+async fn a_job_tells_its_unique_key_and_the_job_that_holds_it() {
+    let app = App::new();
+    let accepted = offer(&app, "a", json!({})).await;
+    let held_by = |holder: &str| json!({"key": "greet:k", "holder": holder});
+    assert_eq!(accepted.json()["unique"], held_by("a"));
+    assert_eq!(offer(&app, "b", json!({})).await.json()["unique"], held_by("a"), "a duplicate is told");
+    offer(&app, "newer", json!({"on_clash": "supersede"})).await;
+    assert_eq!(job(&app, "a").await["unique"], held_by("newer"));
+    assert_eq!(job(&app, "newer").await["unique"], held_by("newer"));
+    app.post("/api/jobs/newer/cancel", "").await;
+    assert_eq!(job(&app, "newer").await["unique"], json!({"key": "greet:k"}), "the key is free");
+    let listed = app.get("/api/jobs?state=cancelled").await.json();
+    assert_eq!(listed["jobs"][0]["unique"], json!({"key": "greet:k"}));
+    enqueue(&app, "plain", json!({})).await;
+    assert_eq!(job(&app, "plain").await["unique"], Value::Null);
+    let of_args = json!({"unique": {"on": ["name"]}});
+    let key = enqueue(&app, "of-args", of_args).await.json()["unique"]["key"].as_str().unwrap().to_owned();
+    assert!(key.starts_with("greet:") && key.len() == "greet:".len() + 64, "{key}");
+}
+
+#[tokio::test]
 async fn a_replace_answers_with_the_job_that_has_changed_and_says_where_it_came_too_late() {
     let app = App::new();
     offer(&app, "a", json!({})).await;

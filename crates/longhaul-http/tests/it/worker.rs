@@ -1,4 +1,4 @@
-//! What remote workers call, request by request.
+//! The calls of remote workers, request by request.
 
 use std::time::Duration;
 

@@ -49,7 +49,12 @@ fn present(record: JobRecord, facts: &RowFacts) -> Vec<Event> {
     let error = record.errors.last().filter(|_| has_failed).cloned();
     let mut events = vec![event(
         lifecycle::state_event(facts.state_event, facts.gap),
-        EventBody::State { state: record.state, error, children: record.children },
+        EventBody::State {
+            state: record.state,
+            error,
+            children: record.children,
+            cancel_reason: record.cancel_reason,
+        },
     )];
     if let Some(seq) = lifecycle::gap_event(facts.gap) {
         events.push(event(seq, EventBody::Gap));

@@ -19,6 +19,16 @@ pub(crate) async fn get(reads: &Reads, ids: &[JobId], now: Timestamp) -> Result<
         }
         found.insert(record.id.clone(), record);
     }
+    let keys: Vec<&str> = found.values().filter_map(|job| Some(job.unique.as_ref()?.key.as_str())).collect();
+    if !keys.is_empty() {
+        let sql = include_str!("../sql/holders_of_unique_keys.sql");
+        let rows = reader.rows(sql, &[&keys, &now.0]).await?;
+        let holders: HashMap<&str, JobId> =
+            rows.iter().map(|row| (row.get(0), JobId::from_store(row.get(1)))).collect();
+        for unique in found.values_mut().filter_map(|job| job.unique.as_mut()) {
+            unique.holder = holders.get(unique.key.as_str()).cloned();
+        }
+    }
     let mut gone = HashSet::new();
     if ids.iter().any(|id| !found.contains_key(id)) {
         let rows = reader.rows(include_str!("../sql/gone.sql"), &[&words, &now.0]).await?;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Dependency, Error, JobFilter, JobId, Json, Lease, LeaseStatus, Lookup, NewJob, Outcome,
-    Start, Store,
+    Action, Claim, Context, Dependency, Error, JobError, JobFilter, JobId, JobResult, Json, Lease,
+    LeaseStatus, Longhaul, Lookup, NewJob, Outcome, Start, Store,
 };
 use longhaul_conformance::jobs::{claim, completed, finish, id, idempotent, json, named, unique};
-use longhaul_postgres::{PostgresStore, tokio_postgres};
+use longhaul_postgres::{FinishStepIn, PostgresStore, tokio_postgres};
 
 use crate::server::shared;
 
@@ -177,6 +177,52 @@ async fn a_step_of_a_run_that_was_asked_to_stop_is_recorded_and_says_so() {
     assert_eq!(status, LeaseStatus::CancelRequested);
     transaction.commit().await.unwrap();
     assert_eq!(steps(&store, "a").await.len(), 1);
+}
+
+/// Ships an order once, though its first attempt fails right after.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Ship;
+
+#[derive(Clone)]
+struct Shop {
+    store: PostgresStore,
+    client: std::sync::Arc<tokio::sync::Mutex<tokio_postgres::Client>>,
+}
+
+impl longhaul::Job for Ship {
+    const KIND: &'static str = "ship";
+    type State = Shop;
+    type Output = i64;
+
+    fn backoff() -> longhaul::Backoff {
+        longhaul::Backoff { base: Duration::from_millis(1), ..longhaul::Backoff::default() }
+    }
+
+    async fn run(self, cx: Context<Shop>) -> JobResult<i64> {
+        if let Some(order) = cx.finished_step("order")? {
+            return Ok(order);
+        }
+        let mut client = cx.state().client.lock().await;
+        let transaction = client.transaction().await?;
+        transaction.execute("INSERT INTO orders VALUES (7)", &[]).await?;
+        cx.finish_step_in(&cx.state().store, &transaction, "order", &7).await?;
+        transaction.commit().await?;
+        Err(JobError::retry("the power went out"))
+    }
+}
+
+#[tokio::test]
+async fn a_handler_ends_a_step_in_its_own_transaction_and_finds_it_in_the_next_attempt() {
+    let (store, client) = store_and_client().await;
+    let client = std::sync::Arc::new(tokio::sync::Mutex::new(client));
+    let longhaul = Longhaul::new(store.clone());
+    let shop = Shop { store, client: client.clone() };
+    let worker = longhaul.worker().register::<Ship>(shop).queue("default", 1).start();
+    let job = longhaul.enqueue(Ship).await.unwrap().id;
+    let ended = longhaul.wait(&job, LONG).await.unwrap().found().unwrap();
+    worker.shutdown(LONG).await;
+    assert_eq!((ended.attempt, ended.errors.len(), ended.output), (2, 1, Some(json("7"))));
+    assert_eq!(orders(&*client.lock().await).await, 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 -- Parents and their children: a closing job is free when all of its children have ended, and a job that has begun counts those that it is
 -- given, too.
 
--- Has the readers of a job told its state again, because its children have changed.
+-- Has the readers of a job told its state again, because its children have changed or it is asked to stop.
 local function repeat_state(id, job)
   -- As many numbers as its state takes.
   job[LAST_EVENT] = job[LAST_EVENT] + (job[STATE] == COMPLETED and 2 or 1)
@@ -90,6 +90,7 @@ function keyed.stopping()
     unindex(id, job)
     keyed.tails().set_reason(job, reason)
     job[CANCEL_BY] = by
+    repeat_state(id, job)
     index(id, job)
     return true
   end

@@ -2,7 +2,8 @@
 --
 -- ARGV[2]    the furthest that a position is counted
 -- ARGV[3..]  ids
--- Returns    for each 0 where nothing is known of it, 1 where it is gone, or the answer of `shown` and its position or -1
+-- Returns    for each 0 where nothing is known of it, 1 where it is gone, or the answer of `shown`, its position or -1, and the job that holds
+--            its unique key or false
 
 local furthest = tonumber(ARGV[2])
 
@@ -52,6 +53,7 @@ for i, id in ipairs(ids) do
   local job = job_of(id) and shown(id, packed[id], false, data_of(id, false))
   if job then
     job[8] = position(id, jobs[id])
+    job[9] = jobs[id][UNIQUE] ~= '' and holder_of(jobs[id][UNIQUE])
     answers[i] = job
   else
     answers[i] = is_gone(id) and 1 or 0

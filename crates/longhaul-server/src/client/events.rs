@@ -32,6 +32,8 @@ pub(crate) enum Said {
         state: State,
         error: Option<String>,
         children: Option<super::job::Children>,
+        /// The reason why it is asked to stop, while it runs.
+        stopping: Option<String>,
     },
     Progress {
         percent: f64,
@@ -43,7 +45,7 @@ pub(crate) enum Said {
     },
     Chunk(Box<RawValue>),
     Output(Box<RawValue>),
-    /// What the attempts before have streamed is void.
+    /// The chunks of the attempts before are void.
     Reset,
     /// Entries before this one are no longer kept.
     Gap,
@@ -59,6 +61,8 @@ struct Data {
     state: Option<State>,
     error: Option<Failure>,
     children: Option<super::job::Children>,
+    cancel_requested: bool,
+    cancel_reason: Option<String>,
     percent: f64,
     message: String,
     level: String,
@@ -143,6 +147,7 @@ fn read(event: &eventsource_stream::Event) -> Option<Event> {
             state: data.state?,
             error: data.error.map(|error| error.message),
             children: data.children,
+            stopping: data.cancel_reason.filter(|_| data.cancel_requested),
         },
         "progress" => Said::Progress { percent: data.percent, message: data.message },
         "log" => Said::Log { level: data.level, message: data.message },

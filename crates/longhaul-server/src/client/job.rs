@@ -1,4 +1,4 @@
-//! What the commands read of the contract's bodies. Fields that a server does not send have their empty value, so that a
+//! The contract's bodies, as far as the commands read them. Fields that a server does not send have their empty value, so that a
 //! command works beside a server of another version.
 
 use std::collections::BTreeMap;
@@ -82,6 +82,16 @@ pub(crate) struct Job {
     pub(crate) on_exhausted: String,
     #[serde(default)]
     pub(crate) forked_from: Option<String>,
+    #[serde(default)]
+    pub(crate) unique: Option<UniqueKey>,
+}
+
+/// A unique key, and the job that holds it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct UniqueKey {
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) holder: Option<String>,
 }
 
 /// Another job that has to end first.
@@ -92,7 +102,7 @@ pub(crate) struct Dependency {
     pub(crate) on_failure: String,
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Progress {
     pub(crate) percent: f64,

@@ -38,7 +38,7 @@ pub(super) fn variables() -> Vec<Check> {
     strange.map(check).collect()
 }
 
-/// What is to be hidden: nothing starts where it cannot be read.
+/// The values that are to be hidden: nothing starts where it cannot be read.
 pub(super) fn redaction() -> Option<Check> {
     let advice = "name paths as in args.password,output.token: docs/configuration.md";
     stores::redaction().err().map(|error| Check::fail(stores::REDACT, error.to_string(), advice))

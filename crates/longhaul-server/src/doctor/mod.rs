@@ -5,7 +5,7 @@ mod server;
 mod services;
 mod store;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::Result;
 use crate::client::Place;
+use crate::terminal::{Colour, Paint};
 
 /// Look at everything that a server or a worker needs here: what is reachable, writable, configured and missing. It changes
 /// nothing but what opening a store changes, and says of each fault what to do.
@@ -46,7 +47,7 @@ struct Check {
     check: String,
     status: Status,
     detail: String,
-    /// What to do; null where nothing is to be done.
+    /// The remedy; null where nothing is to be done.
     advice: Option<String>,
 }
 
@@ -101,15 +102,15 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn write(out: &mut impl Write, checks: &[Check]) -> io::Result<()> {
-    let has_colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let paint = Paint::of_output();
     let width = checks.iter().map(|check| check.check.chars().count()).max().unwrap_or_default();
     for Check { check, status, detail, advice } in checks {
         let (word, colour) = match status {
-            Status::Ok => ("ok  ", "\u{1b}[32m"),
-            Status::Warn => ("warn", "\u{1b}[33m"),
-            Status::Fail => ("FAIL", "\u{1b}[31m"),
+            Status::Ok => ("ok  ", Colour::Green),
+            Status::Warn => ("warn", Colour::Yellow),
+            Status::Fail => ("FAIL", Colour::Red),
         };
-        let word = if has_colours { format!("{colour}{word}\u{1b}[0m") } else { word.to_owned() };
+        let word = paint.word(word, colour);
         writeln!(out, "{word}  {check:<width$}  {detail}")?;
         if let Some(advice) = advice {
             writeln!(out, "      {:<width$}  → {advice}", "")?;

@@ -39,7 +39,7 @@ pub(super) async fn look(data: &Path) -> Vec<Check> {
     checks
 }
 
-/// What `/health` says of the services, judged.
+/// The checks of what `/health` says of the services.
 pub(super) fn of_details(details: &BTreeMap<String, String>) -> Vec<Check> {
     let judged = details.iter().filter(|(what, _)| !matches!(what.as_str(), "status" | "version"));
     let check = |(what, how): (&String, &String)| match what.as_str() {
@@ -60,7 +60,7 @@ pub(super) fn of_details(details: &BTreeMap<String, String>) -> Vec<Check> {
     judged.map(check).collect()
 }
 
-/// Whether something listens there: what it says is between it and the service.
+/// A check that something listens there: what it says is between it and the service.
 async fn reach(name: &str, url: &str) -> Check {
     let Some((host, port)) = address(url) else {
         return Check::fail(name, format!("'{url}' is no http or https URL"), "see docs/configuration.md");

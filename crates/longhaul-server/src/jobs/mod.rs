@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 mod fork;
+mod graph;
 mod list;
 pub(crate) mod named;
 pub(crate) mod search;
@@ -34,6 +35,8 @@ enum What {
     Show(show::Args),
     /// Follow what a job says until it has ended
     Tail(tail::Args),
+    /// Draw the jobs that one depends on, and those that depend on it
+    Graph(graph::Args),
     /// Run finished jobs again, with all their attempts
     Retry(act::Again),
     /// Make a new job of one that is there, with the outputs of its steps
@@ -54,6 +57,7 @@ Examples:
   longhaul jobs list --label course=17 --json | head -1
   longhaul jobs show materials-0199c1f2
   longhaul jobs tail materials-0199c1f2
+  longhaul jobs graph publish-0199c1f2
   longhaul jobs retry state:failed kind:materials.process
   longhaul jobs retry lessons-0199c1f2 --from-step outline
   longhaul jobs signal order-17 approve by=ada
@@ -66,6 +70,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         What::List(args) => list::run(&client, args).await,
         What::Show(args) => show::run(&client, args).await,
         What::Tail(args) => return tail::run(&client, args).await,
+        What::Graph(args) => graph::run(&client, args).await,
         What::Retry(args) => act::again(&client, args).await,
         What::Fork(args) => fork::run(&client, args).await,
         What::Signal(args) => signal::run(&client, args).await,

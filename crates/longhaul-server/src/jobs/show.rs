@@ -7,7 +7,7 @@ use super::list::seconds;
 use super::named::named;
 use super::tail;
 use crate::Result;
-use crate::client::{Client, Job, encoded, indented, one_line};
+use crate::client::{Client, Job, UniqueKey, encoded, indented, one_line};
 
 /// Show one job and what it has logged.
 #[derive(Debug, ClapArgs)]
@@ -50,7 +50,7 @@ pub(super) async fn text(client: &Client, id: &str) -> Result<String> {
 /// The longest line of args, output or an error.
 const LONGEST: usize = 2_000;
 
-/// What a job that is blocked waits for.
+/// The event that a blocked job waits for, in words.
 pub(super) fn in_words(waits_for: &str) -> String {
     match waits_for {
         "dependencies" => "the jobs that it depends on".into(),
@@ -60,6 +60,16 @@ pub(super) fn in_words(waits_for: &str) -> String {
             Some(("signal", name)) => format!("the signal {name}"),
             _ => other.into(),
         },
+    }
+}
+
+/// A unique key, and who holds it.
+fn held(UniqueKey { key, holder }: &UniqueKey, id: &str) -> String {
+    let key = one_line(key, LONGEST);
+    match holder.as_deref() {
+        None => format!("{key} (free)"),
+        Some(holder) if holder == id => format!("{key} (held by this job)"),
+        Some(holder) => format!("{key} (held by {holder})"),
     }
 }
 
@@ -93,6 +103,7 @@ fn write_job(out: &mut impl Write, job: &Job) -> io::Result<()> {
     line("forked", job.forked_from.as_ref().map(|id| format!("from {id}")).unwrap_or_default())?;
     line("exhausted", if job.on_exhausted == "pause" { "waits for a person".into() } else { String::new() })?;
     line("key", job.key.clone().unwrap_or_default())?;
+    line("unique", job.unique.as_ref().map(|unique| held(unique, &job.id)).unwrap_or_default())?;
     line("enqueued", seconds(&job.created_at))?;
     line("runs at", if job.started_at.is_none() { seconds(&job.run_at) } else { String::new() })?;
     let waits = job.started_at.is_none() && !job.state.is_finished();

@@ -80,6 +80,7 @@ fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     let text = match &event.said {
         Said::State { state, error: Some(error), .. } => format!("is {state}: {error}"),
         Said::State { state, children: Some(children), .. } => format!("is {state}: {children}"),
+        Said::State { state, stopping: Some(reason), .. } => format!("is {state}, asked to stop ({reason})"),
         Said::State { state, .. } => format!("is {state}"),
         Said::Progress { percent, message } => format!("{percent:.0} % {message}"),
         Said::Log { level, message } if level == "info" => message.clone(),

@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// The most of its jobs that wait, scheduled or available and in all queues, when another is enqueued
     #[arg(long, value_name = "N")]
     max_waiting: Option<u64>,
-    /// What becomes of one more [default: reject]
+    /// The fate of one more [default: reject]
     #[arg(long, value_name = "FATE", requires = "max_waiting")]
     on_full: Option<OnFull>,
     /// The key as the HTTP API has it

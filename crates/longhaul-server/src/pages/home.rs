@@ -14,7 +14,7 @@ use utoipa::openapi::OpenApi;
 
 use super::{anchor, page, wants_html};
 
-/// What is told of a server to everybody who reaches it: no more than `/health` and its OpenAPI document do.
+/// The facts that a server tells everybody who reaches it: no more than `/health` and its OpenAPI document do.
 #[derive(Debug)]
 pub(crate) struct About {
     /// The path of the root to the outside; empty where no proxy adds one.
@@ -101,7 +101,7 @@ fn routes_of(document: &OpenApi, tag: &str) -> Vec<Route> {
 }
 
 impl About {
-    /// Where to go: a name, a path, and what is there.
+    /// The links: a name, a path, and what is there.
     fn places(&self) -> [(&'static str, String, &'static str); 6] {
         let at = |path: &str| format!("{}{path}", self.base_path);
         [

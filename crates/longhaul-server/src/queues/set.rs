@@ -101,7 +101,7 @@ pub(super) struct Bound {
     /// The most jobs that wait, scheduled or available, when another is enqueued; `none` is no bound
     #[arg(long, value_name = "N", required_unless_present = "on_full")]
     max_waiting: Option<Most>,
-    /// What becomes of one more
+    /// The fate of one more
     #[arg(long, value_name = "FATE")]
     on_full: Option<OnFull>,
     /// The queue as the HTTP API has it
@@ -124,7 +124,7 @@ impl FromStr for Most {
     }
 }
 
-/// What becomes of a job that is enqueued while as many wait as may.
+/// The fate of a job that is enqueued while as many wait as may.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum OnFull {
     /// It is refused

@@ -1,4 +1,4 @@
-//! What is written on a command line, read as JSON and as durations.
+//! Words of a command line, read as JSON and as durations.
 
 use std::io::Read;
 

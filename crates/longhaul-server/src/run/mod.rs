@@ -88,7 +88,7 @@ pub(crate) struct Args {
     /// The jobs that must end before it may run; ID:run where a failure of that one is to be no more than an end
     #[arg(long, value_name = "ID[:run]", value_delimiter = ',', value_parser = dependency)]
     depends_on: Vec<Value>,
-    /// What becomes of it when its last attempt fails: pause waits for a person to retry or cancel it [default: that of its
+    /// Its fate when its last attempt fails: pause waits for a person to retry or cancel it [default: that of its
     /// kind]
     #[arg(long, value_name = "FATE", value_parser = ["fail", "pause"])]
     on_exhausted: Option<String>,

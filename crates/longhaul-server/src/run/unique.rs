@@ -18,7 +18,7 @@ pub(crate) struct UniqueArgs {
     /// The same of jobs whose args have the same values at these paths: order.id,customer
     #[arg(long, value_name = "PATHS", value_delimiter = ',')]
     unique_on: Vec<String>,
-    /// What becomes of a second one: join, refresh, reject, replace, supersede, follow, throttle (needs --period),
+    /// The fate of a second one: join, refresh, reject, replace, supersede, follow, throttle (needs --period),
     /// debounce:DELAY[,LONGEST][,leading] [default: join]
     #[arg(long, value_name = "MODE")]
     on_clash: Option<Mode>,
@@ -30,7 +30,7 @@ pub(crate) struct UniqueArgs {
     unique_states: Vec<State>,
 }
 
-/// What becomes of a second job of a key.
+/// The fate of a second job of a key.
 #[derive(Clone, Debug, PartialEq)]
 enum Mode {
     Plain(String),

@@ -22,14 +22,14 @@ pub(super) enum Ended {
     Interrupted,
 }
 
-/// What is told on standard error.
+/// The course of a job on standard error: told, or kept silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Voice {
     Aloud,
     Silent,
 }
 
-/// What the first Ctrl-C does to the job.
+/// The effect of the first Ctrl-C on the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnInterrupt {
     LeaveJob,
@@ -175,11 +175,13 @@ impl Screen {
                 self.end_line();
                 self.say("starts over; what it had streamed before is void");
             }
-            Said::State { state, error, children } => {
+            Said::State { state, error, children, stopping } => {
                 self.end_line();
                 let children = children.map(|children| format!(": {children}")).unwrap_or_default();
                 let error = error.as_ref().map(|error| format!(": {}", one_line(error, LONGEST)));
-                let text = format!("{state}{children}{}", error.unwrap_or_default());
+                let stopping = stopping.as_ref().map(|reason| format!(", asked to stop ({reason})"));
+                let text =
+                    format!("{state}{}{children}{}", stopping.unwrap_or_default(), error.unwrap_or_default());
                 match &self.bar {
                     Some(bar) if !state.is_finished() => bar.set_message(text),
                     _ => self.say(&text),

@@ -20,7 +20,7 @@ use crate::Result;
 use crate::pages::{self, About, ServiceAbout};
 use crate::services::Services;
 
-/// What the pages show, and where they are.
+/// The routes of the pages, with what they show.
 pub(super) struct Shown {
     /// The kind of store that has the jobs.
     pub(super) store: &'static str,

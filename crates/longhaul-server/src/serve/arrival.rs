@@ -57,7 +57,7 @@ pub(super) fn around(routes: Router, base_path: BasePath, proxies: TrustedProxie
     }))
 }
 
-/// What is left of an address under the base path; none where it is not under it.
+/// The rest of an address under the base path; none where it is not under it.
 fn without_base(uri: &Uri, base: &str) -> Option<Uri> {
     let rest = uri
         .path()

@@ -8,7 +8,7 @@ pub(super) struct Banner<'a> {
     pub(super) address: SocketAddr,
     /// The names of the services that are on, separated by commas.
     pub(super) services: &'a str,
-    /// Where the jobs and the tables are.
+    /// The databases of the jobs and the tables.
     pub(super) stores: &'a str,
     pub(super) data: &'a std::path::Path,
     /// The seconds that running jobs get after Ctrl-C.
@@ -62,7 +62,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Where a service begins.
+/// The first path of a service.
 fn entry(service: &str) -> Option<&'static str> {
     Some(match service {
         "sessions" => "/sessions",

@@ -21,7 +21,7 @@ use rust_embed::RustEmbed;
 
 use super::arrival::BasePath;
 
-/// What `npm run build` in `dashboard` writes.
+/// The files that `npm run build` in `dashboard` writes.
 #[derive(RustEmbed)]
 #[folder = "dashboard"]
 struct Built;

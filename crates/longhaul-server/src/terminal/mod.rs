@@ -1,9 +1,11 @@
-//! What people read and answer on a terminal.
+//! Words that people read and answer on a terminal.
 
 mod ask;
+mod paint;
 mod table;
 
 pub(crate) use ask::{Answer, ask};
+pub(crate) use paint::{Colour, Paint};
 pub(crate) use table::Table;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is looked at, and no more of it than has changed.
+//! The data on the screen: no more of it is read than has changed.
 
 use longhaul::{Clock, Timestamp};
 

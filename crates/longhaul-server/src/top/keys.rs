@@ -1,4 +1,4 @@
-//! What the keys do.
+//! The keys and their deeds.
 
 use axum::http::Method;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};

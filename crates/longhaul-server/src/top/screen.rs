@@ -1,4 +1,4 @@
-//! What is on the screen, and what is chosen there.
+//! The state of the screen: its view, and what is chosen there.
 
 use super::data::Snapshot;
 use crate::client::{Job, Queue, State};
@@ -43,7 +43,7 @@ impl List {
     }
 }
 
-/// What keys do.
+/// The deeds of keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Mode {
     Normal,

@@ -243,7 +243,8 @@ async fn every_command_that_offers_json_prints_json() {
         let more = match words.as_str() {
             "run" => vec!["act", "--queue", "stage"],
             "why" => vec![other.as_str()],
-            "jobs show" | "jobs tail" | "jobs retry" | "jobs fork" | "jobs cancel" | "jobs delete" => {
+            "jobs show" | "jobs tail" | "jobs graph" | "jobs retry" | "jobs fork" | "jobs cancel"
+            | "jobs delete" => {
                 vec![one.as_str()]
             }
             "jobs signal" => vec![other.as_str(), "go", "1"],

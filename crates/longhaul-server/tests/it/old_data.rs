@@ -1,4 +1,4 @@
-//! What the release of 2026-11-25 has written opens, runs and finishes. `release_2026_11_25/` holds what its binary left when
+//! Data that the release of 2026-11-25 has written opens, runs and finishes. `release_2026_11_25/` holds what its binary left when
 //! it was killed: the file of SQLite as SQL, a dump of Postgres, and the keys of Redis with the values that `DUMP` tells.
 
 use std::time::Duration;

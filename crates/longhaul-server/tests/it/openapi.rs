@@ -59,7 +59,7 @@ impl Document {
         }
     }
 
-    /// What of a value does not fit the schema: types, members that must be there, and members that are not described.
+    /// The parts of a value that do not fit the schema: types, members that must be there, and members that are not described.
     /// `…` in a page stands for anything.
     fn faults(&self, schema: &Value, value: &Value, place: &str) -> Vec<String> {
         let schema = self.resolve(schema);

@@ -1,4 +1,4 @@
-//! What becomes of a second job of a key, jobs that end by time, and bounds on what waits, as commands say and tell them.
+//! The fate of a second job of a key, jobs that end by time, and bounds on what waits, as commands say and tell them.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::server::{Place, stderr, stdout};
 
 const RUN: [&str; 4] = ["run", "act", "--queue", "stage"];
 
-/// What a job has become, as the API has it.
+/// A job, as the API has it.
 async fn shown(place: &Place, id: &str) -> Value {
     serde_json::from_str(&place.printed(&["jobs", "show", id, "--json"]).await).expect("JSON")
 }
@@ -51,6 +51,10 @@ async fn each_mode_of_a_unique_key_tells_what_became_of_the_second_job() {
     assert!(list.contains("superseded"), "{list}");
 
     // The first of a throttle lets no other through, also after its end; the last of a burst waits for its end.
+    for (id, line) in [("newest", "act:k (held by this job)"), ("first", "act:k (held by newest)")] {
+        let text = place.printed(&["jobs", "show", id]).await;
+        assert!(text.contains(&format!("unique     {line}\n")), "{text}");
+    }
     let throttle = ["--unique", "t", "--on-clash", "throttle", "--period", "1h"];
     let through = run(&[&["n=6", "--id", "through"], &throttle[..]].concat()).await;
     assert_eq!(through.0, "through");

@@ -54,6 +54,20 @@ async fn a_job_waits_for_those_that_it_depends_on_and_is_cancelled_with_them_unl
     let list = place.printed(&["jobs", "list", "id:publish"]).await;
     assert!(list.contains("waits for the jobs that it depends on"), "{list}");
 
+    let graph = place.printed(&["jobs", "graph", "publ"]).await;
+    let expected = "\
+publish  act  blocked  <- asked for
+├── render  act  available
+└── index  act  available, however it ends
+report  act  blocked
+└── render  act  available
+";
+    assert_eq!(graph, expected);
+    let json = place.printed(&["jobs", "graph", "publish", "--json"]).await;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((json["nodes"].as_array().map(Vec::len), &json["complete"]), (Some(4), &true.into()));
+    let unknown = place.run(&["jobs", "graph", "nothing"]).await;
+    assert!(!unknown.status.success() && stderr(&unknown).contains("nothing"), "{unknown:?}");
     place.printed(&["jobs", "cancel", "index"]).await;
     assert_eq!(shown(&place, "publish").await["state"], "blocked", "the other one has not ended");
     place.printed(&["jobs", "cancel", "render"]).await;

@@ -58,7 +58,8 @@ fn present(record: JobRecord, facts: &RowFacts) -> Vec<Event> {
     let gap = lifecycle::gap_event(facts.log_gap).map(|seq| event(seq, EventBody::Gap));
     let output_event = facts.state_event.saturating_sub(1);
     let output = record.output.map(|output| event(output_event, EventBody::Output { output }));
-    let state = EventBody::State { state: record.state, error, children: record.children };
+    let (children, cancel_reason) = (record.children, record.cancel_reason);
+    let state = EventBody::State { state: record.state, error, children, cancel_reason };
     let state = event(lifecycle::state_event(facts.state_event, facts.log_gap), state);
     gap.into_iter().chain(output).chain([state]).collect()
 }

@@ -25,6 +25,13 @@ fn get_one(connection: &Connection, id: &JobId, now: Timestamp) -> rusqlite::Res
         if record.state == State::Available {
             record.position = Some(position(connection, &record, &facts)?);
         }
+        if let Some(unique) = &mut record.unique {
+            unique.holder = connection
+                .prepare_cached(include_str!("../sql/unique_holder.sql"))?
+                .query_row(params![unique.key, now.0], |row| row.get(0))
+                .optional()?
+                .map(JobId::from_store);
+        }
         return Ok(Lookup::Found(Box::new(record)));
     }
     let gone = connection

@@ -161,7 +161,8 @@ impl WriteTx<'_> {
         self.connection.prepare_cached(include_str!("../sql/ask_to_stop.sql"))?.execute(params![
             target.seq,
             by.0,
-            reason.as_str()
+            reason.as_str(),
+            self.now.0
         ])?;
         Ok(true)
     }

@@ -1,4 +1,4 @@
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, PrepFlags, Statement};
 
 /// The statements that every job passes through, prepared once.
 pub(crate) struct Statements<'c> {
@@ -21,23 +21,25 @@ pub(crate) struct Statements<'c> {
 
 impl<'c> Statements<'c> {
     pub(super) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        // Long-lived statements take their memory from the heap: the connection's few small blocks are for the cursors that each
+        // execution opens, one for each index of its table.
+        let prepare = |sql| connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_PERSISTENT);
         Ok(Self {
-            insert: connection.prepare(include_str!("../sql/insert_job.sql"))?,
-            candidates: connection.prepare(include_str!("../sql/claim_candidates.sql"))?,
-            jobs_of_group: connection.prepare(include_str!("../sql/jobs_of_group.sql"))?,
-            claim: connection.prepare(include_str!("../sql/claim_job.sql"))?,
-            claim_keyed: connection.prepare(include_str!("../sql/claim_keyed_job.sql"))?,
-            completable: connection.prepare(include_str!("../sql/completable_job.sql"))?,
-            complete: connection.prepare(include_str!("../sql/complete_job.sql"))?,
-            complete_leased: connection.prepare(include_str!("../sql/complete_leased_job.sql"))?,
-            complete_leased_keyed: connection
-                .prepare(include_str!("../sql/complete_leased_keyed_job.sql"))?,
-            due: connection.prepare(include_str!("../sql/due_jobs.sql"))?,
-            add_count: connection.prepare(include_str!("../sql/add_count.sql"))?,
-            begin: connection.prepare("BEGIN IMMEDIATE")?,
-            commit: connection.prepare("COMMIT")?,
-            rollback: connection.prepare("ROLLBACK")?,
-            newest: connection.prepare(include_str!("../sql/newest_job.sql"))?,
+            insert: prepare(include_str!("../sql/insert_job.sql"))?,
+            candidates: prepare(include_str!("../sql/claim_candidates.sql"))?,
+            jobs_of_group: prepare(include_str!("../sql/jobs_of_group.sql"))?,
+            claim: prepare(include_str!("../sql/claim_job.sql"))?,
+            claim_keyed: prepare(include_str!("../sql/claim_keyed_job.sql"))?,
+            completable: prepare(include_str!("../sql/completable_job.sql"))?,
+            complete: prepare(include_str!("../sql/complete_job.sql"))?,
+            complete_leased: prepare(include_str!("../sql/complete_leased_job.sql"))?,
+            complete_leased_keyed: prepare(include_str!("../sql/complete_leased_keyed_job.sql"))?,
+            due: prepare(include_str!("../sql/due_jobs.sql"))?,
+            add_count: prepare(include_str!("../sql/add_count.sql"))?,
+            begin: prepare("BEGIN IMMEDIATE")?,
+            commit: prepare("COMMIT")?,
+            rollback: prepare("ROLLBACK")?,
+            newest: prepare(include_str!("../sql/newest_job.sql"))?,
         })
     }
 }

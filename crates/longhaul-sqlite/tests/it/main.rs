@@ -13,5 +13,6 @@ mod liveness;
 mod owner;
 mod releases;
 mod space;
+mod steps_in;
 mod transact;
 mod upgrade;

@@ -9,7 +9,7 @@ use crate::lifecycle::waiting::{self, Admission};
 use crate::lifecycle::{StandIns, Times};
 use crate::model::{
     CancelReason, Children, Dependency, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, Start, State,
-    WaitsFor,
+    UniqueKey, WaitsFor,
 };
 use crate::store::{Result, STOP_GRACE};
 
@@ -287,6 +287,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         waits_for: (state == State::Blocked).then_some(WaitsFor::Children),
         wakes_at: None,
         forked_from: job.forked_from,
+        unique: job.unique.as_ref().map(|unique| UniqueKey::new(&unique.key)),
     };
     let mut row = Row {
         seq,

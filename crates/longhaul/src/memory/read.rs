@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::lifecycle;
 use crate::model::{
     Event, EventBody, JobFilter, JobId, JobPage, JobRecord, Lane, Lookup, Page, Payloads, QueueInfo, State,
-    StepRecord, WorkerInfo,
+    StepRecord, UniqueKey, WorkerInfo,
 };
 use crate::store::{Error, MAX_LANES, MAX_POSITION, Result, WORKER_SEEN_FOR};
 
@@ -24,12 +24,19 @@ impl Table {
     pub(super) fn get(&self, ids: &[JobId], now: Timestamp) -> Vec<Lookup> {
         let look_up = |id: &JobId| match self.find(id) {
             Some(row) => {
-                Lookup::Found(Box::new(JobRecord { position: self.position(row), ..row.record.clone() }))
+                let unique = row.record.unique.clone().map(|unique| self.with_holder(unique, now));
+                let position = self.position(row);
+                Lookup::Found(Box::new(JobRecord { position, unique, ..row.record.clone() }))
             }
             None if self.keys.is_gone(id, now) => Lookup::Gone,
             None => Lookup::Unknown,
         };
         ids.iter().map(look_up).collect()
+    }
+
+    fn with_holder(&self, unique: UniqueKey, now: Timestamp) -> UniqueKey {
+        let holder = self.keys.holder(&unique.key, now).and_then(|seq| self.rows.get(&seq));
+        UniqueKey { holder: holder.map(|row| row.record.id.clone()), ..unique }
     }
 
     fn position(&self, row: &Row) -> Option<u64> {
@@ -150,7 +157,12 @@ impl Row {
         let error = record.errors.last().filter(|_| has_failed).cloned();
         events.push(event(
             lifecycle::state_event(self.state_event, self.gap),
-            EventBody::State { state: record.state, error, children: record.children },
+            EventBody::State {
+                state: record.state,
+                error,
+                children: record.children,
+                cancel_reason: record.cancel_reason,
+            },
         ));
         events
     }

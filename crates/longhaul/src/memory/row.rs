@@ -87,6 +87,7 @@ impl Row {
         self.record.cancel_requested = true;
         self.record.cancel_reason = Some(reason);
         self.cancel_by = Some(by);
+        self.tell(now);
         true
     }
 

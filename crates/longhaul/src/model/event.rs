@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptError, Children, Json, Lease, State};
+use super::{AttemptError, CancelReason, Children, Json, Lease, State};
 use crate::clock::Timestamp;
 
 /// Something that a running job adds to its log or its steps.
@@ -147,6 +147,9 @@ pub enum EventBody {
         /// The counts of its children, where it waits, or waited, for children. The state is told anew whenever one ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         children: Option<Children>,
+        /// Why it was cancelled; why it is asked to stop, while it runs. The state is told anew when it is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cancel_reason: Option<CancelReason>,
     },
     /// Its progress.
     Progress(Progress),

@@ -43,6 +43,6 @@ pub use record::{Children, JobRecord, Lookup};
 pub use sample::Sample;
 pub use state::State;
 pub use term::{Condition, Term};
-pub use unique::{Edge, OnClash, Unique};
+pub use unique::{Edge, OnClash, Unique, UniqueKey};
 pub(crate) use wait::check_dependencies;
 pub use wait::{Dependency, MAX_DEPENDENCIES, OnExhausted, OnFailure, SIGNAL_PREFIX, Signalled, WaitsFor};

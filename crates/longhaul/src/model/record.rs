@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptError, CancelReason, Dependency, JobId, Json, Policy, Progress, SHORT_PAYLOAD_BYTES, State,
-    WaitsFor,
+    UniqueKey, WaitsFor,
 };
 use crate::clock::Timestamp;
 
@@ -97,6 +97,9 @@ pub struct JobRecord {
     /// The job that it is a fork of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<JobId>,
+    /// Its unique key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique: Option<UniqueKey>,
 }
 
 impl JobRecord {

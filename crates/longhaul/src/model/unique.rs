@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
 use super::enqueue::{check_key, invalid};
+use super::{JobId, State};
 use crate::store::Result;
 
 /// One job at a time, or one in a period, per key.
@@ -22,6 +22,25 @@ pub struct Unique {
     pub states: Option<Vec<State>>,
     /// The fate of the second job.
     pub on_clash: OnClash,
+}
+
+/// The unique key of a job, as a look-up shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UniqueKey {
+    /// The key.
+    pub key: String,
+    /// The job that holds it now: this one, one that was given it since, or none where it is free. Only
+    /// [`Store::get`](crate::Store::get) fills it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<JobId>,
+}
+
+impl UniqueKey {
+    /// A key of which no holder is told.
+    #[must_use]
+    pub fn new(key: impl Into<String>) -> Self {
+        Self { key: key.into(), holder: None }
+    }
 }
 
 /// The fate of a job whose unique key is held.

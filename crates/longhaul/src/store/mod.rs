@@ -300,6 +300,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - An unknown id is unknown.
     /// - A pruned job is gone for a day and then unknown.
     /// - A position counts the available jobs ahead.
+    /// - A job tells its unique key and the job that holds it.
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>>;
 
     /// Lists jobs, newest first, by keyset: pages neither overlap nor skip while jobs come and go.
@@ -323,6 +324,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A waiting reader hears of a new event.
     /// - A waiting reader hears of a change of state.
     /// - A child that ends tells the readers of its parent.
+    /// - A waiting reader hears that a job is asked to stop.
     /// - A reader of a finished job does not wait.
     /// - Events of an unknown job are none.
     async fn events(

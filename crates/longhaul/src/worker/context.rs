@@ -11,19 +11,19 @@ use crate::job::{JobError, JobResult};
 use crate::model::{Entry, JobId, Json, Lease, LogLevel, NewJob, Progress};
 use crate::store::Error;
 
-/// The view of a running job: what it can see, and what it can say.
-#[derive(Debug)]
+/// The view of a running job: what it can see, and what it can say. Clones are of the same run.
+#[derive(Clone, Debug)]
 pub struct Context<S> {
     state: S,
     pub(super) job: Arc<RunningJob>,
     longhaul: Longhaul,
-    extensions: Extensions,
+    extensions: Arc<Extensions>,
 }
 
 impl<S> Context<S> {
     pub(crate) fn new(state: S, run: Run) -> Self {
         let Run { extensions, job, longhaul, .. } = run;
-        Self { state, job, longhaul, extensions }
+        Self { state, job, longhaul, extensions: Arc::new(extensions) }
     }
 
     /// The state that the application registered the kind with.
@@ -44,7 +44,7 @@ impl<S> Context<S> {
         self.job.id()
     }
 
-    /// The lease of this run, for what records it in a [transaction of the application's own](Self::finished_step).
+    /// The lease of this run.
     #[must_use]
     pub fn lease(&self) -> Lease {
         self.job.lease()

@@ -345,6 +345,11 @@ impl RunningJob {
         self.reached.lock().insert(name.to_owned())
     }
 
+    /// True where the attempt has come to a step.
+    pub(crate) fn has_reached(&self, name: &str) -> bool {
+        self.reached.lock().contains(name)
+    }
+
     /// Takes back that the attempt has come to a step, which has failed and may be tried again.
     pub(crate) fn leave(&self, name: &str) {
         self.reached.lock().remove(name);

@@ -8,7 +8,7 @@ use super::context::Context;
 use crate::admit;
 use crate::backoff::Backoff;
 use crate::job::{JobError, JobResult, Verdict};
-use crate::model::{Entry, Json, SIGNAL_PREFIX};
+use crate::model::{Entry, Json, Lease, LeaseStatus, SIGNAL_PREFIX};
 
 /// The treatment of a step that fails or takes long.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,13 +128,42 @@ impl<S> Context<S> {
     }
 
     /// The output of a step that is done, for one that the application records in a transaction of its own: the step and the
-    /// application's rows are there together, or neither is. See the `finish_step` of the SQLite and Postgres stores, which
-    /// take the [lease](Self::lease) and the same name.
+    /// application's rows are there together, or neither is. Where there is none, do the work and end it with
+    /// `finish_step_in`, which the SQLite and Postgres stores bring as the trait `FinishStepIn`.
     ///
     /// # Errors
     /// A fatal one for the name, as for [`step`](Self::step), and where the output has another form.
     pub fn finished_step<T: DeserializeOwned>(&self, name: &str) -> JobResult<Option<T>> {
         self.begin_step(name)
+    }
+
+    /// The lease of this run and the output in the form that a store keeps, for a store's `finish_step_in`.
+    ///
+    /// # Errors
+    /// A fatal one where this attempt has not asked [`finished_step`](Self::finished_step) for the step, or it is done: its work
+    /// would be done twice. Another one where the output has no JSON form.
+    pub fn begin_finish<T: Serialize>(&self, name: &str, output: &T) -> JobResult<(Lease, Json)> {
+        if !self.job.has_reached(name) || self.job.step_output(name).is_some() {
+            return Err(JobError::fatal(format!(
+                "step '{name}' cannot be finished in a transaction: ask finished_step for it first, and do its work only where \
+                 there is no output"
+            )));
+        }
+        Ok((self.job.lease(), Json::new(output)?))
+    }
+
+    /// What the answer of a store to what a run has recorded means for the run.
+    ///
+    /// # Errors
+    /// One that runs the job again where it is no longer this run's, and what was to be committed with it must be rolled back.
+    /// For a fault of the store, as for [`step`](Self::step).
+    pub fn end_finish(answer: crate::Result<LeaseStatus>) -> JobResult<()> {
+        match answer {
+            Ok(LeaseStatus::Held | LeaseStatus::CancelRequested) => Ok(()),
+            Ok(LeaseStatus::Lost) => Err(JobError::retry("the lease was lost")),
+            Err(error) if error.is_outage() => Err(JobError::outage(error)),
+            Err(error) => Err(JobError::fatal(format!("failed to keep a step: {error}"))),
+        }
     }
 
     /// True where the code after this point is the new one for this job; false where the job had passed the point before the

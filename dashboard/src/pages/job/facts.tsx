@@ -50,6 +50,10 @@ export function Facts({ job }: { job: Job }) {
     facts.push(["Depends on", <ul class="plain">{shown}{rest > 0 && <li>and {count(rest)} more</li>}</ul>]);
   }
   if (job.on_exhausted === "pause") facts.push(["Out of attempts", "waits for a person"]);
+  if (job.unique != null) {
+    const { key, holder } = job.unique;
+    facts.push(["Unique key", <>{key}<small>{holder == null ? " free" : holder === job.id ? " held by this job" : <> held by <ToJob id={holder}>{holder}</ToJob></>}</small></>]);
+  }
   if (job.forked_from !== null) facts.push(["Forked from", <ToJob id={job.forked_from}>{job.forked_from}</ToJob>]);
   if (job.parent !== null) facts.push(["Parent", <ToJob id={job.parent}>{job.parent}</ToJob>]);
   for (const [label, value] of Object.entries(job.labels)) facts.push([`Label ${label}`, search(`label.${label}`, value)]);

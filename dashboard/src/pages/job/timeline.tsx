@@ -53,6 +53,9 @@ function momentsOf(job: Job, events: LogEvent[], steps: Step[]): Moment[] {
   const latest = (at: string) => (Date.parse(at) < Date.parse(job.created_at) ? job.created_at : at);
   for (const [attempt, at] of begins) moments.push({ at: latest(at), what: `Attempt ${attempt} began`, tone: "running" });
   for (const { attempt, at, kind } of job.errors) moments.push({ at, what: `Attempt ${attempt} failed${kind === "error" ? "" : `: ${kind}`}`, tone: "failed" });
+  // Told while it runs; the log keeps no older states.
+  const asked = events.findLast(({ type }) => type === "state");
+  if (job.cancel_reason !== null && job.cancel_requested && asked?.cancel_requested === true) moments.push({ at: asked.at, what: `Asked to stop: ${BECAUSE[job.cancel_reason]}`, tone: "cancelled" });
   if (job.state === "scheduled") moments.push({ at: job.run_at, what: job.attempt > 0 ? "Next attempt" : "Due", tone: "scheduled" });
   const isToldAlready = job.state === "failed" && job.errors.at(-1)?.at === job.finished_at;
   if (job.finished_at !== null) {

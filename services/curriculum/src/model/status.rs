@@ -50,7 +50,7 @@ pub(crate) struct Detail {
     /// The reason why its last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed_reason: Option<String>,
-    /// What keeps it from running, in the words of `GET /api/jobs/{id}/why`.
+    /// The rules that keep it from running, in the words of `GET /api/jobs/{id}/why`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) why: Vec<Waits>,
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Hours, Lesson, Module, ModulePlan};
 
-/// What the lesson plans of a workflow come to, added up plan by plan: a workflow of thousands of hours has megabytes of them,
+/// The sums of the lesson plans of a workflow, added up plan by plan: a workflow of thousands of hours has megabytes of them,
 /// which are never held together.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

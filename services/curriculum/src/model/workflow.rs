@@ -51,7 +51,7 @@ pub(crate) struct Hours(pub(crate) f64);
 /// Modules, and outcomes of each, whose words tell the language of a workflow, and the part of each text that does.
 const LANGUAGE_MODULES: usize = 8;
 const LANGUAGE_CHARS: usize = 300;
-/// What a workflow shows and its caller does not set.
+/// The fields that a workflow shows and its caller does not set.
 const OWN_FIELDS: [&str; 4] = ["_id", "currentStep", "createdAt", "updatedAt"];
 const MAX_MODULES: usize = 500;
 /// The most characters of the caller's ids of modules and outcomes.
@@ -158,7 +158,7 @@ impl Workflow {
         Value::Object(view)
     }
 
-    /// What it becomes by an edit: the fields that are given take the place of those of before, null removes one, and
+    /// The workflow after an edit: the fields that are given take the place of those of before, null removes one, and
     /// what the service says of it by itself is left alone.
     pub(crate) fn edited(&self, given: Map<String, Value>) -> Map<String, Value> {
         let mut body = self.body.clone();

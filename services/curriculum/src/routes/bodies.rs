@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::model::{Detail, Jobs, Lesson, ModulePlan, Status, Summary, Validation};
 
-/// What every answer that is no error has around it.
+/// The envelope of every answer that is no error.
 #[derive(ToSchema)]
 #[schema(as = Successful)]
 pub(super) struct Successful<T> {
@@ -113,7 +113,7 @@ pub(super) struct Step10Cancelled {
     total_modules: u32,
 }
 
-/// How far the plans of a workflow are.
+/// The progress of the plans of a workflow.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(super) struct Step10Status {

@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use futures::future::try_join_all;
 use longhaul::{Action, JobFilter, JobId, JobRecord, State as JobState};
 use serde_json::{Value, json};
 use service_support::{Commit, DbError, Write};
@@ -202,10 +203,10 @@ impl App {
             .filter_map(|(index, lookup)| lookup.found().map(|job| (index, job)))
             .collect();
         let mut shown = Jobs::of(&jobs);
-        for (detail, (_, job)) in shown.details.iter_mut().zip(&jobs) {
-            if matches!(job.state, JobState::Blocked | JobState::Scheduled | JobState::Available) {
-                detail.why = self.longhaul.why(job).await?.reasons.into_iter().map(Waits::from).collect();
-            }
+        // All at once: of a chain one waits, and of modules that were begun again by hand many may.
+        let reasons = try_join_all(jobs.iter().map(|(_, job)| self.longhaul.why(job))).await?;
+        for (detail, why) in shown.details.iter_mut().zip(reasons) {
+            detail.why = why.reasons.into_iter().map(Waits::from).collect();
         }
         Ok((self.standing(id).await?, shown))
     }

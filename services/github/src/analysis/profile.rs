@@ -16,7 +16,7 @@ pub struct Profile {
     pub skills: Skills,
     /// The user's way of working.
     pub commit_analysis: CommitAnalysis,
-    /// How much of what there is was read.
+    /// The part of what there is that was read.
     pub coverage: Coverage,
     /// The time at which this was made.
     pub analyzed_at: String,
@@ -35,7 +35,7 @@ pub struct Coverage {
     pub repositories_examined: usize,
     /// The newest stars, at most a hundred.
     pub stars_read: usize,
-    /// What was left out and what could not be read, in words.
+    /// Notes of what was left out and what could not be read.
     pub notes: Vec<String>,
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Page<T> {
     pub(crate) next: Option<String>,
 }
 
-/// What GitHub has to say to a wish.
+/// The answer of GitHub to a wish.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer<T> {
     Page(Page<T>),

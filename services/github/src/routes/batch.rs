@@ -33,7 +33,7 @@ pub(super) struct BatchStarted {
     status: &'static str,
     /// The number of its names.
     total: usize,
-    /// Where it is followed.
+    /// The path that follows it.
     poll_url: String,
 }
 

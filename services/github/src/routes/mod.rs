@@ -82,7 +82,7 @@ async fn no_route(request: Request) -> Error {
     Error::new(StatusCode::NOT_FOUND, told)
 }
 
-/// What the service knows of GitHub without asking it.
+/// The health of the service: what it knows of GitHub without asking it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = GithubHealth)]
 struct Health {

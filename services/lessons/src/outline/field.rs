@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use service_support::Texts;
 
-/// How words of each field begin.
+/// The beginnings of the words of each field.
 static BEGINNINGS: LazyLock<Texts> = LazyLock::new(|| Texts::read(include_str!("fields.txt")));
 
 /// The field of a subject, by its name in `fields.txt`: it decides which questions and which verses fit.

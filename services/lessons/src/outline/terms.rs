@@ -88,7 +88,7 @@ fn is_head(sentence: &str, word: &str, after: &[&str], names: &[&str], language:
     }
 }
 
-/// Whether a term is a word of a sentence.
+/// True for a term that is a word of a sentence.
 pub(super) fn stands_in(term: &str, sentence: &str) -> bool {
     place(term, sentence).is_some()
 }

@@ -52,7 +52,7 @@ const MAX_SEARCH_BYTES: usize = 280;
 /// One to sum up and four that are related.
 const HITS: &str = "5";
 const RELATED: usize = 4;
-/// Where the code of a language stands in an address.
+/// The place of a language's code in an address.
 const LANGUAGE: &str = "{language}";
 /// Wikimedia asks for a name and a way to reach whoever calls.
 const AGENT: &str =

@@ -1,4 +1,4 @@
-//! Whether an article is about a topic: a search finds something for nearly everything, and says "did you mean".
+//! The relevance of an article to a topic: a search finds something for nearly everything, and says "did you mean".
 
 use service_support::Language;
 

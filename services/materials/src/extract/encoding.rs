@@ -104,7 +104,7 @@ impl Encoding {
     }
 }
 
-/// What a look at every byte tells.
+/// The facts that a look at every byte tells.
 #[derive(Default)]
 struct Survey {
     head: Vec<u8>,

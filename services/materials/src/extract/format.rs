@@ -1,4 +1,4 @@
-/// How a format of cells shows a number.
+/// The form in which a format of cells shows a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Number,

@@ -127,7 +127,7 @@ impl Grey {
     }
 }
 
-/// What differs by more from the paper is ink.
+/// The largest difference from the paper that is not ink.
 pub(super) const CONTRAST: u8 = 48;
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub fn is_list_of_languages(languages: &str) -> bool {
     languages.split('+').all(is_name)
 }
 
-/// What reading documents needs and this machine lacks, each with the Debian package that brings it: programs, the
+/// The needs of reading documents that this machine lacks, each with the Debian package that brings it: programs, the
 /// character maps of Chinese, Japanese and Korean PDFs, and the languages of [`Limits::languages`]. Empty where all is
 /// there.
 #[must_use]
@@ -40,9 +40,9 @@ pub fn missing_parts(limits: &Limits) -> Vec<String> {
     missing
 }
 
-/// Where poppler looks for maps.
+/// The folders in which poppler looks for maps.
 const MAPS: [&str; 2] = ["/usr/share/poppler/cMap", "/usr/local/share/poppler/cMap"];
-/// Where tesseract looks for languages.
+/// The folders in which tesseract looks for languages.
 const TESSDATA: [&str; 5] = [
     "/usr/share/tesseract-ocr/5/tessdata",
     "/usr/share/tesseract-ocr/4.00/tessdata",

@@ -87,7 +87,7 @@ enum Likeness {
     Language,
     /// Letters as languages have them, but none that is known for sure.
     Unknown,
-    /// What fonts without a right character map give: shifted letters, numbers of glyphs, private signs.
+    /// Characters that fonts without a right character map give: shifted letters, numbers of glyphs, private signs.
     Junk,
 }
 

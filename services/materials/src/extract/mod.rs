@@ -55,7 +55,7 @@ pub struct Plan {
     pub kind: FileKind,
     /// Its pages, in order; slides of a presentation; parts of some length for a kind that has no pages.
     pub pages: Vec<PlannedPage>,
-    /// What is to be told of the document as a whole.
+    /// The warnings about the document as a whole.
     pub warnings: Vec<Warning>,
 }
 
@@ -86,7 +86,7 @@ pub enum PlannedPage {
 pub struct PageText {
     /// The text.
     pub text: String,
-    /// What was left out, or is doubtful.
+    /// The warnings about what was left out, or is doubtful.
     pub warnings: Vec<Warning>,
 }
 
@@ -95,7 +95,7 @@ pub struct PageText {
 pub struct Shown<T> {
     /// Its picture; `None` where there is nothing on it to read.
     pub picture: Option<T>,
-    /// What of it is damaged.
+    /// The parts of it that are damaged.
     pub warnings: Vec<Warning>,
 }
 
@@ -113,7 +113,7 @@ pub struct Page {
 pub struct Extracted {
     /// The texts of its pages, in order.
     pub pages: Vec<String>,
-    /// What is to be told of it.
+    /// The warnings about it.
     pub warnings: Vec<Warning>,
 }
 
@@ -294,7 +294,7 @@ pub async fn page(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Res
     }
 }
 
-/// What of a page only eyes can read.
+/// The parts of a page that only eyes can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToSee {
     /// Its text was there.

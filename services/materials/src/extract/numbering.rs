@@ -10,7 +10,7 @@ pub(super) struct Numbering {
     /// Their levels, by the name of their kind.
     kinds: HashMap<String, Vec<Level>>,
     styles: HashMap<String, Style>,
-    /// How far each kind has counted, at each level.
+    /// The count of each kind, at each level.
     counted: HashMap<String, Vec<u32>>,
     at: At,
 }

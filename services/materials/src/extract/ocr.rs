@@ -152,7 +152,7 @@ pub(super) async fn grey(picture: Grey, dpi: Option<u32>, limits: &Limits) -> Re
     Ok(best)
 }
 
-/// What is put behind the transparent parts of a picture.
+/// The colour that is put behind the transparent parts of a picture.
 #[derive(Clone, Copy, Debug)]
 enum Paper {
     White,

@@ -74,7 +74,7 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     office.plan(pages)
 }
 
-/// What all sheets share: texts, and the formats that tell days from numbers.
+/// The parts that all sheets share: texts, and the formats that tell days from numbers.
 #[derive(Default)]
 struct Book {
     texts: Vec<String>,

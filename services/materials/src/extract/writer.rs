@@ -27,7 +27,7 @@ pub(super) struct Writer<'a> {
     runs: Vec<usize>,
     fractions: Vec<usize>,
     is_hidden: bool,
-    /// What is there in more than one form: whether one of them has been read, and the length of all before it.
+    /// Contents that are there in more than one form: whether one of them has been read, and the length of all before it.
     choices: Vec<Option<usize>>,
     /// The texts around the text boxes that are open, and those of the boxes of this paragraph.
     around: Vec<String>,

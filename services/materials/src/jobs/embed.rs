@@ -229,7 +229,7 @@ impl App {
         Ok(Embedded { model: dimension.map(|_| model.to_owned()), dimension })
     }
 
-    /// What another model has embedded cannot be found by meaning: its vectors are never compared.
+    /// Passages that another model has embedded cannot be found by meaning: its vectors are never compared.
     async fn forget_other_embeddings(&self) -> Result<(), DbError> {
         let model = self.embedding_model().unwrap_or_default();
         let sql = "UPDATE materials SET embedding_model = NULL WHERE embedding_model <> $1";

@@ -14,7 +14,7 @@ use crate::error::Error;
 pub(crate) struct Part {
     /// The most entries, 1 to 1,000.
     limit: Option<u32>,
-    /// Where the part before ended: see the header `Link`.
+    /// The end of the part before: see the header `Link`.
     after: Option<String>,
 }
 

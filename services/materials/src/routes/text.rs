@@ -92,7 +92,7 @@ impl App {
         self.db.read(sql, params).await?.first().map(|row| row.get("text")).transpose()
     }
 
-    /// What is to be told of a run, page after page.
+    /// The warnings about a run, page after page.
     async fn warnings(&self, material_id: &str, run: u32) -> Result<Vec<Warning>, Error> {
         let sql = "SELECT number, warnings FROM material_pages \
                    WHERE material_id = $1 AND run = $2 AND warnings <> '[]' ORDER BY number LIMIT $3";

@@ -62,7 +62,7 @@ pub(crate) enum Wanted {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query<'a> {
     pub(crate) text: &'a str,
-    /// What was said before, where the text does not stand by itself.
+    /// The messages before, where the text does not stand by itself.
     pub(crate) before: &'a str,
 }
 

@@ -56,7 +56,7 @@ impl Db {
         rows.first().map(|row| row.get("value")).transpose()
     }
 
-    /// Whether the jobs that are kept in another database than the rows are those of these rows.
+    /// A check that the jobs which are kept in another database than the rows are those of these rows.
     ///
     /// # Errors
     /// A fault of one of the databases.

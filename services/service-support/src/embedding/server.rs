@@ -25,7 +25,7 @@ pub struct OpenAiEmbedder {
     learned: Arc<Learned>,
 }
 
-/// What the server has shown of itself.
+/// The facts that the server has shown of itself.
 #[derive(Debug)]
 struct Learned {
     /// The most texts that it takes at once.

@@ -26,7 +26,7 @@ pub enum Language {
     Hi,
 }
 
-/// What is known of a language.
+/// A language: its words and phrases.
 #[derive(Debug, Deserialize)]
 struct Known {
     code: String,

@@ -53,7 +53,7 @@ impl<'a> Asking<'a> {
     /// and is to be asked for once more.
     ///
     /// # Errors
-    /// Where the second reply cannot be used either; no later attempt would help.
+    /// An error where the second reply cannot be used either; no later attempt would help.
     pub fn read<T>(
         &mut self,
         composer: &dyn Composer,

@@ -30,7 +30,8 @@ impl Tokens {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn add(&self, tokens: u64) {
+    /// Counts some more.
+    pub fn add(&self, tokens: u64) {
         self.0.fetch_add(tokens, Ordering::Relaxed);
     }
 }

@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use longhaul::{Context, Job, JobError, JobResult, NewJob};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use service_support::{Commit, Write, limited, provider_key};
+use service_support::{Commit, Settling, Tokens, Write, limited, provider_key};
 
 use super::QUEUE;
 use crate::app::{App, Sessions};
-use crate::external_http::{Answered, PYTHON_API, Query};
+use crate::external_http::{Answered, Call, PYTHON_API, Query, Use};
 use crate::keywords::Keywords;
 use crate::model::{Session, Skill, job_id, name_for_log};
 
@@ -51,6 +51,7 @@ impl Job for Dispatch {
     type Output = Dispatched;
 
     async fn run(self, cx: Context<Sessions>) -> JobResult<Dispatched> {
+        let settling = Settling::new(&cx);
         let app = cx.state().app();
         tracing::info!(target: "SessionsService", "Starting background process execution");
         let session = self.session(app).await?;
@@ -64,7 +65,7 @@ impl Job for Dispatch {
             name_for_log(&category)
         );
         tracing::info!(target: "SessionsService", "Executing background process to Python API");
-        let answered = ask(&cx, &query).await?;
+        let answered = ask(&cx, &query, &settling.tokens).await?;
         // While the answer was waited for, somebody may have changed or deleted what was asked about.
         if query_of(app, &self.session(app).await?).await?.0 != query {
             return Err(refused("The skill was changed while the session was dispatched"));
@@ -90,14 +91,14 @@ async fn query_of(app: &App, session: &Session) -> JobResult<(Query, String)> {
 
 /// Asks in a step: an answer that was paid for is not asked for again because of a crash before it was written. One that an
 /// earlier run was given to another query is no answer to this one, which has a step of its own.
-async fn ask(cx: &Context<Sessions>, query: &Query) -> JobResult<Answered> {
+async fn ask(cx: &Context<Sessions>, query: &Query, taken: &Tokens) -> JobResult<Answered> {
     let app = cx.state().app();
     for number in 1_u32.. {
         let send = async || {
             let answered = tokio::select! {
                 biased;
                 () = cx.cancelled() => return Err(JobError::cancel("cancelled on request")),
-                answered = app.external_http.send_session(query) => answered?,
+                answered = app.external_http.send_session(query, Call::new(taken, app.takes(&query.sub_topics))) => answered?,
             };
             Ok(Asked { query: query.clone(), answered })
         };
@@ -116,11 +117,9 @@ pub(crate) fn dispatch_job(app: &App, session: &Session) -> longhaul::Result<New
     let job = Dispatch { session_id: id.clone(), dispatch: *dispatch };
     let new = NewJob { id: Some(job_id(id, *dispatch)), labels, ..NewJob::of(&job)? };
     // Whoever is told to wait makes all wait that ask the same.
-    match app.model_behind() {
-        // The model sees the skill's name, which is short, beside the keywords.
-        Some(model) => Ok(limited(new, Some(model), Keywords::tokens(&session.focus_keywords))),
-        None => Ok(limited(new, Some(&provider_key(PYTHON_API)), 1)),
-    }
+    let service = provider_key(PYTHON_API);
+    let key = app.model_behind().unwrap_or(&service);
+    Ok(limited(new, Some(key), app.takes(&session.focus_keywords).units()))
 }
 
 impl Dispatch {
@@ -163,6 +162,15 @@ impl App {
     /// The limit key of the model that answers a dispatch, where this very server asks it.
     fn model_behind(&self) -> Option<&str> {
         self.providers.composer.limit_key().filter(|_| self.external_http.is_own())
+    }
+
+    /// The units that a dispatch of these keywords takes, as far as can be told before.
+    fn takes(&self, keywords: &[String]) -> Use {
+        match self.model_behind() {
+            // The model sees the skill's name, which is short, beside the keywords.
+            Some(_) => Use::Tokens(Keywords::tokens(keywords)),
+            None => Use::Call,
+        }
     }
 
     /// A skill, whoever's it is, by its primary key.

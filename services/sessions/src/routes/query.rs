@@ -10,11 +10,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
-use service_support::{Cause, ProviderError, SHOULD_RETRY, Waiting};
+use service_support::{Cause, ProviderError, SHOULD_RETRY, Tokens, Waiting};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::external_http::GENERATOR;
+use crate::external_http::{GENERATOR, TOKENS};
 use crate::keywords::Keywords;
 
 /// Finds ten keywords for a topic
@@ -30,6 +30,7 @@ use crate::keywords::Keywords;
     responses(
         (status = 200, description = "The keywords", body = Answer, headers(
             ("Generator" = Option<String>, description = "What made them: a model, or `outline`"),
+            ("Tokens" = Option<u64>, description = "The tokens that the model has taken for them"),
         )),
         (status = 400, description = "The request cannot be used", body = Refusal),
         (status = 413, description = "The request is too large", body = Refusal),
@@ -46,8 +47,8 @@ pub(crate) async fn query(
         Ok(keywords) => keywords,
         Err((status, reason)) => return refuse(status, reason),
     };
-    let composer = &app.providers.composer;
-    match keywords.compose(composer.as_ref()).await {
+    let (composer, tokens) = (&app.providers.composer, Tokens::default());
+    let mut response = match keywords.compose(composer.as_ref(), &tokens).await {
         Ok(keywords) => {
             let mut response = Json(Answer { response: keywords }).into_response();
             if let Ok(name) = HeaderValue::from_str(composer.generator()) {
@@ -56,7 +57,11 @@ pub(crate) async fn query(
             response
         }
         Err(error) => failed(&error),
+    };
+    if composer.limit_key().is_some() {
+        response.headers_mut().insert(TOKENS, HeaderValue::from(tokens.taken()));
     }
+    response
 }
 
 /// A topic, as the document describes it.
@@ -78,7 +83,7 @@ struct Answer {
     response: Vec<String>,
 }
 
-/// What cannot be answered, in the form of the service that this one stands for.
+/// A refusal, in the form of the service that this one stands for.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KeywordsError)]
 struct Refusal<'a> {

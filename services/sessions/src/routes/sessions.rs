@@ -127,7 +127,7 @@ const LOOKS: usize = 50;
 
 /// Changes a session
 ///
-/// What is not said stays as it is, and a null empties what may be left out. Another skill or other keywords are
+/// A field that is not given stays as it is, and a null empties one that may be left out. Another skill or other keywords are
 /// dispatched anew.
 #[utoipa::path(
     put,

@@ -86,7 +86,7 @@ pub(crate) async fn get(
 
 /// Changes a skill
 ///
-/// What is not said stays as it is.
+/// A field that is not given stays as it is.
 #[utoipa::path(
     put,
     path = "/skills/{id}",

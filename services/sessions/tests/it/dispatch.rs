@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use fakes::{Double, Fault};
-use longhaul::{Clock, ErrorKind, State};
+use longhaul::{Clock, ErrorKind, KeyConfig, KeyFilter, Rate, State};
 use serde_json::json;
 
 use crate::fixture::{Fixture, Jobs, PATIENCE};
@@ -133,6 +133,46 @@ async fn a_limit_of_the_model_behind_this_server_costs_no_attempt_either() {
     f.clock.advance(Duration::from_secs(120));
     let job = f.ended(&id).await;
     assert_eq!(job.output.unwrap().to_value()["generator"], "double-1");
+}
+
+#[tokio::test]
+async fn a_budget_counts_the_tokens_that_a_dispatch_has_taken_in_place_of_those_that_were_reserved() {
+    let double = Double::start().await;
+    let vars = vec![("LLM_BASE_URL", double.v1()), ("LLM_MODEL", "double-1".into())];
+    let f = Fixture::open(tempfile::tempdir().unwrap(), Clock::manual(), vars).await;
+    let [first, second] = [f.dispatched().await, f.dispatched().await];
+    let waits = |job: &longhaul::JobRecord| job.state == State::Available;
+    let reserved = f.becomes(&first, waits).await.policy.cost.rate;
+    // Of two such jobs both start only where the first has given some of its tokens back, for the clock stands still.
+    let budget = Rate { n: 1, per: Duration::from_secs(3_600), burst: Some(2 * reserved - 1) };
+    let limits = KeyConfig { rate: Some(budget), ..KeyConfig::default() };
+    f.longhaul.store().set_key("provider:llm", Some(&limits)).await.unwrap();
+    let _worker = f.work();
+    for id in [&first, &second] {
+        assert_eq!(f.ended(id).await.state, State::Completed);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_turned_away_counts_nothing_and_one_that_fails_counts_once() {
+    let double = Double::start().await;
+    double.fail(PATH, Fault::RateLimit("120".into()));
+    let f = Fixture::dispatching_to(&double).await;
+    let budget = Rate { n: 1, per: Duration::from_secs(360_000), burst: Some(2) };
+    let limits = KeyConfig { rate: Some(budget), ..KeyConfig::default() };
+    f.longhaul.store().set_key("provider:python-api", Some(&limits)).await.unwrap();
+    let id = f.dispatched().await;
+    let _worker = f.work();
+    f.becomes(&id, |job| job.state == State::Scheduled).await;
+    double.fail(PATH, Fault::Status(500));
+    f.clock.advance(Duration::from_secs(120));
+    f.becomes(&id, |job| job.errors.len() == 1).await;
+    f.clock.advance(LATER);
+    assert_eq!(f.ended(&id).await.state, State::Completed, "two calls are all that the budget has");
+    let names = vec!["provider:python-api".to_owned()];
+    let filter = KeyFilter { names, limit: 1, ..KeyFilter::default() };
+    let key = f.longhaul.store().keys(&filter).await.unwrap().remove(0);
+    assert!(key.rate_free_at.is_some(), "and none is left: {key:?}");
 }
 
 #[tokio::test]

@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from hashlib import sha256
 from typing import Any, Literal
 
 from ..job import FINISHED
 from .rules import STATES, Broken, job_rules
 
-MODES = ("join", "refresh", "reject", "replace", "debounce", "throttle", "supersede")
+MODES = ("join", "refresh", "reject", "replace", "debounce", "throttle", "supersede", "follow")
 FIELDS = ("key", "on", "fields", "period", "states", "on_clash", "delay", "max_delay", "edge")
 #: A path that args do not have.
 NOTHING: Any = object()
@@ -28,6 +29,8 @@ class Hold:
     ends: list[str]
     #: It is held until then, whatever becomes of the job.
     until: datetime | None
+    #: The hold of the job that this one follows, and was given the key by.
+    behind: Hold | None = None
 
     @property
     def is_over(self) -> bool:
@@ -47,9 +50,9 @@ class Hold:
 class Clash:
     """What becomes of a second job: it takes the key, its args replace those of the holder, or nothing of it is created."""
 
-    fate: Literal["join", "reject", "take", "supersede", "replace"]
+    fate: Literal["join", "reject", "take", "supersede", "follow", "replace"]
     holder: dict[str, Any]
-    #: When the holder whose args are replaced may run.
+    #: When the holder whose args are replaced may run, unless it is blocked.
     at: datetime | None = None
 
 
@@ -77,12 +80,15 @@ class UniqueKeys:
             return Clash("take", holder)
         if mode == "reject":
             return Clash("reject", holder)
-        if mode in ("refresh", "supersede") and has_ended:
+        if mode in ("refresh", "supersede", "follow") and has_ended:
             return Clash("take", holder)
         if mode == "supersede":
             return Clash("supersede", holder)
-        if mode == "replace" and waits:
-            return Clash("replace", holder, start_of(body))
+        is_blocked = holder["state"] == "blocked"
+        if mode == "follow" and (holder["state"] == "running" or is_blocked and holder["started_at"] is not None):
+            return Clash("follow", holder)
+        if mode in ("replace", "follow") and (waits or is_blocked):
+            return Clash("replace", holder, None if is_blocked else start_of(body))
         if mode == "debounce" and unique.get("edge") == "leading":
             hold.until = None if hold.until is None else max(hold.until, quiet)
         elif mode == "debounce":
@@ -91,8 +97,8 @@ class UniqueKeys:
             return Clash("replace", holder, quiet) if is_pending else Clash("take", holder)
         return Clash("join", holder)
 
-    def take(self, body: Mapping[str, Any], job: dict[str, Any]) -> None:
-        """Gives a new job its key."""
+    def take(self, body: Mapping[str, Any], job: dict[str, Any], behind: Mapping[str, Any] | None = None) -> None:
+        """Gives a new job its key, which it may follow another one by."""
         unique = body.get("unique")
         if unique is None:
             return
@@ -103,10 +109,33 @@ class UniqueKeys:
             time = unique["delay"]
         until = None if time is None else _now() + timedelta(seconds=time)
         ends = [state for state in unique.get("states") or [] if state in FINISHED and time is None]
-        hold = Hold(job, unique.get("period") if time is None else None, ends, until)
+        followed = None if behind is None else self._keys[behind["id"]][1]
+        hold = Hold(job, unique.get("period") if time is None else None, ends, until, followed)
         name = _name(body, unique)
         self._holds[name] = hold
         self._keys[job["id"]] = (name, hold)
+
+    def ended(self, job: Mapping[str, Any]) -> None:
+        """Gives the key of a job that has ended back to the unfinished job that it follows."""
+        name, own = self._keys.get(job["id"], (None, None))
+        if name is not None and own is not None and self._holds.get(name) is own:
+            followed = own.behind
+            if followed is not None and followed.job["state"] not in FINISHED:
+                self._holds[name] = followed
+
+    @staticmethod
+    def named(body: Mapping[str, Any]) -> dict[str, str] | None:
+        """The key of a new job, as the API tells it: behind its kind, and as a digest where it is made of args."""
+        unique = body.get("unique")
+        if unique is None:
+            return None
+        key = unique.get("key")
+        return {"key": f"{body['kind']}:{sha256(_name(body, unique).encode()).hexdigest() if key is None else key}"}
+
+    def holder(self, job: Mapping[str, Any]) -> dict[str, str]:
+        """The job that holds the key of a job, as the API tells it; nothing where the key is free."""
+        hold = self._holds.get(self._keys[job["id"]][0]) if job["id"] in self._keys else None
+        return {} if hold is None or hold.is_over else {"holder": hold.job["id"]}
 
     def retake(self, job: Mapping[str, Any]) -> bool:
         """Gives a job that is to run again its key; false where another one holds it."""

@@ -142,7 +142,7 @@ impl AgainRequest {
     }
 }
 
-/// What was done from a step, or the problem that kept it from being done.
+/// The answer to a retry or a fork from a step, or the problem that kept it from being done.
 fn done<T>(from_step: FromStep<T>, name: &str) -> Result<T, Problem> {
     match from_step {
         FromStep::Done(done) => Ok(done),

@@ -35,7 +35,7 @@ pub(crate) struct BatchedJob {
     /// otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     cancel_reason: Option<CancelReason>,
-    /// Why it was not created: `duplicate` (its unique key is held, and it does not join) or `queue_full` (as many jobs wait as
+    /// The reason why it was not created: `duplicate` (its unique key is held, and it does not join) or `queue_full` (as many jobs wait as
     /// may). Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "queue_full")]

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
     AttemptError, CancelReason, Children, Cost, Dependency, ErrorKind, JobId, JobRecord, Json, NewJob,
-    OnExhausted, Progress, State, Timestamp, WaitsFor,
+    OnExhausted, Progress, State, Timestamp, UniqueKey, WaitsFor,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -81,7 +81,7 @@ pub struct JobBody<'a> {
     pub deadline: Option<Rfc3339>,
     /// True where it was asked to stop while it was running.
     pub cancel_requested: bool,
-    /// Why it was cancelled, or is to stop.
+    /// The reason why it was cancelled, or is to stop.
     #[schema(required)]
     pub cancel_reason: Option<CancelReason>,
     /// The worker that runs it, or ran it last.
@@ -96,18 +96,21 @@ pub struct JobBody<'a> {
     /// The jobs that it waits, or waited, for, as it was enqueued with them.
     #[schema(value_type = Vec<DependencyBody>)]
     pub depends_on: &'a [Dependency],
-    /// What it waits for while it is blocked: `dependencies`, `children`, `signal:NAME`, or `person` where its attempts are used
+    /// The event that it waits for while it is blocked: `dependencies`, `children`, `signal:NAME`, or `person` where its attempts are used
     /// up and somebody is to retry or cancel it.
     #[schema(value_type = Option<String>, required, example = "signal:approve")]
     pub waits_for: Option<&'a WaitsFor>,
     /// When it goes on though what it waits for has not come.
     #[schema(value_type = Option<String>, format = DateTime, required)]
     pub wakes_at: Option<Rfc3339>,
-    /// What becomes of it when its last attempt fails.
+    /// Its fate when its last attempt fails.
     pub on_exhausted: OnExhausted,
     /// The job that it is a fork of.
     #[schema(required)]
     pub forked_from: Option<&'a str>,
+    /// Its unique key.
+    #[schema(required)]
+    pub unique: Option<UniqueKeyBody<'a>>,
     /// The names of limits that it shares with others.
     pub limit_keys: &'a [String],
     /// The first of them.
@@ -140,6 +143,24 @@ pub struct JobBody<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub replaced: bool,
+}
+
+/// A job's unique key, and the job that holds it.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = JobUniqueKey)]
+pub struct UniqueKeyBody<'a> {
+    /// The key, behind the kind and a colon where it was given over HTTP; of a job that was unique by its args, their digest.
+    pub key: &'a str,
+    /// The job that holds the key now: this one, or one that was given it since, which is what a duplicate would join. Absent
+    /// where the key is free, and in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<&'a str>,
+}
+
+impl<'a> From<&'a UniqueKey> for UniqueKeyBody<'a> {
+    fn from(unique: &'a UniqueKey) -> Self {
+        Self { key: &unique.key, holder: unique.holder.as_ref().map(JobId::as_str) }
+    }
 }
 
 /// The jobs of a batch, counted by outcome.
@@ -240,6 +261,7 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             wakes_at: job.wakes_at.map(Rfc3339),
             on_exhausted: job.policy.on_exhausted,
             forked_from: job.forked_from.as_ref().map(JobId::as_str),
+            unique: job.unique.as_ref().map(UniqueKeyBody::from),
             limit_keys: &job.limit_keys,
             key: job.limit_keys.first().map(String::as_str),
             cost: job.policy.cost,
@@ -293,6 +315,10 @@ impl<'a> JobBody<'a> {
             wakes_at: None,
             on_exhausted: job.policy.on_exhausted,
             forked_from: job.forked_from.as_ref().map(JobId::as_str),
+            unique: job
+                .unique
+                .as_ref()
+                .map(|unique| UniqueKeyBody { key: &unique.key, holder: Some(id.as_str()) }),
             limit_keys: &job.limit_keys,
             key: job.limit_keys.first().map(String::as_str),
             cost: job.policy.cost,

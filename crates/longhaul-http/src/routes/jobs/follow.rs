@@ -103,7 +103,7 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Why nothing comes, or will come any more; none while something may.
+    /// The reason why nothing comes, or will come any more; none while something may.
     pub(crate) fn ended(&self) -> Option<Ending> {
         self.ended.filter(|_| self.page.is_empty())
     }

@@ -19,7 +19,7 @@ use crate::state::Api;
 pub(crate) struct GraphBody {
     /// The jobs, this one first and the nearest next; at most 1,000.
     nodes: Vec<NodeBody>,
-    /// What waits for what among them.
+    /// The waits among them.
     edges: Vec<EdgeBody>,
     /// True where every job is there that is connected with this one and has not been removed.
     complete: bool,
@@ -48,7 +48,7 @@ pub(crate) struct EdgeBody {
     /// The job that waits for it: one that depends on it, or its parent.
     #[schema(value_type = String)]
     to: JobId,
-    /// What a failure of the first means for the other. A parent waits for its children however they end: `run`.
+    /// The meaning of a failure of the first for the other. A parent waits for its children however they end: `run`.
     on_failure: OnFailure,
 }
 

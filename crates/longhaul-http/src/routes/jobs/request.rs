@@ -67,7 +67,7 @@ pub(crate) struct JobRequest {
     /// The jobs that must end before it may run, at most 1,000: ids, or `{id, on_failure}` where their failure is to be no more
     /// than an end. Each is there already, or stands before this one in the same call. One that has ended counts at once.
     depends_on: Option<Vec<DependencyRequest>>,
-    /// What becomes of it when its last attempt fails: as its kind has it, unless given.
+    /// Its fate when its last attempt fails: as its kind has it, unless given.
     on_exhausted: Option<OnExhausted>,
     /// Names and values to find it by; at most 8 KiB in all.
     labels: Option<BTreeMap<String, String>>,

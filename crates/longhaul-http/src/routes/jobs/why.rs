@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::state::Api;
 use crate::time::Rfc3339;
 
-/// Why a job is where it is.
+/// The reasons why a job is where it is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Why)]
 pub(crate) struct WhyBody {
@@ -28,10 +28,10 @@ pub(crate) struct WhyBody {
     /// When it is cancelled unless it was started, or has ended, by then.
     #[schema(value_type = Option<String>, format = DateTime, required)]
     ends_at: Option<Rfc3339>,
-    /// Why it was cancelled, or is to stop.
+    /// The reason why it was cancelled, or is to stop.
     #[schema(required)]
     cancel_reason: Option<CancelReason>,
-    /// What keeps it from running. An available job with no reason waits for its turn; one that runs or has ended waits for
+    /// The rules that keep it from running. An available job with no reason waits for its turn; one that runs or has ended waits for
     /// nothing.
     reasons: Vec<ReasonBody>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct ReasonBody {
     /// Of what must happen, how much has: jobs that have ended. Of a key's slots, those that are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<u64>,
-    /// How much must happen. All slots of a key.
+    /// The number that must happen. All slots of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<u64>,
     /// When it ends, where that is known.

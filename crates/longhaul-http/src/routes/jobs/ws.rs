@@ -15,9 +15,9 @@ use crate::problem::{Code, Problem};
 use crate::state::Api;
 use crate::state::line::EventMessage;
 
-/// What a reader may send is of no use, so little of it is read at a time.
+/// A message that a reader sends is of no use, so little of it is read at a time.
 const MOST_READ: usize = 4 * 1024;
-/// What is held of messages that a slow reader does not take; then they wait with the job's log.
+/// The bytes that are held of messages which a slow reader does not take; then they wait with the job's log.
 const MOST_WRITTEN: usize = 64 * 1024;
 /// The pings that may go unanswered before the reader counts as gone.
 const UNANSWERED: u32 = 2;

@@ -97,7 +97,7 @@ struct ScheduledJobBody {
     /// When it must have ended: seconds from its tick, or a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<wire::DeadlineBody>,
-    /// What becomes of it when its last attempt fails.
+    /// Its fate when its last attempt fails.
     on_exhausted: OnExhausted,
     /// The names of limits that it shares with others.
     limit_keys: Vec<String>,

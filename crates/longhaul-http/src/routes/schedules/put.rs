@@ -45,7 +45,7 @@ pub(crate) struct ScheduleRequest {
     job: JobRequest,
 }
 
-/// What is asked for of a schedule.
+/// A schedule that is asked for.
 pub(super) struct Prepared {
     pub(super) schedule: Schedule,
     pub(super) paused: Option<bool>,

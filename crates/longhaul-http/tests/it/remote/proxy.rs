@@ -19,7 +19,7 @@ pub(super) struct Proxy {
 #[derive(Debug)]
 struct Network {
     server: String,
-    /// How many more answers get lost, with their connections.
+    /// The number of answers that still get lost, with their connections.
     lose: AtomicUsize,
     state: watch::Sender<State>,
     /// Connections that were made, or tried while it was down.

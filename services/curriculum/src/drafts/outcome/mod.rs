@@ -1,4 +1,4 @@
-//! What a learning outcome says, in its usual phrasings: `By the end of this module, students will be able to explain and
+//! The parts of a learning outcome, in its usual phrasings: `By the end of this module, students will be able to explain and
 //! apply Ohm's law` is about Ohm's law, at the level of applying it. The words are data: `outcomes.json`.
 
 mod finite;

@@ -1,4 +1,4 @@
-//! What could not be read costs itself only.
+//! A part that cannot be read costs itself only.
 
 use materials::extract::{ExtractError, FileKind, Limits, WarningCode, extract};
 
