@@ -8,6 +8,11 @@ use crate::{Result, output};
 
 /// List limit keys that have limits of their own, are paused, or of which jobs wait or run.
 #[derive(Debug, Default, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  longhaul keys list --prefix tenant:             those of the tenants
+  longhaul keys list --queue mail                 those that jobs of a queue wait with
+  longhaul keys list --json | jq -r 'select(.waiting > 0).key'")]
 pub(super) struct Args {
     /// Those whose names begin so
     #[arg(long, value_name = "TEXT")]
