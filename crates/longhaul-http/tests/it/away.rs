@@ -86,6 +86,11 @@ const REQUESTS: &[(&str, &str)] = &[
     ("pauseSchedule", ""),
     ("resumeSchedule", ""),
     ("runSchedule", ""),
+    ("listDeliveries", ""),
+    ("redeliver", ""),
+    ("createWebhookSecret", ""),
+    ("listWebhookSecrets", ""),
+    ("deleteWebhookSecret", ""),
 ];
 
 fn app() -> (App, Switch) {
@@ -174,6 +179,8 @@ async fn every_operation_answers_503_while_the_store_is_away_and_works_when_it_i
                 "job_gone",
                 "no_such_job",
                 "no_such_schedule",
+                "no_such_delivery",
+                "no_such_secret",
                 "idempotency_key_reused",
                 "upgrade_required",
             ]

@@ -78,8 +78,7 @@ async fn the_alerts_and_the_grafana_dashboard_name_metrics_that_are_told() {
         .post_with("/api/jobs", r#"{"kind": "greet", "args": {"name": "Ada"}}"#, &[("prefer", "wait=30")])
         .await;
     assert_eq!(done.status, StatusCode::OK, "{done:?}");
-    drop(worker);
-    app.post("/api/jobs", r#"{"kind": "greet", "args": {"name": "Ada"}, "limit_keys": ["tenant"]}"#).await;
+    app.post("/api/jobs", r#"{"kind": "greet", "args": {"name": "Ada"}, "queue": "mail", "limit_keys": ["tenant"]}"#).await;
     let limits = KeyConfig { slots: Some(2), ..KeyConfig::default() };
     app.longhaul.store().set_key("tenant", Some(&limits)).await.unwrap();
     let told: BTreeSet<String> = scraped(app.router)
@@ -87,6 +86,7 @@ async fn the_alerts_and_the_grafana_dashboard_name_metrics_that_are_told() {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned))
         .collect();
+    drop(worker);
     let ops = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ops");
     for file in ["alerts.yaml", "alerts-test.yaml", "grafana/longhaul.json"] {
         let text = std::fs::read_to_string(ops.join(file)).unwrap();
