@@ -4,7 +4,7 @@ use axum::http::Method;
 use clap::Args as ClapArgs;
 use serde_json::{Map, Value, json};
 
-use super::show::{bound, kept, rate, slots};
+use super::show::{bound, kept, rate_limit, slot_limit};
 use super::{all, find};
 use crate::Result;
 use crate::client::{Client, Queue, encoded};
@@ -183,7 +183,7 @@ pub(super) async fn set_limits(client: &Client, args: Limits) -> Result<()> {
     }
     let queue: Queue = serde_json::from_str(&text)?;
     let bound = bound(&queue).unwrap_or_else(|| "any number of jobs may wait".into());
-    let limits = [slots(&queue), rate(&queue), Some(bound)];
+    let limits = [slot_limit(&queue), rate_limit(&queue), Some(bound)];
     print(format_args!("{}: {}", queue.name, limits.into_iter().flatten().collect::<Vec<_>>().join("; ")))?;
     tell_if_new(&queue.name, &names);
     Ok(())
