@@ -4,7 +4,7 @@ use axum::http::Method;
 use clap::Args as ClapArgs;
 use serde_json::{Map, Value, json};
 
-use super::show::{bound, kept, rate, slots};
+use super::show::{bound, kept, rate_limit, slot_limit};
 use super::{all, find};
 use crate::Result;
 use crate::client::{Client, Queue, encoded};
@@ -167,10 +167,10 @@ impl OnFull {
 
 pub(super) async fn set_limits(client: &Client, args: Limits) -> Result<()> {
     let names = names(client).await?;
-    let to_json = |OrNone(rate): OrNone<RateArg>| rate.map_or(Value::Null, |rate| rate.to_json(args.burst));
+    let rate = |OrNone(rate): OrNone<RateArg>| rate.map_or(Value::Null, |rate| rate.to_json(args.burst));
     let named = [
         ("slots", args.slots.map(|OrNone(slots)| Value::from(slots))),
-        ("rate", args.rate.map(to_json)),
+        ("rate", args.rate.map(rate)),
         ("max_waiting", args.max_waiting.map(|OrNone(most)| Value::from(most))),
         ("on_full", args.on_full.map(|fate| Value::from(fate.as_str()))),
     ];
@@ -183,7 +183,7 @@ pub(super) async fn set_limits(client: &Client, args: Limits) -> Result<()> {
     }
     let queue: Queue = serde_json::from_str(&text)?;
     let bound = bound(&queue).unwrap_or_else(|| "any number of jobs may wait".into());
-    let limits = [slots(&queue), rate(&queue), Some(bound)];
+    let limits = [slot_limit(&queue), rate_limit(&queue), Some(bound)];
     print(format_args!("{}: {}", queue.name, limits.into_iter().flatten().collect::<Vec<_>>().join("; ")))?;
     tell_if_new(&queue.name, &names);
     Ok(())

@@ -29,21 +29,16 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
         writeln!(out, "{:<10} {}", state.as_str(), queue.count(state))?;
     }
     let page: WorkerPage = client.get("/workers").await?;
-    let mut served_slots = Vec::new();
+    let mut slots = Vec::new();
     for worker in &page.workers {
         let worker: Worker = serde_json::from_str(worker.get())?;
-        served_slots.extend(
+        slots.extend(
             worker.queues.into_iter().filter(|served| served.queue == queue.name).map(|served| served.slots),
         );
     }
-    let total: u64 = served_slots.iter().sum();
-    writeln!(
-        out,
-        "{:<10} {} with {total} slots, heard of within the last minute",
-        "workers",
-        served_slots.len()
-    )?;
-    for (what, limit) in [("slots", slots(&queue)), ("rate", rate(&queue))] {
+    let total: u64 = slots.iter().sum();
+    writeln!(out, "{:<10} {} with {total} slots, heard of within the last minute", "workers", slots.len())?;
+    for (what, limit) in [("slots", slot_limit(&queue)), ("rate", rate_limit(&queue))] {
         if let Some(limit) = limit {
             writeln!(out, "{what:<10} {limit}")?;
         }
@@ -58,13 +53,13 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
 }
 
 /// The most slots that jobs of a queue take over all workers, where there is a limit, and how many are taken.
-pub(super) fn slots(queue: &Queue) -> Option<String> {
+pub(super) fn slot_limit(queue: &Queue) -> Option<String> {
     let most = queue.config.slots?;
     Some(format!("{} of {most} taken, over all workers", queue.used.unwrap_or_default()))
 }
 
 /// The rate at which jobs of a queue start, where there is a limit, and how many may now.
-pub(super) fn rate(queue: &Queue) -> Option<String> {
+pub(super) fn rate_limit(queue: &Queue) -> Option<String> {
     let rate = queue.config.rate?;
     Some(format!("{rate}; {} may start now", queue.rate_left.unwrap_or(rate.burst.into())))
 }
