@@ -5,7 +5,7 @@ use std::time::Duration;
 use longhaul::why::{Reason, Rule};
 use longhaul::{
     Claim, Clock, Cost, JobId, Json, Longhaul, MemoryStore, NewJob, Policy, Prefer, QueueConfig, QueueSlots,
-    Rate, Store, SupportedKind, WorkerInfo,
+    Rate, SupportedKind, WorkerInfo,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
