@@ -152,3 +152,53 @@ test("a schedule tells its unique key and times, and a run by hand says where it
   await page.getByText(/was enqueued and cancelled at once: too many jobs were waiting/).waitFor();
   assert.deepEqual(visitor.complaints.filter((text) => !text.includes("429")), []);
 });
+
+test("a queue tells the slots and the rate that its jobs take, and both are set and taken away", options, async (t) => {
+  const server = await serve(t);
+  const visitor = await visit(t, server);
+  const { page } = visitor;
+  await declare(server, "mail", "post");
+  await server.call("POST", "jobs/batch", ["a", "b"].map((id) => ({ id, kind: "mail", queue: "post", args: {} })));
+  await visitor.open("/queues");
+  const row = page.getByRole("row", { name: /^post/ });
+  await row.getByText("as many run as workers have slots").waitFor();
+  await visitor.button("Change how many of post run").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel(/^Slots/).fill("1");
+  await dialog.getByLabel(/^Rate/).fill("600");
+  await dialog.getByLabel(/^… in so many/).fill("60");
+  assert.match(await dialog.getByRole("region", { name: "In a terminal" }).innerText(), /longhaul queues set post --slots 1 --rate 600\/60s/);
+  await visitor.confirm("Limits of the queue post", "Set these limits");
+  await row.getByText("0 of 1 slots taken; 600 start in 1 min, 60 of 60 may now").waitFor();
+  const run = await claim(server, "mail", "post");
+  await row.getByText("1 of 1 slots taken").waitFor();
+  assert.equal(await row.getByRole("meter").getAttribute("value"), "1");
+  await visitor.open("/jobs/b");
+  await page.locator(".why", { hasText: "The queue post has too few free slots: 1 of 1 are taken." }).waitFor();
+  await run.end({ completed: { output: null } });
+
+  await visitor.open("/queues");
+  await visitor.button("Change how many of post run").click();
+  for (const label of [/^Slots/, /^Rate/, /^… in so many/, /^Burst/]) await dialog.getByLabel(label).fill("");
+  assert.match(await dialog.getByRole("region", { name: "In a terminal" }).innerText(), /longhaul queues set post --slots none --rate none/);
+  await visitor.confirm("Limits of the queue post", "Set these limits");
+  await row.getByText("as many run as workers have slots").waitFor();
+  visitor.isQuiet();
+});
+
+test("a job tells the workers that it prefers, and that none of them is there", options, async (t) => {
+  const server = await serve(t);
+  const visitor = await visit(t, server);
+  const { page } = visitor;
+  await declare(server, "mail", "post");
+  await server.call("POST", "jobs", { id: "picky", kind: "mail", queue: "post", args: {}, prefer: { gpu: "a100" }, prefer_hard: true });
+  await visitor.open("/jobs/picky");
+  await page.locator(".facts > div", { hasText: "Workers that may run it" }).getByText("gpu=a100").waitFor();
+  await page.locator(".why", { hasText: /No worker that knows its kind has the labels that it must have: gpu=a100/ }).waitFor();
+  const worker = { id: "w-gpu", queues: [{ queue: "post", slots: 1 }], labels: { gpu: "a100" } };
+  await server.call("POST", "worker/claim", { worker, queues: worker.queues, kinds: [{ kind: "mail" }] });
+  await page.locator("h1 .running").waitFor();
+  await visitor.open("/workers");
+  await page.getByText("gpu=a100").waitFor();
+  visitor.isQuiet();
+});

@@ -404,6 +404,24 @@ const STORIES = {
     assert.deepEqual(await job.steps(), []);
   },
 
+  "a queue has slots and a rate until they are taken away, and a job tells the workers that it prefers": async ({ client }) => {
+    const set = await client.queues.set("q", { slots: 2, rate: { n: 90, per: 60 } });
+    assert.deepEqual([set.config.slots, set.config.rate, set.used, set.rate_left, set.rate_free_at], [2, { n: 90, per: 60, burst: 9 }, 0, 9, null]);
+    assert.deepEqual((await client.queues.set("q", { fair: true })).config.slots, 2, "what is left out stays");
+    for (const [wrong, field] of [[{ slots: 0 }, "slots"], [{ rate: { n: 0, per: 1 } }, "rate.n"], [{ rate: { n: 1, per: 0 } }, "rate.per"]]) {
+      await assert.rejects(client.queues.set("q", wrong), (error) => isApiError(error, 422) && error.errors[0].field === field);
+    }
+    const { config, used, rate_left } = await client.queues.set("q", { slots: null, rate: null });
+    assert.deepEqual([config.slots, config.rate, used, rate_left], [null, null, null, null]);
+    const job = await (await client.enqueue("k", 1, { prefer: { gpu: "a100" }, prefer_hard: true })).get();
+    assert.deepEqual([job.prefer, job.prefer_hard], [{ gpu: "a100" }, true]);
+    const plain = await (await client.enqueue("k", 1)).get();
+    assert.deepEqual([plain.prefer, plain.prefer_hard], [null, false]);
+    for (const [wrong, field] of [[{ prefer: {} }, "prefer"], [{ prefer: { gpu: "a 100" } }, "prefer.gpu"], [{ prefer_hard: true }, "prefer_hard"]]) {
+      await assert.rejects(client.enqueue("k", 1, wrong), (error) => isApiError(error, 422) && error.errors[0].field === field);
+    }
+  },
+
   "the limits of a key are its own or those of its longest prefix, and are taken away": async ({ client }) => {
     const limits = { slots: 2, rate: { n: 90, per: 60 }, weight: 3 };
     const set = await client.setKey("tenant:*", limits);

@@ -76,6 +76,19 @@ test("jobs of the server in memory are collected into calls, and end each by its
   assert.deepEqual([state, errors[0].message], ["scheduled", "its call ended and gave it no end of its own"]);
 });
 
+test("no more of a queue of the server in memory runs than its slots", async () => {
+  const server = new MemoryServer();
+  const client = server.client();
+  await client.queues.set("q", { slots: 2 });
+  const [first, heavy] = [await client.enqueue("k", 1, { queue: "q" }), await client.enqueue("k", 2, { queue: "q", cost: { slots: 2 } })];
+  server.start(first.id);
+  assert.equal(await server.run("k", (args) => args), 0, "the two of the second do not fit beside the first");
+  assert.deepEqual((await heavy.why()).reasons[0], { rule: "slots_queue", key: "q", used: 1, of: 2 });
+  assert.equal((await client.queues.get("q")).used, 1);
+  server.complete(first.id);
+  assert.equal(await server.run("k", (args) => args), 1);
+});
+
 test("whoever waits for a job of the server in memory hears of it, and a running one is asked to stop", { timeout: 60_000 }, async () => {
   const server = new MemoryServer();
   const client = server.client({ maxRetries: 0 });

@@ -365,6 +365,26 @@ class Stories:
             self.client.queues.get("nowhere")
         self.assertEqual(job.steps(), [])
 
+    def test_a_queue_has_slots_and_a_rate_until_they_are_taken_away_and_a_job_tells_the_workers_that_it_prefers(self) -> None:
+        client = self.client
+        told = client.queues.set("q", {"slots": 2, "rate": {"n": 90, "per": 60}})
+        limits = (told["config"]["slots"], told["config"]["rate"], told["used"], told["rate_left"], told["rate_free_at"])
+        self.assertEqual(limits, (2, {"n": 90, "per": 60, "burst": 9}, 0, 9, None))
+        self.assertEqual(client.queues.set("q", {"fair": True})["config"]["slots"], 2, "what is left out stays")
+        for wrong, field in (({"slots": 0}, "slots"), ({"rate": {"n": 0, "per": 1}}, "rate.n"), ({"rate": {"n": 1, "per": 0}}, "rate.per")):
+            with self.assertRaises(longhaul.Invalid) as caught:
+                client.queues.set("q", wrong)
+            self.assertEqual(caught.exception.errors[0]["field"], field)
+        told = client.queues.set("q", {"slots": None, "rate": None})
+        self.assertEqual((told["config"]["slots"], told["config"]["rate"], told["used"], told["rate_left"]), (None,) * 4)
+        job, plain = client.enqueue("k", 1, prefer={"gpu": "a100"}, prefer_hard=True).get(), client.enqueue("k", 1).get()
+        self.assertEqual((job.prefer, job.prefer_hard, plain.prefer, plain.prefer_hard), ({"gpu": "a100"}, True, None, False))
+        bad: Any = (({"prefer": {}}, "prefer"), ({"prefer": {"gpu": "a 100"}}, "prefer.gpu"), ({"prefer_hard": True}, "prefer_hard"))
+        for wrong, field in bad:
+            with self.assertRaises(longhaul.Invalid) as caught:
+                client.enqueue("k", 1, **wrong)
+            self.assertEqual(caught.exception.errors[0]["field"], field)
+
     def test_the_limits_of_a_key_are_its_own_or_those_of_its_longest_prefix_and_are_taken_away(self) -> None:
         client = self.client
         told = {"waiting": 0, "running": 0, "slots": 2, "rate": {"n": 90, "per": 60, "burst": 9}, "weight": 3, "max_waiting": None, "on_full": "reject", "closed_until": None, "rate_free_at": None}

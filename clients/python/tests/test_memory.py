@@ -111,6 +111,19 @@ class Memory(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "has ended: it is failed"):
             server.complete(fatal.id)
 
+    def test_no_more_of_a_queue_runs_than_its_slots(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        client.queues.set("q", {"slots": 2})
+        first, heavy = client.enqueue("k", 1, queue="q"), client.enqueue("k", 2, queue="q", cost={"slots": 2})
+        server.start(first.id)
+        self.assertEqual(server.run("k", lambda args: args), 0, "the two of the second do not fit beside the first")
+        reasons = heavy.why()["reasons"]
+        self.assertEqual(reasons[0], {"rule": "slots_queue", "key": "q", "used": 1, "of": 2})
+        self.assertEqual(client.queues.get("q")["used"], 1)
+        server.complete(first.id)
+        self.assertEqual(server.run("k", lambda args: args), 1)
+
     def test_no_more_of_a_limit_key_runs_than_its_slots_and_nothing_of_a_paused_one(self) -> None:
         server = MemoryServer()
         client = server.client()

@@ -139,6 +139,15 @@ pub async fn a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_th
     assert_eq!(record.state, State::Blocked);
     fx.end(&holder, completed()).await;
     assert_eq!(fx.claim_ids().await, [id("b")]);
+
+    // The one that stands for it may be named in the call as well, where its id is taken.
+    let of_key = |name: &str| NewJob { id: Some(id(name)), ..unique("other", None) };
+    let held = fx.enqueue(of_key("held")).await;
+    let answers = fx.enqueue_all(vec![named("held"), of_key("joins"), after("c", &["joins"])]).await;
+    let told: Vec<_> = answers.iter().map(|answer| (answer.id.as_str(), answer.status)).collect();
+    let (duplicate, created) = (EnqueueStatus::Duplicate, EnqueueStatus::Created);
+    assert_eq!(told, [("held", duplicate), ("held", duplicate), ("c", created)]);
+    assert_eq!(fx.job(&id("c")).await.depends_on, [Dependency::on(held)]);
 }
 
 /// "A job that depends on one that is not there is refused with its call."

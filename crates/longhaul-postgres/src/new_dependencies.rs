@@ -140,14 +140,16 @@ impl WriteTx<'_> {
     /// Looks up, and holds, the jobs that new ones depend on.
     pub(crate) async fn new_dependencies(&self, jobs: &[NewJob]) -> Result<NewDependencies> {
         let mut found = NewDependencies::default();
-        let dependants = jobs.iter().filter(|job| !job.depends_on.is_empty());
-        let ids: BTreeSet<&JobId> = dependants
+        if jobs.iter().all(|job| job.depends_on.is_empty()) {
+            return Ok(found);
+        }
+        // All ids of the call: one that is taken may come to stand for another job, whose unique key it holds.
+        let ids: BTreeSet<&JobId> = jobs
+            .iter()
             .flat_map(|job| job.depends_on.iter().map(|dependency| &dependency.id).chain(&job.id))
             .collect();
-        if !ids.is_empty() {
-            found.are_needed = true;
-            self.look_up(&mut found, ids.into_iter()).await?;
-        }
+        found.are_needed = true;
+        self.look_up(&mut found, ids.into_iter()).await?;
         Ok(found)
     }
 

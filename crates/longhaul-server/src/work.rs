@@ -25,6 +25,9 @@ pub(crate) struct Work {
     /// lessons,materials=1 [default: all: those of the services, http and longhaul.webhooks]
     #[arg(long, env = "LONGHAUL_QUEUES", value_name = "LIST", value_delimiter = ',')]
     queues: Vec<QueueChoice>,
+    /// A label of this worker, by which jobs prefer it (gpu=a100); may be given again, or separated by commas
+    #[arg(long = "label", env = "LONGHAUL_LABELS", value_name = "LABEL=VALUE", value_delimiter = ',')]
+    labels: Vec<LabelChoice>,
     /// Networks that webhooks and http.request jobs may call though they are not public, separated by commas:
     /// 127.0.0.1,10.1.0.0/16 [default: none, so that no job can reach what only this machine can]
     #[arg(
@@ -66,6 +69,26 @@ impl FromStr for QueueChoice {
     }
 }
 
+/// A label of a worker, and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct LabelChoice(String, String);
+
+impl FromStr for LabelChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let label = text.split_once('=').ok_or_else(|| format!("'{text}' is no label: use gpu=a100"))?;
+        let is_name = |name: &str| {
+            (1..=128).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+        };
+        match label {
+            (label, value) if is_name(label) && is_name(value) => Ok(Self(label.into(), value.into())),
+            _ => Err(format!("'{text}': a label and its value are 1-128 of A-Z a-z 0-9 . _ : -")),
+        }
+    }
+}
+
 impl Work {
     /// The time that running jobs get to finish after SIGTERM.
     pub(crate) fn grace(&self) -> Duration {
@@ -94,6 +117,8 @@ impl Work {
         let worker = services.deps.longhaul.worker().registry(registry);
         let worker =
             queues.into_iter().fold(worker, |worker, QueueSlots { queue, slots }| worker.queue(queue, slots));
+        let worker =
+            self.labels.iter().fold(worker, |worker, LabelChoice(label, value)| worker.label(label, value));
         Ok(worker.run_schedules().start())
     }
 
@@ -141,6 +166,7 @@ mod tests {
             slots: None,
             waiting_slots: 64,
             queues: choices?,
+            labels: Vec::new(),
             webhook_allow: Allowed::default(),
             grace: 25,
         };
@@ -148,6 +174,14 @@ mod tests {
         let all = all.map(|(queue, slots)| QueueSlots { queue: queue.into(), slots });
         let chosen = work.chosen(all.to_vec()).map_err(|error| error.to_string())?;
         Ok(chosen.into_iter().map(|choice| (choice.queue, choice.slots)).collect())
+    }
+
+    #[test]
+    fn a_label_is_a_name_and_a_value() {
+        assert_eq!("gpu=a100".parse(), Ok(LabelChoice("gpu".into(), "a100".into())));
+        for text in ["gpu", "gpu=", "=a100", "g pu=a100", "gpu=a=b"] {
+            assert!(text.parse::<LabelChoice>().is_err(), "{text}");
+        }
     }
 
     #[test]

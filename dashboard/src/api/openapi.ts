@@ -278,6 +278,10 @@ export interface components {
             max_crashes?: number;
             parent?: string | null;
             policy?: unknown;
+            prefer?: {
+                [key: string]: string;
+            } | null;
+            prefer_hard?: boolean | null;
             /** Format: int32 */
             priority?: number;
             queue?: string;
@@ -356,6 +360,10 @@ export interface components {
             parent: string | null;
             /** Format: int64 */
             position: number | null;
+            prefer: {
+                [key: string]: string;
+            } | null;
+            prefer_hard: boolean;
             /** Format: int32 */
             priority: number;
             progress: components["schemas"]["Progress"] | null;
@@ -519,6 +527,10 @@ export interface components {
             max_attempts?: number | null;
             on_exhausted?: components["schemas"]["OnExhausted"] | null;
             parent?: string | null;
+            prefer?: {
+                [key: string]: string;
+            } | null;
+            prefer_hard?: boolean | null;
             /** Format: int32 */
             priority?: number | null;
             queue?: string | null;
@@ -622,14 +634,23 @@ export interface components {
             /** @example default */
             name: string;
             paused: boolean;
+            /** Format: date-time */
+            rate_free_at: string | null;
+            /** Format: int32 */
+            rate_left: number | null;
             states: components["schemas"]["StateCounts"];
+            /** Format: int64 */
+            used: number | null;
         };
         QueueConfig: {
             fair: boolean;
             /** Format: int64 */
             max_waiting: number | null;
             on_full: components["schemas"]["OnFull"];
+            rate: components["schemas"]["Rate"] | null;
             retention: components["schemas"]["Retention"];
+            /** Format: int32 */
+            slots: number | null;
         };
         QueueList: {
             queues: components["schemas"]["Queue"][];
@@ -639,7 +660,10 @@ export interface components {
             /** Format: int64 */
             max_waiting?: number | null;
             on_full?: components["schemas"]["OnFull"] | null;
+            rate?: components["schemas"]["RateLimit"] | null;
             retention?: components["schemas"]["RetentionPatch"];
+            /** Format: int32 */
+            slots?: number | null;
         };
         QueueSlots: {
             queue: string;
@@ -750,6 +774,10 @@ export interface components {
             /** Format: int32 */
             max_attempts: number;
             on_exhausted: components["schemas"]["OnExhausted"];
+            prefer?: {
+                [key: string]: string;
+            } | null;
+            prefer_hard?: boolean;
             /** Format: int32 */
             priority: number;
             queue: string;
@@ -1023,6 +1051,9 @@ export interface components {
             host: string;
             id: string;
             kinds: components["schemas"]["SupportedKind"][];
+            labels: {
+                [key: string]: string;
+            };
             process: string;
             queues: components["schemas"]["QueueSlots"][];
             /** Format: date-time */
@@ -1078,6 +1109,9 @@ export interface components {
             /** @example painter-7f3a */
             id: string;
             kinds?: components["schemas"]["SupportedKind"][];
+            labels?: {
+                [key: string]: string;
+            };
             process?: string;
             queues?: components["schemas"]["QueueSlots"][];
             /** Format: date-time */

@@ -49,6 +49,7 @@ export const setRetention = (queue: string, retention: Retention) =>
   call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { retention } });
 export const setBound = (queue: string, bound: { max_waiting: number | null; on_full: OnFull }) =>
   call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: bound });
+export const setLimits = (queue: string, limits: Pick<KeyLimits, "slots" | "rate">) => call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: limits });
 export const setFair = (queue: string, fair: boolean) => call<Queue>(`queues/${segment(queue)}`, { method: "PATCH", body: { fair } });
 
 export const listKeys = (parameters: { prefix?: string; queue?: string; cursor?: string | undefined }, signal?: Signal) =>

@@ -54,6 +54,13 @@ function WorkerCard({ worker, jobs, isWhole }: { worker: Worker; jobs: Job[]; is
         )}
         , heard of <Time at={worker.seen_at} />
       </p>
+      {Object.keys(worker.labels).length > 0 && (
+        <p class="soft">
+          {Object.entries(worker.labels).map(([label, value]) => (
+            <code key={label}>{`${label}=${value} `}</code>
+          ))}
+        </p>
+      )}
       <ul class="plain slots">
         {worker.queues.map(({ queue, slots }) => {
           const used = jobs.filter((job) => job.queue === queue).length;

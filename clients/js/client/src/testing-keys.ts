@@ -2,7 +2,7 @@
 // nothing there, because no time passes for its jobs.
 import type { Job } from "./job.js";
 import type { Schemas } from "./openapi.js";
-import { type Broken, isName, MAX_UNITS, NAME_RULE, units, waitingRules } from "./testing-rules.js";
+import { type Broken, isName, MAX_UNITS, NAME_RULE, rateOf, rateRules, units, waitingRules } from "./testing-rules.js";
 
 type Key = Schemas["Key"];
 /** One thing that keeps a job from running. */
@@ -73,7 +73,7 @@ export class LimitKeys {
       waiting: Math.min(waiting, MOST_COUNTED),
       running: this.#used(key),
       slots,
-      rate: rate == null ? null : { n: rate.n, per: rate.per, burst: rate.burst ?? Math.ceil(rate.n / 10) },
+      rate: rateOf(rate),
       weight: weight ?? 1,
       max_waiting,
       on_full: on_full ?? "reject",
@@ -114,12 +114,7 @@ export function limitRules(key: string, limits: Schemas["KeyLimits"]): Broken[] 
   units(broken, "slots", limits.slots, 1, MAX_UNITS);
   units(broken, "weight", limits.weight, 1, 1_000);
   broken.push(...waitingRules(limits));
-  if (limits.rate == null) return broken;
-  const { n, per, burst } = limits.rate;
-  units(broken, "rate.n", n ?? Number.NaN, 1, MAX_UNITS);
-  units(broken, "rate.burst", burst, 1, MAX_UNITS);
-  if (!(per >= 0.001 && per <= 31 * 86_400)) broken.push({ field: "rate.per", message: "must be from 0.001 seconds to 31 days" });
-  return broken;
+  return [...broken, ...rateRules(limits.rate)];
 }
 
 /** The rules that a pause breaks: it concerns one key, and no prefix. */

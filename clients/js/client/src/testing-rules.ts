@@ -9,7 +9,7 @@ export type Body = { kind: string; args?: unknown; from_step?: string | null } &
 /** A field that breaks a rule, and the rule. */
 export type Broken = { field: string; message: string };
 
-const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "expires_in", "deadline", "limit_keys", "key", "cost", "parent", "depends_on", "on_exhausted", "labels", "cancel_on_disconnect", "webhook"];
+const OPTIONS = ["kind", "args", "queue", "id", "unique", "run_at", "delay", "priority", "max_attempts", "timeout", "expires_in", "deadline", "limit_keys", "key", "cost", "prefer", "prefer_hard", "parent", "depends_on", "on_exhausted", "labels", "cancel_on_disconnect", "webhook"];
 const FILTERS = ["ids", "state", "kind", "queue", "parent", "labels", "q"];
 export const STATES: State[] = ["blocked", "scheduled", "available", "running", "completed", "failed", "cancelled"];
 /** The largest bound on waiting jobs. */
@@ -39,7 +39,7 @@ export function jobRules(body: Body, place = ""): Broken[] {
   if (typeof deadline === "number") check("deadline", deadline > 0, "must be more than zero");
   else check("deadline", deadline == null || !Number.isNaN(Date.parse(deadline)), "must be a time in RFC 3339: 2026-01-01T00:00:00Z");
   check("delay", body.delay == null || body.run_at == null, "must not be given together with run_at");
-  broken.push(...limitRules(body), ...uniqueRules(body), ...webhookRules(body));
+  broken.push(...limitRules(body), ...preferRules(body), ...uniqueRules(body), ...webhookRules(body));
   const bytes = bytesOf(body.args ?? null);
   check("args", bytes <= MAX_ARGS_BYTES, `must be at most ${MAX_ARGS_BYTES} bytes of JSON, and has ${bytes}`);
   for (const [label, value] of Object.entries(body.labels ?? {})) check(`labels.${label}`, typeof value === "string", "expected a string");
@@ -70,6 +70,39 @@ function limitRules({ limit_keys, key, cost }: Body): Broken[] {
   units(broken, "cost.slots", cost?.slots, 1, MAX_UNITS);
   units(broken, "cost.rate", cost?.rate, 0, MAX_UNITS);
   return broken;
+}
+
+/** The rules that the workers break that a job prefers. */
+function preferRules({ prefer, prefer_hard }: Body): Broken[] {
+  const message = "must go with prefer, the labels of the workers that may run it";
+  if (prefer == null) return prefer_hard === true ? [{ field: "prefer_hard", message }] : [];
+  const pairs = Object.entries(prefer);
+  if (pairs.length < 1 || pairs.length > 4) return [{ field: "prefer", message: `must have 1 to 4 labels, and has ${pairs.length}` }];
+  const unfit = pairs.find(([label, value]) => !isName(label) || !isName(value));
+  return unfit === undefined ? [] : [{ field: isName(unfit[0]) ? `prefer.${unfit[0]}` : "prefer", message: NAME_RULE }];
+}
+
+/** The rules that a change of a queue breaks. */
+export function queueRules(patch: Schemas["QueuePatch"]): Broken[] {
+  const broken = [...waitingRules(patch), ...rateRules(patch.rate)];
+  units(broken, "slots", patch.slots, 1, MAX_UNITS);
+  return broken;
+}
+
+/** The rules that a rate breaks. */
+export function rateRules(rate: Schemas["RateLimit"] | null | undefined): Broken[] {
+  const broken: Broken[] = [];
+  if (rate == null) return broken;
+  const { n, per, burst } = rate;
+  units(broken, "rate.n", n ?? Number.NaN, 1, MAX_UNITS);
+  units(broken, "rate.burst", burst, 1, MAX_UNITS);
+  if (!(per >= 0.001 && per <= 31 * 86_400)) broken.push({ field: "rate.per", message: "must be from 0.001 seconds to 31 days" });
+  return broken;
+}
+
+/** A rate as the API has it. */
+export function rateOf(rate: Schemas["RateLimit"] | null | undefined): Schemas["Rate"] | null {
+  return rate == null ? null : { n: rate.n, per: rate.per, burst: rate.burst ?? Math.ceil(rate.n / 10) };
 }
 
 /** The rules that a bound on waiting jobs breaks. */

@@ -5,7 +5,7 @@ import { keyAt, parse, plain, stringify, units, unlikeAll } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { Longhaul, type LonghaulOptions } from "./longhaul.js";
 import { keyListRules, LimitKeys, limitRules, pauseRules, type Reason } from "./testing-keys.js";
-import { type Body, type Broken, brokenRule, fits, jobRules, pageRules, shown, waits, waitingRules } from "./testing-rules.js";
+import { type Body, type Broken, brokenRule, fits, jobRules, pageRules, shown, waits, queueRules, rateOf } from "./testing-rules.js";
 import { startOf, UniqueKeys } from "./testing-unique.js";
 import { type Asked, dependencyRules, Graphs, waitsOf } from "./testing-waits.js";
 
@@ -13,8 +13,8 @@ type Kept = Job;
 type CancelReason = Schemas["CancelReason"];
 /** The job that stands for one that was asked for, and what became of that; nothing where a bound is full. */
 type Created = { job: Kept; status: "created" | "duplicate" | "replaced" | "rejected" } | { job?: never; status: "full"; full: string };
-type Queue = { isPaused: boolean; isFair: boolean; max_waiting: number | null; on_full: Schemas["OnFull"] };
-const QUEUE: Queue = { isPaused: false, isFair: false, max_waiting: null, on_full: "reject" };
+type Queue = { isPaused: boolean; isFair: boolean; slots: number | null; rate: Schemas["Rate"] | null; max_waiting: number | null; on_full: Schemas["OnFull"] };
+const QUEUE: Queue = { isPaused: false, isFair: false, slots: null, rate: null, max_waiting: null, on_full: "reject" };
 const DAY = 86_400;
 /** What a queue keeps unless told otherwise. */
 const RETENTION: Record<string, unknown> = { completed: { age: DAY, count: null }, failed: { age: 14 * DAY, count: null }, cancelled: { age: DAY, count: null } };
@@ -155,7 +155,23 @@ export class MemoryServer {
   }
 
   #mayRun(job: Job): boolean {
-    return waits(job) && this.#keys.closed(job).length === 0;
+    return waits(job) && this.#closed(job).length === 0;
+  }
+
+  /** What keeps a job from being claimed, in the order in which it is looked at: pauses, the queue's slots, the keys'. */
+  #closed(job: Job): Reason[] {
+    const [of, used] = [this.#queues.get(job.queue)?.slots ?? Infinity, this.#used(job.queue)];
+    const isFull = used > 0 && used + (job.cost.slots ?? 1) > of;
+    const keys = this.#keys.closed(job);
+    const paused = keys.filter(({ rule }) => rule === "paused_key");
+    return [...paused, ...(isFull ? [{ rule: "slots_queue", key: job.queue, used, of }] : []), ...keys.slice(paused.length)];
+  }
+
+  /** The slots that the running jobs of a queue take. */
+  #used(name: string): number {
+    let used = 0;
+    for (const { state, queue, cost } of this.jobs.values()) if (state === "running" && queue === name) used += cost.slots ?? 1;
+    return used;
   }
 
   #open(job: Kept): AbortController {
@@ -533,6 +549,8 @@ export class MemoryServer {
       limit_keys: limitKeys,
       key: limitKeys[0] ?? null,
       cost: { slots: body.cost?.slots ?? 1, rate: body.cost?.rate ?? 1 },
+      prefer: body.prefer ?? null,
+      prefer_hard: body.prefer_hard ?? false,
       labels: body.labels ?? {},
     };
     if (!isDropped) this.#unique.take(body, job);
@@ -589,13 +607,14 @@ export class MemoryServer {
     const queue = this.#queues.get(name) ?? QUEUE;
     if (action === "pause" || action === "resume") this.#queues.set(name, { ...queue, isPaused: action === "pause" });
     else if (method === "PATCH") {
-      const broken = waitingRules(body);
+      const broken = queueRules(body);
       if (broken.length > 0) return invalid(...broken);
       const patched = { ...RETENTION, ...this.#retention.get(name) };
       for (const [state, kept] of Object.entries(body.retention ?? {})) patched[state] = { ...(patched[state] as object), ...kept };
       this.#retention.set(name, patched);
-      const { fair, max_waiting = queue.max_waiting, on_full } = body;
-      this.#queues.set(name, { ...queue, isFair: fair ?? queue.isFair, max_waiting, on_full: on_full ?? queue.on_full });
+      const { fair, slots = queue.slots, max_waiting = queue.max_waiting, on_full } = body;
+      const rate = body.rate === undefined ? queue.rate : rateOf(body.rate);
+      this.#queues.set(name, { ...queue, isFair: fair ?? queue.isFair, slots, rate, max_waiting, on_full: on_full ?? queue.on_full });
     }
     return this.#queues.has(name) ? answer(this.#shown(name)) : problem(404, "no_such_queue", "no queue of this name is known");
   }
@@ -603,11 +622,13 @@ export class MemoryServer {
   #shown(name: string): Schemas["Queue"] {
     const states = { blocked: 0, scheduled: 0, available: 0, running: 0, completed: 0, failed: 0, cancelled: 0 };
     for (const { queue, state } of this.jobs.values()) if (queue === name) states[state] += 1;
-    const { isPaused: paused, isFair: fair, max_waiting, on_full } = this.#queues.get(name) ?? QUEUE;
+    const { isPaused: paused, isFair: fair, slots, rate, max_waiting, on_full } = this.#queues.get(name) ?? QUEUE;
     const waiting = states.available + states.blocked;
     const counts = { active: states.running, completed: states.completed, failed: states.failed + states.cancelled, delayed: states.scheduled, waiting: paused ? 0 : waiting, paused: paused ? waiting : 0 };
-    const config = { retention: this.#retention.get(name) ?? RETENTION, fair, max_waiting, on_full };
-    return { name, paused, states, counts, config } as unknown as Schemas["Queue"];
+    const config = { retention: this.#retention.get(name) ?? RETENTION, fair, slots, rate, max_waiting, on_full };
+    // No time passes here, so that no rate is ever used up.
+    const limits = { used: slots === null ? null : this.#used(name), rate_left: rate?.burst ?? null, rate_free_at: null };
+    return { name, paused, states, counts, config, ...limits } as unknown as Schemas["Queue"];
   }
 
   #key(method: string, query: URLSearchParams, body: unknown, key: string | undefined, action: string | undefined): Response {
@@ -630,7 +651,7 @@ export class MemoryServer {
   #why(job: Job): Reason[] {
     const isPaused = this.#queues.get(job.queue)?.isPaused === true;
     const queue: Reason[] = isPaused ? [{ rule: "paused_queue", key: job.queue }] : [];
-    const closed = this.#keys.closed(job);
+    const closed = this.#closed(job);
     if (job.state === "available") return [...queue, ...closed, { rule: "no_worker", key: job.queue }];
     if (job.state === "blocked") return [this.#graphs.why(job)];
     if (job.state !== "scheduled") return [];

@@ -15,6 +15,8 @@ export interface WorkerOptions {
   lease?: number;
   /** At a shutdown running jobs have so many seconds; then they are handed back at no cost. 25 unless given. */
   drain?: number;
+  /** Jobs that `prefer` one of these labels, `{ gpu: "a100" }`, come to this worker first, or to it alone. */
+  labels?: Record<string, string>;
   /** Told of trouble with the server; `console.warn` unless given. */
   warn?: (message: string) => void;
 }
@@ -112,6 +114,7 @@ export class Worker {
       queues: queues.map((queue) => ({ queue, slots })),
       kinds: kinds.map(([kind, { version }]) => ({ kind, version })),
       version: `longhaul-js ${VERSION}`,
+      ...(this.#options.labels && { labels: this.#options.labels }),
       started_at: new Date().toISOString(),
     };
   }

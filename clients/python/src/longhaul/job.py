@@ -111,6 +111,9 @@ class Job:
     #: The first of its limit keys.
     key: str | None
     cost: Cost
+    #: The labels of the workers that it prefers, and whether no other is given it.
+    prefer: dict[str, str] | None
+    prefer_hard: bool
     labels: dict[str, str]
     #: True in an answer to a request that created nothing.
     duplicate: bool
@@ -129,7 +132,7 @@ class Job:
         known = {name: body.get(name) for name in cls.__dataclass_fields__ if name not in ("raw", "progress", "children", "cost", "errors")}
         known["depends_on"] = body.get("depends_on", [])
         known["on_exhausted"] = body.get("on_exhausted", "fail")
-        known |= {name: body.get(name, False) for name in ("duplicate", "replaced")}
+        known |= {name: body.get(name, False) for name in ("duplicate", "replaced", "prefer_hard")}
         # A server of an earlier release has one key at most.
         known["limit_keys"] = body.get("limit_keys", [body["key"]] if body.get("key") else [])
         progress, children, cost = body.get("progress"), body.get("children"), body.get("cost") or {}
@@ -195,6 +198,10 @@ class JobOptions(TypedDict, total=False):
     key: str | None
     #: What a run takes of their limits: ``{"slots": 1, "rate": 1}`` unless given.
     cost: Mapping[str, int] | None
+    #: The labels of the workers that it prefers, ``{"gpu": "a100"}``: others are given it once it has been due for a second, and with
+    #: ``prefer_hard`` never.
+    prefer: Mapping[str, str] | None
+    prefer_hard: bool | None
     parent: str | None
     #: The jobs that must end before it may run: their ids, or a :class:`Dependency` each.
     depends_on: Sequence[str | Dependency] | None

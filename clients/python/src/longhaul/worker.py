@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -54,13 +54,16 @@ class Worker:
         slots: int = 10,
         lease: float = 30.0,
         drain: float = 25.0,
+        labels: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
         async_transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """``slots`` is how many jobs run at once, of all queues together. A job whose worker is silent for ``lease`` seconds
-        goes to another. At a shutdown running jobs have ``drain`` seconds; then they are handed back at no cost."""
+        goes to another. At a shutdown running jobs have ``drain`` seconds; then they are handed back at no cost. Jobs that ``prefer``
+        one of its ``labels``, ``{"gpu": "a100"}``, come to it first, or to it alone."""
         self._url, self._token = url, token
         self._slots, self._lease, self._drain = slots, lease, drain
+        self._labels = dict(labels or {})
         self._transports = (transport, async_transport)
         self._kinds: dict[str, Registered] = {}
         self._queues: set[str] = set()
@@ -171,6 +174,7 @@ class Worker:
             "queues": queues,
             "kinds": [{"kind": kind, "version": it.version} for kind, it in self._kinds.items()],
             "version": f"longhaul-py {version('longhaul')}",
+            **({"labels": self._labels} if self._labels else {}),
             "started_at": datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use longhaul::WorkerInfo;
@@ -47,6 +49,8 @@ struct WorkerBody {
     /// The time of its last sign of life.
     #[schema(value_type = String, format = DateTime)]
     seen_at: Rfc3339,
+    /// Its labels, which jobs may prefer.
+    labels: BTreeMap<String, String>,
 }
 
 /// Lists workers
@@ -76,6 +80,7 @@ impl From<WorkerInfo> for WorkerBody {
             version: worker.version,
             started_at: worker.started_at.map(Rfc3339),
             seen_at: Rfc3339(worker.seen_at),
+            labels: worker.labels,
         }
     }
 }

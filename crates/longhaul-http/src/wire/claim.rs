@@ -65,6 +65,11 @@ pub(crate) struct WorkerBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) started_at: Option<Rfc3339>,
+    /// Its labels, at most 32, which jobs `prefer`: names and values of 1–128 characters of `A–Z a–z 0–9 . _ : -`. The same in each
+    /// claim and heartbeat.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// Slots of a queue.
@@ -235,6 +240,7 @@ impl From<&WorkerInfo> for WorkerBody {
             kinds: worker.kinds.iter().map(KindBody::from).collect(),
             version: worker.version.clone(),
             started_at: worker.started_at.map(Rfc3339),
+            labels: worker.labels.clone(),
         }
     }
 }
@@ -251,7 +257,7 @@ impl From<WorkerBody> for WorkerInfo {
             kinds: body.kinds.into_iter().map(SupportedKind::from).collect(),
             version: body.version,
             started_at: body.started_at.map(|at| at.0),
-            labels: Default::default(),
+            labels: body.labels,
         }
     }
 }

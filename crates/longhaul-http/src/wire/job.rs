@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::deadline::DeadlineBody;
 use super::dependency::{DependencyBody, DependencyRequest};
+use super::prefer::{is_hard, prefer};
 use super::seconds::Seconds;
 use super::unique::UniqueBody;
 use super::webhook::WebhookBody;
@@ -90,7 +91,13 @@ pub(crate) struct NewJobBody {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     limit_keys: Vec<String>,
-    /// One of them, as workers of the previous release name it.
+    /// The labels of the workers that it prefers, 1 to 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prefer: Option<BTreeMap<String, String>>,
+    /// True where no other worker may run it; others wait a second otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prefer_hard: Option<bool>,
+    /// One limit key, as workers of the previous release name it.
     #[serde(default, skip_serializing)]
     #[schema(ignore)]
     limit_key: Option<String>,
@@ -209,6 +216,8 @@ impl From<&NewJob> for NewJobBody {
             policy: rest(job.policy),
             limit_keys: job.limit_keys.clone(),
             limit_key: None,
+            prefer: job.prefer.as_ref().map(|prefer| prefer.labels.clone()),
+            prefer_hard: is_hard(job.prefer.as_ref()).then_some(true),
             unique: job.unique.as_ref().map(UniqueBody::from),
             expires_in: job.expires_in.map(Seconds),
             deadline: job.deadline.map(DeadlineBody),
@@ -259,7 +268,7 @@ impl NewJobBody {
             max_crashes: self.max_crashes,
             policy: policy(self.timeout, self.backoff, self.policy),
             limit_keys: self.limit_key.into_iter().chain(self.limit_keys).collect(),
-            prefer: None,
+            prefer: prefer(self.prefer, self.prefer_hard)?,
             unique: self.unique.map(UniqueBody::into_unique).transpose()?,
             expires_in: self.expires_in.map(|time| time.0),
             deadline: self.deadline.map(|deadline| deadline.0),

@@ -8,6 +8,7 @@ mod dependency;
 mod finish;
 mod item;
 mod job;
+mod prefer;
 mod seconds;
 mod store;
 mod unique;
@@ -27,6 +28,7 @@ pub(crate) use item::{Item, refused};
 #[cfg(feature = "remote")]
 pub(crate) use job::NewJobBody;
 pub(crate) use job::{EnqueueAnswer, EnqueueBody};
+pub(crate) use prefer::{is_hard, prefer};
 pub(crate) use seconds::Seconds;
 pub(crate) use store::{
     AbandonAnswer, AbandonBody, ActAnswer, ActBody, DependantsAnswer, DependantsBody, EventsAnswer,

@@ -1,6 +1,6 @@
 use axum::http::{Method, StatusCode};
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{Answer, App, json as request};
 
@@ -66,6 +66,33 @@ async fn a_queue_is_configured_before_its_first_job() {
 }
 
 #[tokio::test]
+async fn slots_and_a_rate_of_a_queue_hold_are_told_and_taken_away_by_null() {
+    let app = App::new();
+    let path = "/api/queues/default";
+    let set = patch(&app, path, r#"{"slots":1,"rate":{"n":10,"per":10,"burst":2}}"#).await.json();
+    let limits = |queue: &Value| {
+        json!([queue["config"]["slots"], queue["config"]["rate"], queue["used"], queue["rate_left"]])
+    };
+    assert_eq!(limits(&set), json!([1, {"n": 10, "per": 10.0, "burst": 2}, 0, 2]));
+    for id in ["a", "b"] {
+        app.post("/api/jobs", &format!(r#"{{"kind":"greet","args":{{"name":"Ada"}},"id":"{id}"}}"#)).await;
+    }
+    let claim = json!({"worker": {"id": "w"}, "queues": [{"queue": "default", "slots": 9}], "kinds": [{"kind": "greet"}]});
+    let claimed = app.post("/api/worker/claim", &claim.to_string()).await.json();
+    assert_eq!(claimed["claimed"].as_array().unwrap().len(), 1, "there is one slot");
+    let now = app.get(path).await.json();
+    assert_eq!(limits(&now), json!([1, {"n": 10, "per": 10.0, "burst": 2}, 1, 1]));
+    assert_eq!(now["rate_free_at"], "2026-01-01T00:00:01.000Z");
+    let reasons = app.get("/api/jobs/b/why").await.json()["reasons"].clone();
+    let slots = json!({"rule": "slots_queue", "key": "default", "used": 1, "of": 1});
+    assert_eq!(reasons[0], slots, "{reasons}");
+    let off = patch(&app, path, r#"{"slots":null,"rate":null}"#).await.json();
+    assert_eq!(limits(&off), json!([null, null, null, null]));
+    let claimed = app.post("/api/worker/claim", &claim.to_string()).await.json();
+    assert_eq!(claimed["claimed"].as_array().unwrap().len(), 1, "nothing keeps the other any more");
+}
+
+#[tokio::test]
 async fn what_a_patch_leaves_out_stays_as_it_is() {
     let app = app().await;
     let body = r#"{"retention":{"completed":{"age":3600,"count":10},"failed":{"age":null}}}"#;
@@ -105,6 +132,11 @@ async fn a_patch_that_is_not_understood_changes_nothing() {
         (r#"{"retention":{"failed":{"count":-1}}}"#, "retention.failed.count"),
         (r#"{"retention":{"failed":{"count":1.5}}}"#, "retention.failed.count"),
         (r#"{"retention":null}"#, "retention"),
+        (r#"{"slots":0}"#, "slots"),
+        (r#"{"rate":{"n":0,"per":1}}"#, "rate.n"),
+        (r#"{"rate":{"n":1,"per":0}}"#, "rate.per"),
+        (r#"{"rate":{"n":1,"per":-1}}"#, "rate.per"),
+        (r#"{"rate":{"n":1}}"#, "rate"),
     ] {
         let answer = patch(&app, "/api/queues/default", body).await;
         assert_eq!(answer.code(), "invalid", "{body}");

@@ -50,6 +50,48 @@ fn completed(lease: &Value, output: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn a_job_goes_to_workers_that_have_the_labels_it_must_have_and_to_others_after_a_second_where_it_may() {
+    let app = App::new();
+    for (id, hard) in [("soft", false), ("hard", true)] {
+        let body = json!({"kind": "greet", "args": {"name": "x"}, "id": id, "prefer": {"gpu": "a100"}, "prefer_hard": hard});
+        let created = app.post("/api/jobs", &body.to_string()).await;
+        assert_eq!(
+            (&created.json()["prefer"], &created.json()["prefer_hard"]),
+            (&body["prefer"], &body["prefer_hard"])
+        );
+        assert_eq!(job(&app, id).await["prefer"], body["prefer"]);
+    }
+    let claim = async |id: &str, labels: Value| {
+        let mut claim: Value = serde_json::from_str(CLAIM).unwrap();
+        claim["worker"] = json!({"id": id, "labels": labels});
+        let claimed = call(&app, "claim", &claim).await.json()["claimed"].clone();
+        claimed.as_array().unwrap().iter().map(|job| job["lease"]["id"].clone()).collect::<Vec<Value>>()
+    };
+    assert_eq!(
+        claim("w1", json!({"gpu": "t4"})).await,
+        Vec::<Value>::new(),
+        "the soft one is due for less than a second"
+    );
+    let reasons = app.get("/api/jobs/hard/why").await.json()["reasons"].clone();
+    assert_eq!(reasons, json!([{"rule": "no_worker", "key": "gpu=a100"}]));
+    app.clock.advance(Duration::from_secs(1));
+    assert_eq!(claim("w2", json!({})).await, ["soft"]);
+    assert_eq!(claim("w3", json!({"gpu": "a100", "zone": "eu"})).await, ["hard"]);
+    let workers = app.get("/api/workers").await.json();
+    assert_eq!(workers["workers"][2]["labels"], json!({"gpu": "a100", "zone": "eu"}));
+    for (body, field) in [
+        (json!({"prefer": {}}), "prefer"),
+        (json!({"prefer": {"gpu": "a 100"}}), "prefer.gpu"),
+        (json!({"prefer_hard": true}), "prefer_hard"),
+    ] {
+        let mut asked = json!({"kind": "greet", "args": {"name": "x"}});
+        asked.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        let refused = app.post("/api/jobs", &asked.to_string()).await.json();
+        assert_eq!(refused["errors"][0]["field"], field, "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_claim_answers_with_all_that_a_worker_needs() {
     let app = App::new();
     enqueue(&app, "a").await;

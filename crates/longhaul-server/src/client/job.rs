@@ -151,6 +151,10 @@ pub(crate) struct Queue {
     pub(crate) states: BTreeMap<String, u64>,
     pub(crate) paused: bool,
     pub(crate) config: Config,
+    /// The slots that its running jobs take, where it has a limit of them.
+    pub(crate) used: Option<u64>,
+    /// The units of its rate that may start now, where it has one.
+    pub(crate) rate_left: Option<u64>,
 }
 
 /// The configuration of a queue.
@@ -158,8 +162,27 @@ pub(crate) struct Queue {
 #[serde(default)]
 pub(crate) struct Config {
     pub(crate) retention: BTreeMap<String, Keep>,
+    pub(crate) slots: Option<u32>,
+    pub(crate) rate: Option<Rate>,
     pub(crate) max_waiting: Option<u64>,
     pub(crate) on_full: String,
+}
+
+/// A bound on starts.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Rate {
+    n: u32,
+    /// In seconds.
+    per: f64,
+    pub(crate) burst: u32,
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rate { n, per, burst } = self;
+        write!(f, "{n}/{per} s, burst {burst}")
+    }
 }
 
 /// The history of one outcome that is kept.
@@ -194,6 +217,8 @@ pub(crate) struct Worker {
     pub(crate) seen_at: String,
     pub(crate) started_at: Option<String>,
     pub(crate) version: Option<String>,
+    /// Its labels, which jobs may prefer.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// The slots of a worker in a queue.

@@ -10,7 +10,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::client::{Client, Place};
+use crate::client::{Client, Place, Rate};
 use crate::terminal::{Table, grouped};
 use crate::{Coded, Result};
 
@@ -88,14 +88,6 @@ struct Key {
     rate_free_at: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Rate {
-    n: u32,
-    per: f64,
-    burst: u32,
-}
-
 /// Shows one key: as JSON, or as a line below the headings.
 fn print(text: &str, json: bool) -> Result<()> {
     let mut out = io::stdout().lock();
@@ -111,7 +103,6 @@ fn table(out: &mut impl Write, keys: &[Key]) -> Result<()> {
     let mut rows = vec![headings];
     for key in keys {
         let none = || "-".to_owned();
-        let rate = |rate: &Rate| format!("{}/{} s, burst {}", rate.n, rate.per, rate.burst);
         let closed = key.closed_until.as_ref().map(|until| format!("paused until {until}"));
         let note = closed.or_else(|| key.rate_free_at.as_ref().map(|at| format!("next start {at}")));
         let inherited = (!key.own
@@ -125,7 +116,7 @@ fn table(out: &mut impl Write, keys: &[Key]) -> Result<()> {
             },
             grouped(key.running),
             key.slots.map_or_else(none, |slots| grouped(slots.into())),
-            key.rate.as_ref().map_or_else(none, rate),
+            key.rate.as_ref().map_or_else(none, Rate::to_string),
             key.weight.to_string(),
             note.or(inherited).unwrap_or_default(),
         ]);

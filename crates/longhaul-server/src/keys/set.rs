@@ -1,13 +1,11 @@
-use std::str::FromStr;
-
 use axum::http::Method;
 use clap::Args as ClapArgs;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::print;
 use crate::client::{Client, encoded};
 use crate::queues::set::OnFull;
-use crate::run::seconds;
+use crate::run::RateArg;
 use crate::{Coded, Result, USAGE, output};
 
 /// All limits of a key: those that are left out are taken away.
@@ -26,7 +24,7 @@ pub(super) struct Args {
     slots: Option<u32>,
     /// The most that start in a time: 100/1s, 90000/1m, 500/1h
     #[arg(long, value_name = "N/TIME")]
-    rate: Option<Rate>,
+    rate: Option<RateArg>,
     /// Starts at once after a rest [default: a tenth of the rate, rounded up]
     #[arg(long, value_name = "N", requires = "rate")]
     burst: Option<u32>,
@@ -51,30 +49,8 @@ pub(super) struct Remove {
     key: String,
 }
 
-/// Starts in a time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Rate {
-    n: u32,
-    /// In seconds.
-    per: f64,
-}
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let rate = text
-            .split_once('/')
-            .and_then(|(n, per)| Some(Self { n: n.trim().parse().ok()?, per: seconds(per.trim()).ok()? }));
-        rate.ok_or_else(|| format!("'{text}' is no rate: use 100/1s, 90000/1m or 500/1h"))
-    }
-}
-
 pub(super) async fn set(client: &Client, args: Args) -> Result<()> {
-    let rate = args.rate.map(|rate| match args.burst {
-        Some(burst) => json!({"n": rate.n, "per": rate.per, "burst": burst}),
-        None => json!({"n": rate.n, "per": rate.per}),
-    });
+    let rate = args.rate.map(|rate| rate.to_json(args.burst));
     let named = [
         ("slots", args.slots.map(Value::from)),
         ("rate", rate),
@@ -96,18 +72,4 @@ pub(super) async fn set(client: &Client, args: Args) -> Result<()> {
 pub(super) async fn remove(client: &Client, args: Remove) -> Result<()> {
     client.text(Method::DELETE, &format!("/keys/{}", encoded(&args.key)), None).await?;
     Ok(output::print(format_args!("{} has no limits of its own", args.key))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_is_a_number_in_a_time() {
-        assert_eq!("100/1s".parse(), Ok(Rate { n: 100, per: 1.0 }));
-        assert_eq!("90000 / 1m".parse(), Ok(Rate { n: 90_000, per: 60.0 }));
-        for text in ["100", "100/", "/1s", "many/1s", "1.5/1s"] {
-            assert!(text.parse::<Rate>().unwrap_err().contains("use 100/1s"), "{text}");
-        }
-    }
 }

@@ -131,11 +131,17 @@ impl Reason {
             "signal" => format!("it waits for the signal {key}{until}: longhaul jobs signal gives it"),
             "paused_queue" => format!("its queue {key} is paused: longhaul queues resume {key} goes on"),
             "paused_key" => format!("its limit key {key} is paused{until}"),
-            "slots_queue" => format!("all slots of its queue {key} are taken{counts}{until}{others}"),
+            "slots_queue" => format!(
+                "all slots of its queue {key} are taken{counts}{until}{others}: longhaul queues set changes them"
+            ),
             "slots_key" => format!("all slots of its limit key {key} are taken{counts}{until}{others}"),
-            "rate_queue" => format!("the rate of its queue {key} is used up{counts}{until}"),
+            "rate_queue" => format!("the rate of its queue {key} is used up{counts}{until}: longhaul queues set changes it"),
             "rate_key" => format!("the rate of its limit key {key} is used up{counts}{until}"),
-            "turn" => format!("other jobs of its queue come first{counts}{others}"),
+            "turn" => format!("jobs of other limit keys have their turns in its queue first{counts}{others}"),
+            "no_worker" if key.contains('=') => format!(
+                "no worker that knows its kind has the labels {key}: start one with --label {}, or see longhaul workers",
+                key.replace(';', " --label ")
+            ),
             "no_worker" => {
                 format!("no worker serves its queue {key}: start one with longhaul serve or longhaul worker")
             }
@@ -165,6 +171,9 @@ mod tests {
             let words = reason.in_words(Timestamp(0));
             assert!(words.len() > 20 && !words.starts_with(rule) && !words.contains('?'), "{rule}: {words}");
         }
+        let labels = Some("gpu=a100;zone=eu".to_owned());
+        let reason = Reason { rule: "no_worker".into(), key: labels, ..Reason::default() };
+        assert!(reason.in_words(Timestamp(0)).contains("--label gpu=a100 --label zone=eu"));
         let until = Some("1970-01-01T00:01:30Z".to_owned());
         let reason =
             Reason { rule: "paused_key".into(), key: Some("openai".into()), until, ..Reason::default() };

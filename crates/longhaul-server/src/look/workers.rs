@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     let now = Clock::system().now();
-    let mut rows = vec![["WORKER", "HOST", "VERSION", "UP", "HEARD", "SLOTS"].map(String::from)];
+    let mut rows = vec![["WORKER", "HOST", "VERSION", "UP", "HEARD", "SLOTS", "LABELS"].map(String::from)];
     for worker in &page.workers {
         let worker: Worker = serde_json::from_str(worker.get())?;
         let slots: Vec<String> =
@@ -47,8 +47,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         let started = worker.started_at.as_deref().map(|at| since(at, now));
         let heard = format!("{} ago", since(&worker.seen_at, now));
         let version = worker.version.unwrap_or_default();
-        rows.push([worker.id, worker.host, version, started.unwrap_or_default(), heard, slots.join(" ")]);
+        let labels: Vec<String> =
+            worker.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let (started, slots, labels) = (started.unwrap_or_default(), slots.join(" "), labels.join(" "));
+        rows.push([worker.id, worker.host, version, started, heard, slots, labels]);
     }
-    Table::<6>::new(&[1, 2, 3, 4, 5]).write(&mut out, &rows)?;
+    Table::<7>::new(&[1, 2, 3, 4, 5, 6]).write(&mut out, &rows)?;
     Ok(())
 }

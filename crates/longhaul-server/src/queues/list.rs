@@ -3,6 +3,7 @@ use std::io::{self, Write};
 use clap::Args as ClapArgs;
 
 use super::all;
+use super::show::{rate_limit, slot_limit};
 use crate::Result;
 use crate::client::{Client, State};
 use crate::terminal::Table;
@@ -29,8 +30,9 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     let mut rows: Vec<[String; 9]> = vec![row(headings.chain([String::new()]))];
     for (queue, _) in &queues {
         let counts = State::ALL.map(|state| queue.count(state).to_string());
-        let note = if queue.paused { "paused" } else { "" };
-        rows.push(row([queue.name.clone()].into_iter().chain(counts).chain([note.to_owned()])));
+        let limit = slot_limit(queue).or_else(|| rate_limit(queue)).unwrap_or_default();
+        let note = if queue.paused { "paused".to_owned() } else { limit };
+        rows.push(row([queue.name.clone()].into_iter().chain(counts).chain([note])));
     }
     Table::<9>::new(&[8]).write(&mut out, &rows)?;
     Ok(())

@@ -37,7 +37,7 @@ enum What {
     /// Let the limit keys of a queue take turns, or its jobs go by priority and age alone
     Fair(set::Fair),
     /// Bound the jobs that wait in a queue
-    Set(set::Bound),
+    Set(set::Limits),
     /// Say how long, and how many of, the finished jobs of a queue are kept
     Retention(set::Retention),
     /// Run all failed jobs of a queue again, with all their attempts
@@ -52,6 +52,7 @@ Examples:
   longhaul queues show materials
   longhaul queues pause materials                 while its provider is down
   longhaul queues fair imports                    no tenant waits behind the thousand jobs of another
+  longhaul queues set imports --slots 20          at most 20 run, however many workers there are
   longhaul queues set imports --max-waiting 10000 one more is refused, so that callers hear of it
   longhaul queues retention mail --completed 7d --failed 30d,10000
   longhaul jobs list queue:materials state:failed           which ones, and why
@@ -70,7 +71,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         What::Pause(args) => set::paused(&client, args, "pause").await,
         What::Resume(args) => set::paused(&client, args, "resume").await,
         What::Fair(args) => set::fair(&client, args).await,
-        What::Set(args) => set::set_bound(&client, args).await,
+        What::Set(args) => set::set_limits(&client, args).await,
         What::Retention(args) => set::retention(&client, args).await,
         What::RetryFailed(args) => act::retry(&client, args).await,
         What::CleanFailed(args) => act::clean(&client, args).await,

@@ -4,12 +4,12 @@ use axum::http::Method;
 use clap::Args as ClapArgs;
 use serde_json::{Map, Value, json};
 
-use super::show::{bound, kept};
+use super::show::{bound, kept, rate_limit, slot_limit};
 use super::{all, find};
 use crate::Result;
 use crate::client::{Client, Queue, encoded};
 use crate::output::{print, tell};
-use crate::run::seconds;
+use crate::run::{RateArg, seconds};
 
 /// The queue to pause or resume.
 #[derive(Debug, ClapArgs)]
@@ -88,38 +88,57 @@ pub(super) async fn fair(client: &Client, args: Fair) -> Result<()> {
     Ok(())
 }
 
-/// The bound on the jobs that wait in a queue; what is left out stays as it is.
+/// The limits of a queue, over all workers, and the bound on the jobs that wait in it; what is left out stays as it is.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
+  longhaul queues set imports --slots 20                       at most 20 run, however many workers there are
+  longhaul queues set mail --rate 600/1m --burst 10
+  longhaul queues set mail --slots none --rate none
   longhaul queues set imports --max-waiting 10000              one more is refused: 429 queue_full
   longhaul queues set frames --max-waiting 100 --on-full drop-oldest
   longhaul queues set imports --max-waiting none")]
-pub(super) struct Bound {
+#[command(group = clap::ArgGroup::new("limits").required(true).multiple(true))]
+pub(super) struct Limits {
     /// The queue's name
     queue: String,
+    /// The most of its jobs that run at a time, over all workers; `none` is no limit
+    #[arg(long, value_name = "N", group = "limits")]
+    slots: Option<OrNone<u32>>,
+    /// The most of its jobs that start in a time: 100/1s, 90000/1m, 500/1h; `none` is no limit
+    #[arg(long, value_name = "N/TIME", group = "limits")]
+    rate: Option<OrNone<RateArg>>,
+    /// Starts at once after a rest [default: a tenth of the rate, rounded up]
+    #[arg(long, value_name = "N", requires = "rate")]
+    burst: Option<u32>,
     /// The most jobs that wait, scheduled or available, when another is enqueued; `none` is no bound
-    #[arg(long, value_name = "N", required_unless_present = "on_full")]
-    max_waiting: Option<Most>,
+    #[arg(long, value_name = "N", group = "limits")]
+    max_waiting: Option<OrNone<u64>>,
     /// What becomes of one more
-    #[arg(long, value_name = "FATE")]
+    #[arg(long, value_name = "FATE", group = "limits")]
     on_full: Option<OnFull>,
     /// The queue as the HTTP API has it
     #[arg(long)]
     json: bool,
 }
 
-/// A bound, or none.
+/// A limit, or none.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Most(Option<u64>);
+struct OrNone<T>(Option<T>);
 
-impl FromStr for Most {
+impl<T: FromStr> FromStr for OrNone<T>
+where
+    T::Err: std::fmt::Display,
+{
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self(None)),
-            text => text.parse().map(|most| Self(Some(most))).map_err(|_| "use a number or none".into()),
+            text => text
+                .parse()
+                .map(|most| Self(Some(most)))
+                .map_err(|error: T::Err| format!("{error}, or use none")),
         }
     }
 }
@@ -146,10 +165,13 @@ impl OnFull {
     }
 }
 
-pub(super) async fn set_bound(client: &Client, args: Bound) -> Result<()> {
+pub(super) async fn set_limits(client: &Client, args: Limits) -> Result<()> {
     let names = names(client).await?;
+    let rate = |OrNone(rate): OrNone<RateArg>| rate.map_or(Value::Null, |rate| rate.to_json(args.burst));
     let named = [
-        ("max_waiting", args.max_waiting.map(|Most(most)| Value::from(most))),
+        ("slots", args.slots.map(|OrNone(slots)| Value::from(slots))),
+        ("rate", args.rate.map(rate)),
+        ("max_waiting", args.max_waiting.map(|OrNone(most)| Value::from(most))),
         ("on_full", args.on_full.map(|fate| Value::from(fate.as_str()))),
     ];
     let body: Map<String, Value> =
@@ -161,7 +183,8 @@ pub(super) async fn set_bound(client: &Client, args: Bound) -> Result<()> {
     }
     let queue: Queue = serde_json::from_str(&text)?;
     let bound = bound(&queue).unwrap_or_else(|| "any number of jobs may wait".into());
-    print(format_args!("{}: {bound}", queue.name))?;
+    let limits = [slot_limit(&queue), rate_limit(&queue), Some(bound)];
+    print(format_args!("{}: {}", queue.name, limits.into_iter().flatten().collect::<Vec<_>>().join("; ")))?;
     tell_if_new(&queue.name, &names);
     Ok(())
 }
@@ -243,6 +266,15 @@ pub(super) async fn retention(client: &Client, args: Retention) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_may_be_none() {
+        assert_eq!("20".parse(), Ok(OrNone(Some(20_u32))));
+        assert_eq!("none".parse(), Ok(OrNone::<u32>(None)));
+        assert_eq!("1/1m".parse::<OrNone<RateArg>>().unwrap(), OrNone(Some("1/1m".parse().unwrap())));
+        assert!("many".parse::<OrNone<u32>>().unwrap_err().ends_with("or use none"));
+        assert!("100".parse::<OrNone<RateArg>>().unwrap_err().contains("use 100/1s"));
+    }
 
     #[test]
     fn bounds_are_ages_and_counts() {

@@ -38,6 +38,11 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     }
     let total: u64 = slots.iter().sum();
     writeln!(out, "{:<10} {} with {total} slots, heard of within the last minute", "workers", slots.len())?;
+    for (what, limit) in [("slots", slot_limit(&queue)), ("rate", rate_limit(&queue))] {
+        if let Some(limit) = limit {
+            writeln!(out, "{what:<10} {limit}")?;
+        }
+    }
     if let Some(bound) = bound(&queue) {
         writeln!(out, "{:<10} {bound}", "bound")?;
     }
@@ -45,6 +50,18 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
         writeln!(out, "{:<10} {line}", "keeps")?;
     }
     Ok(())
+}
+
+/// The most slots that jobs of a queue take over all workers, where there is a limit, and how many are taken.
+pub(super) fn slot_limit(queue: &Queue) -> Option<String> {
+    let most = queue.config.slots?;
+    Some(format!("{} of {most} taken, over all workers", queue.used.unwrap_or_default()))
+}
+
+/// The rate at which jobs of a queue start, where there is a limit, and how many may now.
+pub(super) fn rate_limit(queue: &Queue) -> Option<String> {
+    let rate = queue.config.rate?;
+    Some(format!("{rate}; {} may start now", queue.rate_left.unwrap_or(rate.burst.into())))
 }
 
 /// The most jobs that may wait in a queue, where there is a bound, and what becomes of one more.

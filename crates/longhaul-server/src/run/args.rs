@@ -1,8 +1,9 @@
 //! What is written on a command line, read as JSON and as durations.
 
 use std::io::Read;
+use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A job's args: one JSON value, `KEY=VALUE` words, or `-` for JSON on standard input.
 pub(super) fn read(words: &[String], mut stdin: impl Read) -> Result<Value, String> {
@@ -57,10 +58,37 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Starts in a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RateArg {
+    n: u32,
+    /// In seconds.
+    per: f64,
+}
+
+impl FromStr for RateArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rate = text
+            .split_once('/')
+            .and_then(|(n, per)| Some(Self { n: n.trim().parse().ok()?, per: seconds(per.trim()).ok()? }));
+        rate.ok_or_else(|| format!("'{text}' is no rate: use 100/1s, 90000/1m or 500/1h"))
+    }
+}
+
+impl RateArg {
+    /// As the contract has it.
+    pub(crate) fn to_json(self, burst: Option<u32>) -> Value {
+        match burst {
+            Some(burst) => json!({"n": self.n, "per": self.per, "burst": burst}),
+            None => json!({"n": self.n, "per": self.per}),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn read_words(words: &[&str]) -> Result<Value, String> {
@@ -85,6 +113,15 @@ mod tests {
         assert!(read_words(&["{name:"]).unwrap_err().contains("quote it for the shell"));
         assert!(read_words(&["a=1", "b"]).unwrap_err().starts_with("'b' is not KEY=VALUE"));
         assert!(read_words(&["=1", "b=2"]).unwrap_err().starts_with("'=1' is not KEY=VALUE"));
+    }
+
+    #[test]
+    fn a_rate_is_a_number_in_a_time() {
+        assert_eq!("100/1s".parse(), Ok(RateArg { n: 100, per: 1.0 }));
+        assert_eq!("90000 / 1m".parse(), Ok(RateArg { n: 90_000, per: 60.0 }));
+        for text in ["100", "100/", "/1s", "many/1s", "1.5/1s"] {
+            assert!(text.parse::<RateArg>().unwrap_err().contains("use 100/1s"), "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use clap::Args as ClapArgs;
 use longhaul::State;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::args::{read_args, seconds};
+pub(crate) use self::args::{RateArg, read_args, seconds};
 pub(crate) use self::unique::UniqueArgs;
 use self::unique::deadline;
 use self::watch::{Ended, Interrupts, Voice, Watch};
@@ -82,6 +82,12 @@ pub(crate) struct Args {
     /// The limit key that it shares with the jobs that are paused together with it
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// A label of the workers that it prefers; may be given again. Others are given it once it has been due for a second
+    #[arg(long = "prefer", value_name = "LABEL=VALUE", value_parser = pair)]
+    prefer: Vec<(String, String)>,
+    /// No other worker is given it, however long it waits
+    #[arg(long, requires = "prefer")]
+    prefer_hard: bool,
     /// The job that it belongs to
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
@@ -113,6 +119,7 @@ Examples:
   longhaul run render page=7 --unique page-7 --on-clash supersede   the one before is stopped
   longhaul run alert host=db1 --unique db1 --on-clash throttle --period 1h   one in an hour
   longhaul run publish book=7 --depends-on render-7,index-7:run     once both have ended
+  longhaul run embed page=7 --prefer gpu=a100 --prefer-hard         by a worker of --label gpu=a100 alone
   longhaul run report year=2026 --webhook https://example.com/hooks --webhook-events failed   only where it fails
   longhaul run http.request url=https://example.com/ping method=POST   a request with retries, as a job
   longhaul run quote item=3 --expires-in 30s --deadline 5m          nobody waits for it longer
@@ -263,10 +270,15 @@ impl Args {
         for (name, value) in optional {
             body.extend(value.map(|value| (name.to_owned(), value)));
         }
-        if !self.labels.is_empty() {
-            let labels: Map<String, Value> =
-                self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-            body.insert("labels".into(), labels.into());
+        for (name, pairs) in [("labels", &self.labels), ("prefer", &self.prefer)] {
+            if !pairs.is_empty() {
+                let pairs: Map<String, Value> =
+                    pairs.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+                body.insert(name.into(), pairs.into());
+            }
+        }
+        if self.prefer_hard {
+            body.insert("prefer_hard".into(), true.into());
         }
         Ok(body)
     }

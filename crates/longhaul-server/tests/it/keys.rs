@@ -46,6 +46,35 @@ async fn a_key_is_paused_and_resumed_and_its_waiting_job_says_why() {
 }
 
 #[tokio::test]
+async fn a_queue_has_slots_and_a_rate_until_none_is_said() {
+    let place = Place::new();
+    let longhaul = Crew::idle(&place).await;
+    longhaul.enqueue(Act { how: "stay".into(), n: 1 }).await.expect("it is enqueued");
+    let set =
+        place.printed(&["queues", "set", "stage", "--slots", "20", "--rate", "600/1m", "--burst", "5"]).await;
+    let said = "stage: 0 of 20 taken, over all workers; 600/60 s, burst 5; 5 may start now; any number of jobs may wait\n";
+    assert_eq!(set, said);
+    let shown = place.printed(&["queues", "show", "stage"]).await;
+    assert!(shown.contains("slots      0 of 20 taken"), "{shown}");
+    assert!(place.printed(&["queues"]).await.contains("0 of 20 taken"));
+    let off = place.printed(&["queues", "set", "stage", "--slots", "none", "--rate", "none", "--json"]).await;
+    let off: Value = serde_json::from_str(&off).expect("JSON");
+    assert_eq!(
+        (&off["config"]["slots"], &off["config"]["rate"], &off["used"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+    let refused = place.run(&["queues", "set", "stage", "--slots", "many"]).await;
+    assert!(stderr(&refused).contains("or use none"), "{refused:?}");
+
+    let run =
+        ["run", "act", "n=2", "--queue", "stage", "--id", "picky", "--prefer", "gpu=a100", "--prefer-hard"];
+    place.printed(&run).await;
+    let shown: Value =
+        serde_json::from_str(&place.printed(&["jobs", "show", "picky", "--json"]).await).expect("JSON");
+    assert_eq!((&shown["prefer"]["gpu"], &shown["prefer_hard"]), (&"a100".into(), &true.into()));
+}
+
+#[tokio::test]
 async fn wrong_limits_say_what_to_write() {
     let place = Place::new();
     place.printed(&["migrate"]).await;

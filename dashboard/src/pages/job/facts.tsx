@@ -38,6 +38,10 @@ export function Facts({ job }: { job: Job }) {
   }
   const { slots = 1, rate = 1 } = job.cost;
   if (slots !== 1 || rate !== 1) facts.push(["Cost", `${count(slots)} ${slots === 1 ? "slot" : "slots"}, ${count(rate)} of the rate`]);
+  if (job.prefer !== null) {
+    const labels = Object.entries(job.prefer).map(([label, value]) => <li key={label}><code>{`${label}=${value}`}</code></li>);
+    facts.push([job.prefer_hard ? "Workers that may run it" : "Workers that it prefers", <ul class="plain">{labels}</ul>]);
+  }
   if (job.depends_on.length > 0) {
     // Of very many the graph and the box above tell more.
     const shown = job.depends_on.slice(0, SHOWN).map(({ id, on_failure }) => (

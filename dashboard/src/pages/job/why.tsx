@@ -81,19 +81,19 @@ function InWords({ reason, job, nodes }: Props & { reason: Reason }): ComponentC
     case "paused_key":
       return <>Its limit key {key} is paused{reason.until != null && isForEver(reason.until) ? " until it is resumed" : until}.</>;
     case "slots_queue":
-      return <>All slots of the queue {queue} are taken{used(reason)}.</>;
+      return <>The queue {queue} has too few free slots: {taken(reason, slots)}.</>;
     case "slots_key":
       return (
         <>
-          Its limit key {key} has too few free slots: {count(reason.used ?? 0)} of {count(reason.of ?? 0)} are taken{slots > 1 && `, and it takes ${count(slots)}`}.
+          Its limit key {key} has too few free slots: {taken(reason, slots)}.
         </>
       );
     case "rate_queue":
-      return <>The queue {queue} has used up its rate{used(reason)}{until}.</>;
+      return <>The rate of the queue {queue} lets it start <Time at={reason.until} />.</>;
     case "rate_key":
       return <>The rate of its limit key {key} lets it start <Time at={reason.until} />.</>;
     case "turn":
-      return turn(job);
+      return <>Jobs of other limit keys have their turns in the queue {queue} first.</>;
     case "signal":
       return (
         <>
@@ -102,6 +102,9 @@ function InWords({ reason, job, nodes }: Props & { reason: Reason }): ComponentC
         </>
       );
     case "no_worker":
+      if (reason.key?.includes("=")) {
+        return <>No worker that knows its kind has the labels that it must have: <code>{reason.key.replaceAll(";", ", ")}</code>. See <To page="workers">Workers</To>.</>;
+      }
       return <>No worker is there that serves the queue {queue}.</>;
     case "unknown_kind":
       return (
@@ -126,10 +129,10 @@ function InWords({ reason, job, nodes }: Props & { reason: Reason }): ComponentC
   }
 }
 
+const taken = ({ used, of }: Reason, slots: number): string => `${count(used ?? 0)} of ${count(of ?? 0)} are taken${slots > 1 ? `, and it takes ${count(slots)}` : ""}`;
+
 const turn = ({ position }: Job): string =>
   position === null ? "Workers take it as soon as they can." : `Its turn has not come: it is number ${position >= 1_000 ? "1,000 or more" : count(position)} in its queue.`;
-
-const used = ({ used, of }: Reason) => (of == null ? "" : `: ${count(used ?? of)} of ${count(of)}`);
 
 /** Of the jobs that must end, those that have. */
 const of = ({ used, of }: Reason) => (of == null ? "" : `: ${count(used ?? 0)} of ${count(of)} have ended`);

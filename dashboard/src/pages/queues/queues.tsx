@@ -12,16 +12,17 @@ import { qualified } from "../../search";
 import { may } from "../../session";
 import { useTitle } from "../../title";
 import { ON_FULL } from "../../steering";
-import { chosen, count } from "../../words";
+import { chosen, count, seconds } from "../../words";
 import { BoundDialog } from "./bound-dialog";
 import { FairDialog } from "./fair-dialog";
 import { Keys } from "./keys";
+import { QueueLimitsDialog } from "./queue-limits-dialog";
 import { RetentionDialog } from "./retention-dialog";
 
 /** The queue of the curriculum's service, whose users know this page as that of one queue. */
 const FIRST = "step10";
 
-type Asked = { what: "pause" | "resume" | "retention" | "fair" | "bound"; queue: Queue };
+type Asked = { what: "pause" | "resume" | "retention" | "fair" | "bound" | "limits"; queue: Queue };
 
 /** All queues: what is in them and how full they are, pause and resume, how long history is kept; then the limit keys of their jobs. */
 export function Queues() {
@@ -60,13 +61,14 @@ export function Queues() {
       {(asked?.what === "pause" || asked?.what === "resume") && <PauseDialog {...asked} what={asked.what} onDone={live.again} onClose={() => setAsked(undefined)} />}
       {asked?.what === "retention" && <RetentionDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
       {asked?.what === "bound" && <BoundDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
+      {asked?.what === "limits" && <QueueLimitsDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
       {asked?.what === "fair" && <FairDialog queue={asked.queue} onDone={live.again} onClose={() => setAsked(undefined)} />}
     </>
   );
 }
 
 function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"]) => void }) {
-  const { name, states, config, paused = false } = queue;
+  const { name, states, config, used, paused = false } = queue;
   const most = config.max_waiting;
   const waiting = states.available + states.scheduled;
   return (
@@ -90,6 +92,17 @@ function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"])
             </button>
           )}
         </small>
+        <small>
+          {limits(queue)}
+          {may("admin") && (
+            <button type="button" class="quiet" onClick={() => onAsk("limits")} aria-label={`Change how many of ${name} run`}>
+              change
+            </button>
+          )}
+        </small>
+        {config.slots !== null && (
+          <meter min={0} max={config.slots} optimum={0} value={Math.min(used ?? 0, config.slots)} aria-label={`Slots of ${name} that are taken`} />
+        )}
         <small>
           {most === null ? "any number may wait" : `${count(waiting)} of ${count(most)} wait`}
           {may("admin") && (
@@ -121,6 +134,13 @@ function QueueRow({ queue, onAsk }: { queue: Queue; onAsk: (what: Asked["what"])
       )}
     </tr>
   );
+}
+
+/** How many of its jobs run and start, over all workers. */
+function limits({ config: { slots, rate }, used, rate_left }: Queue): string {
+  const taken = slots === null ? "" : `${count(used ?? 0)} of ${count(slots)} slots taken`;
+  const starts = rate === null ? "" : `${count(rate.n)} start in ${seconds(rate.per)}, ${count(rate_left ?? rate.burst)} of ${count(rate.burst)} may now`;
+  return [taken, starts].filter((limit) => limit !== "").join("; ") || "as many run as workers have slots";
 }
 
 /** How much of what has completed stays. */

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .attempt import written
-from .rules import MAX_UNITS, NAME_RULE, Broken, is_name, units, waiting_rules
+from .rules import MAX_UNITS, NAME_RULE, Broken, is_name, rate_rules, rate_shown, units, waiting_rules
 
 LONGEST = 315_360_000
 #: Waiting jobs of a key that are counted.
@@ -62,17 +62,13 @@ class LimitKeys:
 
     def get(self, key: str) -> dict[str, Any]:
         limits = self._limits_of(key)
-        rate = limits.get("rate")
-        if rate is not None:
-            burst = rate.get("burst")
-            rate = {"n": rate["n"], "per": float(rate["per"]), "burst": -(-rate["n"] // 10) if burst is None else burst}
         waiting = sum(job["state"] == "available" and key in job["limit_keys"] for job in self._jobs.values())
         return {
             "key": key,
             "waiting": min(waiting, MOST_COUNTED),
             "running": self._used(key),
             "slots": limits.get("slots"),
-            "rate": rate,
+            "rate": rate_shown(limits.get("rate")),
             "weight": limits.get("weight") or 1,
             "max_waiting": limits.get("max_waiting"),
             "on_full": limits.get("on_full") or "reject",
@@ -102,13 +98,7 @@ def limits_rules(key: str, limits: Mapping[str, Any]) -> list[Broken]:
     broken += [(field, "unknown field") for field in limits if field not in ("slots", "rate", "weight", "max_waiting", "on_full")]
     broken += units("slots", limits.get("slots"), 1, MAX_UNITS) + units("weight", limits.get("weight"), 1, 1_000)
     broken += waiting_rules(limits)
-    rate = limits.get("rate")
-    if rate is None:
-        return broken
-    broken += units("rate.n", rate.get("n", 0), 1, MAX_UNITS) + units("rate.burst", rate.get("burst"), 1, MAX_UNITS)
-    if not 0.001 <= rate.get("per", 0) <= 31 * 86_400:
-        broken.append(("rate.per", "must be from 0.001 seconds to 31 days"))
-    return broken
+    return broken + rate_rules(limits.get("rate"))
 
 
 def pause_rules(key: str, seconds: float | None) -> list[Broken]:

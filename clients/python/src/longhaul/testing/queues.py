@@ -1,9 +1,12 @@
-"""The queues of the server in memory: their configuration, pauses and counts."""
+"""The queues of the server in memory: their configuration, pauses and counts, and the slots that running jobs take. Rates are told, and
+bound nothing there, because no time passes for its jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from .rules import MAX_UNITS, Broken, rate_rules, rate_shown, units, waiting_rules
 
 DAY = 86_400.0
 #: What a queue keeps unless told otherwise.
@@ -13,7 +16,7 @@ RETENTION: dict[str, dict[str, float | None]] = {
     "cancelled": {"age": DAY, "count": None},
 }
 #: The configuration of a queue of which nothing was said.
-CONFIG: dict[str, Any] = {"retention": RETENTION, "fair": False, "max_waiting": None, "on_full": "reject"}
+CONFIG: dict[str, Any] = {"retention": RETENTION, "fair": False, "slots": None, "rate": None, "max_waiting": None, "on_full": "reject"}
 
 
 class Queues:
@@ -53,10 +56,22 @@ class Queues:
         """Changes what is given of a configuration. A bound that is null is taken away."""
         before = self.config(name)
         given = {field: patch[field] for field in ("fair", "on_full") if patch.get(field) is not None}
-        bound = {"max_waiting": patch["max_waiting"]} if "max_waiting" in patch else {}
+        bound = {field: patch[field] for field in ("slots", "max_waiting") if field in patch}
+        bound |= {"rate": rate_shown(patch["rate"])} if "rate" in patch else {}
         kept = before["retention"]
         retention = {**kept, **{state: {**kept[state], **to} for state, to in (patch.get("retention") or {}).items()}}
         self._configs[name] = {**before, **given, **bound, "retention": retention}
+
+    def closed(self, job: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What of its queue's limits keeps a job from being claimed."""
+        used, slots = self._used(job["queue"]), self.config(job["queue"])["slots"]
+        if slots is None or used == 0 or used + job["cost"]["slots"] <= slots:
+            return []
+        return [{"rule": "slots_queue", "key": job["queue"], "used": used, "of": slots}]
+
+    def _used(self, name: str) -> int:
+        """The slots that the running jobs of a queue take."""
+        return sum(job["cost"]["slots"] for job in self._jobs.values() if job["state"] == "running" and job["queue"] == name)
 
     def shown(self) -> list[dict[str, Any]]:
         """All queues, by name."""
@@ -77,4 +92,15 @@ class Queues:
             "waiting": 0 if paused else waiting,
             "paused": waiting if paused else 0,
         }
-        return {"name": name, "paused": paused, "states": states, "counts": counts, "config": self.config(name)}
+        config = self.config(name)
+        limits = {
+            "used": None if config["slots"] is None else self._used(name),
+            "rate_left": None if config["rate"] is None else config["rate"]["burst"],
+            "rate_free_at": None,
+        }
+        return {"name": name, "paused": paused, "states": states, "counts": counts, "config": config, **limits}
+
+
+def queue_rules(patch: Mapping[str, Any]) -> list[Broken]:
+    """The rules that a change of a queue breaks."""
+    return waiting_rules(patch) + units("slots", patch.get("slots"), 1, MAX_UNITS) + rate_rules(patch.get("rate"))

@@ -38,6 +38,7 @@ def job_rules(body: Mapping[str, Any]) -> list[Broken]:
             broken.append((field, f"must be from {least} to {most}"))
     if body.get("timeout") is not None and body["timeout"] <= 0:
         broken.append(("timeout", "must be more than zero"))
+    broken += _prefer_rules(body)
     if body.get("delay") is not None and body.get("run_at") is not None:
         broken.append(("delay", "must not be given together with run_at"))
     broken += _limit_rules(body) + _webhook_rules(body)
@@ -81,6 +82,35 @@ def _limit_rules(body: Mapping[str, Any]) -> list[Broken]:
     elif twice:
         broken.append(("limit_keys", f"must not name {twice[0]} twice"))
     return broken
+
+
+def _prefer_rules(body: Mapping[str, Any]) -> list[Broken]:
+    """The rules that the workers break that a job prefers."""
+    prefer = body.get("prefer")
+    if prefer is None:
+        return [("prefer_hard", "must go with prefer, the labels of the workers that may run it")] if body.get("prefer_hard") else []
+    if not 1 <= len(prefer) <= 4:
+        return [("prefer", f"must have 1 to 4 labels, and has {len(prefer)}")]
+    unfit = [("prefer" if not is_name(label) else f"prefer.{label}", NAME_RULE) for label, value in prefer.items() if not (is_name(label) and is_name(value))]
+    return unfit[:1]
+
+
+def rate_rules(rate: Mapping[str, Any] | None) -> list[Broken]:
+    """The rules that a rate breaks."""
+    if rate is None:
+        return []
+    broken = units("rate.n", rate.get("n", 0), 1, MAX_UNITS) + units("rate.burst", rate.get("burst"), 1, MAX_UNITS)
+    if not 0.001 <= rate.get("per", 0) <= 31 * 86_400:
+        broken.append(("rate.per", "must be from 0.001 seconds to 31 days"))
+    return broken
+
+
+def rate_shown(rate: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A rate as the API has it."""
+    if rate is None:
+        return None
+    burst = rate.get("burst")
+    return {"n": rate["n"], "per": float(rate["per"]), "burst": -(-rate["n"] // 10) if burst is None else burst}
 
 
 def waiting_rules(given: Mapping[str, Any]) -> list[Broken]:

@@ -27,8 +27,8 @@ from ..run import Run
 from .attempt import Attempt, claimed_as, failed_as, now, plain, waits, written
 from .collect import Call, grouped
 from .keys import LimitKeys, key_list_rules, limits_rules, pause_rules
-from .queues import Queues
-from .rules import Broken, broken_rule, page_rule, shown, waiting_rules
+from .queues import Queues, queue_rules
+from .rules import Broken, broken_rule, page_rule, shown
 from .search import fits
 from .stream import Stream
 from .unique import UniqueKeys, new_job_rules, read_time, start_of
@@ -208,7 +208,12 @@ class MemoryServer:
         return [job for job in self.jobs.values() if job["kind"] == kind and waits(job) and not self._queues.is_paused(job["queue"])]
 
     def _may_run(self, job: dict[str, Any]) -> bool:
-        return waits(job) and not self._keys.closed(job)
+        return waits(job) and not self._closed(job)
+
+    def _closed(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+        """What keeps a job from being claimed, in the order in which it is looked at: pauses, the queue's slots, the keys'."""
+        closed = [*self._queues.closed(job), *self._keys.closed(job)]
+        return sorted(closed, key=lambda reason: reason["rule"] != "paused_key")
 
     @contextmanager
     def _attempt(self, job: dict[str, Any]) -> Iterator[Attempt]:
@@ -486,6 +491,8 @@ class MemoryServer:
             "limit_keys": keys,
             "key": keys[0] if keys else None,
             "cost": cost | {name: units for name, units in (body.get("cost") or {}).items() if units is not None},
+            "prefer": body.get("prefer"),
+            "prefer_hard": bool(body.get("prefer_hard")),
             "labels": body.get("labels", {}),
         }
         if not is_dropped:
@@ -612,7 +619,7 @@ class MemoryServer:
         if action in ("pause", "resume"):
             (self._queues.pause if action == "pause" else self._queues.resume)(name)
         elif method == "PATCH":
-            broken = waiting_rules(body)
+            broken = queue_rules(body)
             if broken:
                 return _invalid(*broken)
             self._queues.change(name, body)
@@ -622,7 +629,7 @@ class MemoryServer:
 
     def _why(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         queue = [{"rule": "paused_queue", "key": job["queue"]}] if self._queues.is_paused(job["queue"]) else []
-        closed = self._keys.closed(job)
+        closed = self._closed(job)
         if job["state"] == "available":
             return [*queue, *closed, {"rule": "no_worker", "key": job["queue"]}]
         if job["state"] == "blocked":

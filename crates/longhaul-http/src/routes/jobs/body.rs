@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::state::estimates::Estimate;
 use crate::time::{Rfc3339, in_seconds};
-use crate::wire::DependencyBody;
+use crate::wire::{DependencyBody, is_hard};
 
 /// A job as the contract shows it, whatever its kind. Fields that have no value yet are null.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -113,8 +113,13 @@ pub struct JobBody<'a> {
     /// The first of them.
     #[schema(required)]
     pub key: Option<&'a str>,
-    /// The units of their limits that a run takes.
+    /// The units of their limits, and of its queue's, that a run takes.
     pub cost: Cost,
+    /// The labels of the workers that it prefers; null where it prefers none.
+    #[schema(required)]
+    pub prefer: Option<&'a BTreeMap<String, String>>,
+    /// True where no other worker is given it.
+    pub prefer_hard: bool,
     /// Names and values to find it by.
     pub labels: &'a BTreeMap<String, String>,
     /// True in a list that left out `args` because they are larger than 1 KiB. Absent otherwise.
@@ -243,6 +248,8 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             limit_keys: &job.limit_keys,
             key: job.limit_keys.first().map(String::as_str),
             cost: job.policy.cost,
+            prefer: job.prefer.as_ref().map(|prefer| &prefer.labels),
+            prefer_hard: is_hard(job.prefer.as_ref()),
             labels: &job.labels,
             args_cut: job.args_bytes.is_some(),
             args_bytes: job.args_bytes,
@@ -296,6 +303,8 @@ impl<'a> JobBody<'a> {
             limit_keys: &job.limit_keys,
             key: job.limit_keys.first().map(String::as_str),
             cost: job.policy.cost,
+            prefer: job.prefer.as_ref().map(|prefer| &prefer.labels),
+            prefer_hard: is_hard(job.prefer.as_ref()),
             labels: &job.labels,
             args_cut: false,
             args_bytes: None,

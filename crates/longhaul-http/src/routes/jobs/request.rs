@@ -14,7 +14,7 @@ use crate::faults::{Faults, duration};
 use crate::problem::Code;
 use crate::state::Api;
 use crate::time::parse;
-use crate::wire::{DeadlineBody, DependencyRequest, WebhookBody};
+use crate::wire::{self, DeadlineBody, DependencyRequest, WebhookBody};
 
 /// A job to be enqueued. What is left out is as the kind has it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -60,7 +60,12 @@ pub(crate) struct JobRequest {
     limit_keys: Option<Vec<String>>,
     /// One limit key, in place of `limit_keys`.
     key: Option<String>,
-    /// The units of its limit keys' limits that a run takes.
+    /// The labels of the workers that it prefers, 1 to 4 (`{"gpu": "a100"}`): names and values of 1–128 characters of
+    /// `A–Z a–z 0–9 . _ : -`. Another worker is given it once it has been due for a second.
+    prefer: Option<BTreeMap<String, String>>,
+    /// True where no other worker is given it, however long it waits.
+    prefer_hard: Option<bool>,
+    /// The units of its limit keys' limits, and of its queue's, that a run takes.
     cost: Option<CostRequest>,
     /// The job that it belongs to; where that one waits for its children, this one is waited for too.
     parent: Option<String>,
@@ -78,7 +83,7 @@ pub(crate) struct JobRequest {
     webhook: Option<WebhookBody>,
 }
 
-/// The units of its limit keys' limits that a run takes: 1 of each unless given.
+/// The units of its limit keys' limits, and of its queue's, that a run takes: 1 of each unless given.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CostRequest)]
@@ -142,6 +147,7 @@ impl JobRequest {
             }
             (limit_keys, key) => limit_keys.unwrap_or_else(|| key.into_iter().collect()),
         };
+        let prefer = faults.check(wire::prefer(self.prefer, self.prefer_hard)).flatten();
         let cost = self.cost.unwrap_or_default();
         let cost = Cost { slots: cost.slots.unwrap_or(1), rate: cost.rate.unwrap_or(1) };
         let job = NewJob {
@@ -164,7 +170,7 @@ impl JobRequest {
                 ..longhaul::Policy::default()
             },
             limit_keys,
-            prefer: None,
+            prefer,
             unique,
             expires_in: expires_in.or(info.as_ref().and_then(|info| info.expires_in)),
             deadline: self

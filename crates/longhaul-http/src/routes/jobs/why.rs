@@ -42,17 +42,18 @@ pub(crate) struct WhyBody {
 pub(crate) struct ReasonBody {
     /// `run_at` (its time has not come), `retry` (the next attempt waits for its backoff), `depends_on` (not all of the jobs that it
     /// depends on have ended), `children` (they have not all ended), `signal` (it has not come), `exhausted` (its attempts are used
-    /// up, and somebody is to retry or cancel it), `paused_queue`, `paused_key`, `slots_key` (the runs of a limit key take all its slots), `rate_key` (its rate
-    /// lets the next start later), `no_worker` (no live worker serves the queue), `unknown_kind` (none of those that
-    /// serve it knows the kind and version).
+    /// up, and somebody is to retry or cancel it), `paused_queue`, `paused_key`, `slots_queue` and `slots_key` (the runs of the queue, or
+    /// of a limit key, take all the slots that it would need), `rate_queue` and `rate_key` (their rate lets it start later), `turn` (jobs of
+    /// other limit keys go first in a fair queue), `no_worker` (no live worker serves the queue, or none that does has the labels that it
+    /// must have), `unknown_kind` (none of those that serve it knows the kind and version).
     rule: &'static str,
-    /// The limit key, the queue, the kind or the signal that it is about.
+    /// The limit key, the queue, the kind, the signal or the labels (`gpu=a100`) that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// Of what must happen, how much has: jobs that have ended. Of a key's slots, those that are taken.
+    /// Of what must happen, how much has: jobs that have ended. Of the slots, or of the burst of a rate, the units that are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<u64>,
-    /// How much must happen. All slots of a key.
+    /// How much must happen. All slots, or the burst of a rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<u64>,
     /// When it ends, where that is known.

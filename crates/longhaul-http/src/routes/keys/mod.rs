@@ -5,6 +5,8 @@ mod pause;
 mod read;
 mod set;
 
+pub(crate) use body::RateBody;
+pub(crate) use set::RateRequest;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

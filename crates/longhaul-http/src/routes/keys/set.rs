@@ -40,7 +40,7 @@ pub(crate) struct LimitsRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RateLimit)]
-struct RateRequest {
+pub(crate) struct RateRequest {
     /// Units that start in `per`.
     #[schema(minimum = 1, maximum = 1_000_000)]
     n: u32,
@@ -50,6 +50,13 @@ struct RateRequest {
     /// Units that may start at once after a rest; a tenth of `n`, rounded up, unless given.
     #[schema(minimum = 1, maximum = 1_000_000)]
     burst: Option<u32>,
+}
+
+impl RateRequest {
+    pub(crate) fn into_rate(self, faults: &mut Faults) -> Rate {
+        let per = duration("rate.per", self.per, faults).unwrap_or(Duration::from_secs(1));
+        Rate { n: self.n, per, burst: self.burst }
+    }
 }
 
 /// Sets the limits of a limit key
@@ -72,11 +79,7 @@ pub(crate) async fn set(
     JsonBody { value, .. }: JsonBody<LimitsRequest>,
 ) -> Result<Json<KeyBody>, Problem> {
     let mut faults = Faults::default();
-    let rate = value.rate.map(|rate| Rate {
-        n: rate.n,
-        per: duration("rate.per", rate.per, &mut faults).unwrap_or(Duration::from_secs(1)),
-        burst: rate.burst,
-    });
+    let rate = value.rate.map(|rate| rate.into_rate(&mut faults));
     let config = KeyConfig {
         slots: value.slots,
         rate,

@@ -2,7 +2,8 @@ use longhaul::{Keep, OnFull, QueueConfig, QueueInfo, Retention, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::time::in_seconds;
+use crate::routes::keys::RateBody;
+use crate::time::{Rfc3339, in_seconds};
 
 /// A queue: the counts of its jobs, and its configuration.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,6 +21,15 @@ pub struct QueueBody {
     paused: bool,
     /// Its configuration.
     config: ConfigBody,
+    /// The slots that its running jobs take, one for each that costs no more; null where it has no limit of slots.
+    #[schema(required)]
+    used: Option<u64>,
+    /// The units of its rate that may start now, of a burst; null where it has no rate.
+    #[schema(required)]
+    rate_left: Option<u32>,
+    /// When all units of its rate are free again, where that is later than now.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    rate_free_at: Option<Rfc3339>,
 }
 
 /// All queues.
@@ -74,6 +84,12 @@ pub(crate) struct ConfigBody {
     retention: RetentionBody,
     /// True where its limit keys take turns, by their weights; jobs without keys take one key's turns together.
     fair: bool,
+    /// The most of its jobs that run at a time, over all workers, in units of their `cost.slots`; null is no limit.
+    #[schema(required)]
+    slots: Option<u32>,
+    /// The most of its jobs that start in a time, in units of their `cost.rate`; null is no limit.
+    #[schema(required)]
+    rate: Option<RateBody>,
     /// The most jobs that may wait, scheduled or available, when another is enqueued; null is no bound.
     #[schema(required)]
     max_waiting: Option<u64>,
@@ -130,6 +146,9 @@ impl From<QueueInfo> for QueueBody {
             counts,
             paused: queue.paused,
             config: ConfigBody::from(&queue.config),
+            used: queue.used,
+            rate_left: queue.rate_left,
+            rate_free_at: queue.rate_free_at.map(Rfc3339),
             name: queue.name,
         }
     }
@@ -140,7 +159,14 @@ impl From<&QueueConfig> for ConfigBody {
         let Retention { completed, failed, cancelled } = &config.retention;
         let retention =
             RetentionBody { completed: completed.into(), failed: failed.into(), cancelled: cancelled.into() };
-        Self { retention, fair: config.fair, max_waiting: config.max_waiting, on_full: config.on_full }
+        Self {
+            retention,
+            fair: config.fair,
+            slots: config.slots,
+            rate: config.rate.map(RateBody::from),
+            max_waiting: config.max_waiting,
+            on_full: config.on_full,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::extract::JsonBody;
 use crate::faults::{Faults, duration};
 use crate::path::QueuePath;
 use crate::problem::Problem;
+use crate::routes::keys::RateRequest;
 use crate::state::Api;
 
 /// A change of a queue. A field that is left out stays as it is.
@@ -23,6 +24,14 @@ pub(crate) struct ConfigPatch {
     retention: RetentionPatch,
     /// True lets its limit keys take turns, by their weights; within a key, priority and age decide.
     fair: Option<bool>,
+    /// The most of its jobs that run at a time, over all workers, in units of their `cost.slots`; null is no limit.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    slots: Option<Option<u32>>,
+    /// The most of its jobs that start in a time, in units of their `cost.rate`; null is no limit.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<RateRequest>)]
+    rate: Option<Option<RateRequest>>,
     /// The most jobs that may wait, scheduled or available, when another is enqueued; null is no bound.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000)]
@@ -70,7 +79,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 /// Configures a queue
 ///
 /// As a JSON merge patch (RFC 7396): what is left out stays as it is. Jobs that are past a new bound go with the
-/// next sweeps. Of two changes at the same moment the later one may undo the earlier. A queue may be configured before there is a
+/// next sweeps. Jobs that run go on under new `slots` and a new `rate`, and those that wait are held against them at once. Of two changes at the same moment the later one may undo the earlier. A queue may be configured before there is a
 /// job in it, and is then listed with the others.
 #[utoipa::path(
     patch,
@@ -95,6 +104,10 @@ pub(crate) async fn set(
     value.retention.failed.apply("retention.failed.age", &mut retention.failed, &mut faults);
     value.retention.cancelled.apply("retention.cancelled.age", &mut retention.cancelled, &mut faults);
     queue.config.fair = value.fair.unwrap_or(queue.config.fair);
+    queue.config.slots = value.slots.unwrap_or(queue.config.slots);
+    if let Some(rate) = value.rate {
+        queue.config.rate = rate.map(|rate| rate.into_rate(&mut faults));
+    }
     queue.config.max_waiting = value.max_waiting.unwrap_or(queue.config.max_waiting);
     queue.config.on_full = value.on_full.unwrap_or(queue.config.on_full);
     faults.check(queue.config.validate());

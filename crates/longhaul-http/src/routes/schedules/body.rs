@@ -104,8 +104,15 @@ struct ScheduledJobBody {
     /// The first of them.
     #[schema(required)]
     key: Option<String>,
-    /// The units of their limits that a run takes.
+    /// The units of their limits, and of its queue's, that a run takes.
     cost: Cost,
+    /// The labels of the workers that it prefers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefer: Option<BTreeMap<String, String>>,
+    /// True where no other worker is given it. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    prefer_hard: bool,
     /// Keeps a second job of the same key from being created, so that a tick enqueues nothing while an earlier one's job goes on.
     #[schema(required)]
     unique: Option<UniqueBody>,
@@ -229,6 +236,8 @@ impl ScheduledJobBody {
             key: job.limit_keys.first().cloned(),
             limit_keys: job.limit_keys,
             cost: job.policy.cost,
+            prefer_hard: wire::is_hard(job.prefer.as_ref()),
+            prefer: job.prefer.map(|prefer| prefer.labels),
             labels: job.labels,
             webhook,
         }
