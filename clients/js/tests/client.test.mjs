@@ -54,6 +54,17 @@ test("against a server", parallel, async (t) => {
       await assert.rejects(client.schedules.set("s", { cron: "0 3 * *", job }), { name: "Invalid" });
     }),
 
+    t.test("children are enqueued once there is room for each", async (t) => {
+      const { client } = await setUp(t, (worker) =>
+        worker.job("page", () => null, { queue: "pages" }).job("order", async (cx) => {
+          await cx.enqueueChildren("pages", [0, 1].map((args) => ({ kind: "page", queue: "pages", args })));
+          return (await cx.waitForChildren()).completed;
+        }),
+      );
+      await client.queues.set("pages", { max_waiting: 1 });
+      assert.equal(await client.run("order", null), 2);
+    }),
+
     t.test("jobs of a collected kind come in one call, and each ends by itself", async (t) => {
       const calls = [];
       const { client } = await setUp(t, (worker) =>

@@ -245,6 +245,24 @@ class Memory(unittest.TestCase):
 
         self.assertEqual(asyncio.run(awaited()), ("created", "full", True))
 
+    def test_children_are_enqueued_once_there_is_room_for_each(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+        client.queues.set("pages", {"max_waiting": 1})
+
+        def order(cx: longhaul.Context, args: object) -> int:
+            cx.enqueue_children("pages", [{"kind": "page", "queue": "pages", "args": n} for n in range(2)])
+            return cx.wait_for_children().completed
+
+        job = client.enqueue("order")
+        server.run("order", order)
+        self.assertEqual((job.get().state, len(list(client.jobs.list(kind="page")))), ("scheduled", 1))
+        server.run("page", lambda n: n)
+        server.run("order", order)
+        server.run("page", lambda n: n)
+        server.run("order", order)
+        self.assertEqual(job.wait(), 2)
+
     def test_handlers_sleep_and_wait_for_signals_children_and_people(self) -> None:
         server = MemoryServer()
         client = server.client()

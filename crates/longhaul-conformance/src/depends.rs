@@ -150,6 +150,27 @@ pub async fn a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_th
     assert_eq!(fx.job(&id("c")).await.depends_on, [Dependency::on(held)]);
 }
 
+/// "Of several dependencies on one job one that cancels holds."
+pub async fn of_several_dependencies_on_one_job_one_that_cancels_holds(fx: &Fixture) {
+    let holder = fx.running_from(NewJob { id: Some(id("holder")), ..unique("k", None) }).await.lease;
+    let newcomer = || NewJob { id: Some(id("newcomer")), ..unique("k", None) };
+    let (cancels, any_end) = (Dependency::on, Dependency::on_any_end);
+    for (name, depends_on) in [
+        ("first", vec![cancels(id("newcomer")), any_end(id("holder"))]),
+        ("last", vec![any_end(id("newcomer")), cancels(id("holder"))]),
+    ] {
+        fx.enqueue_all(vec![newcomer(), NewJob { depends_on, ..named(name) }]).await;
+        assert_eq!(fx.job(&id(name)).await.depends_on, [cancels(id("holder"))], "{name}");
+    }
+    let both = vec![any_end(id("newcomer")), any_end(id("holder"))];
+    fx.enqueue_all(vec![newcomer(), NewJob { depends_on: both, ..named("any") }]).await;
+    fx.end(&holder, failed()).await;
+    for (name, state) in [("first", State::Cancelled), ("last", State::Cancelled), ("any", State::Available)]
+    {
+        assert_eq!(fx.job(&id(name)).await.state, state, "{name}");
+    }
+}
+
 /// "A job that depends on one that is not there is refused with its call."
 pub async fn a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_call(fx: &Fixture) {
     let gone = fx.running_from(named("gone")).await.lease;

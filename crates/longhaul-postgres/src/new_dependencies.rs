@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, HashMap};
 
-use longhaul::lifecycle::Standing;
+use longhaul::lifecycle::{self, Standing};
 use longhaul::{Dependency, JobId, NewJob, OnFailure, Result, State};
 
 use crate::row::state;
@@ -95,13 +95,14 @@ impl NewDependencies {
         if let Some(target) = followed {
             self.stored.entry(target.id.clone()).or_insert((target.seq, target.state));
         }
-        let followed = followed.map(|target| Dependency::on_any_end(target.id.clone()));
-        for Dependency { id, on_failure } in job.depends_on.iter().chain(&followed) {
-            let id = self.stand_ins.get(id).unwrap_or(id);
-            if found.contains(id) {
-                continue;
-            }
-            found.all.push(Dependency { id: id.clone(), on_failure: *on_failure });
+        let named = job.depends_on.iter().map(|dependency| Dependency {
+            id: self.stand_ins.get(&dependency.id).unwrap_or(&dependency.id).clone(),
+            on_failure: dependency.on_failure,
+        });
+        let mut all: Vec<_> =
+            named.chain(followed.map(|target| Dependency::on_any_end(target.id.clone()))).collect();
+        lifecycle::once_each(&mut all);
+        for Dependency { id, on_failure } in &all {
             let created = self.created.get(id).map(|created| match created.is_cancelled {
                 true => State::Cancelled,
                 false => State::Available,
@@ -114,6 +115,7 @@ impl NewDependencies {
             }
             found.standing.add(state, *on_failure);
         }
+        found.all = all;
         found
     }
 

@@ -67,7 +67,11 @@ export function waitsOf(
       checkStep(name);
       if (Object.hasOwn(claimed.steps, name)) return claimed.steps[name] as string[];
       const children = jobs.map((job, n) => ({ ...job, id: job.id ?? `${id}.${name}.${n}`, args: plain(job.args ?? null), parent: id }));
-      await ask("enqueue", { jobs: children });
+      const { enqueued } = await ask<{ enqueued: { status: string }[] }>("enqueue", { jobs: children });
+      // Once the step is done, a child that was not created is missing for ever. Those that were are not created again.
+      const statuses = new Set(enqueued.map(({ status }) => status));
+      if (statuses.has("key_reused")) throw new Fatal("the idempotency key of a child was used for another request");
+      if (statuses.has("full")) wait("room for a child, because its queue or one of its limit keys is full", { snoozed: { delay: 1 } });
       const ids = children.map((child) => child.id);
       await keep(name, ids);
       return ids;

@@ -85,7 +85,13 @@ def enqueue_children(run: Run, steps: Mapping[str, Any], name: str, jobs: Iterab
     id = run.lease["id"]
     children = [{"id": f"{id}.{name}.{n}", "args": None, **job, "parent": id} for n, job in enumerate(jobs)]
     json.dumps(children, allow_nan=False)
-    yield Ask("enqueue", {"jobs": children})
+    answer = yield Ask("enqueue", {"jobs": children})
+    # Once the step is done, a child that was not created is missing for ever. Those that were are not created again.
+    statuses = {enqueued["status"] for enqueued in answer["enqueued"]}
+    if "key_reused" in statuses:
+        raise ValueError("the idempotency key of a child was used for another request")
+    if "full" in statuses:
+        raise Waits("room for a child, because its queue or one of its limit keys is full", {"snoozed": {"delay": 1.0}})
     ids = [child["id"] for child in children]
     yield Keep(name, ids)
     return ids

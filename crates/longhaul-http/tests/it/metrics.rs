@@ -78,9 +78,17 @@ async fn the_alerts_and_the_grafana_dashboard_name_metrics_that_are_told() {
         .post_with("/api/jobs", r#"{"kind": "greet", "args": {"name": "Ada"}}"#, &[("prefer", "wait=30")])
         .await;
     assert_eq!(done.status, StatusCode::OK, "{done:?}");
-    app.post("/api/jobs", r#"{"kind": "greet", "args": {"name": "Ada"}, "queue": "mail", "limit_keys": ["tenant"]}"#).await;
+    app.post(
+        "/api/jobs",
+        r#"{"kind": "greet", "args": {"name": "Ada"}, "queue": "mail", "limit_keys": ["tenant"]}"#,
+    )
+    .await;
     let limits = KeyConfig { slots: Some(2), ..KeyConfig::default() };
     app.longhaul.store().set_key("tenant", Some(&limits)).await.unwrap();
+    // A worker tells its slots beside its first claim.
+    while app.longhaul.store().workers().await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
     let told: BTreeSet<String> = scraped(app.router)
         .await
         .lines()

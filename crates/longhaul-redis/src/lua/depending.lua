@@ -6,6 +6,8 @@ local function depending()
   if made_depending then return made_depending end
   local api = {}
   made_depending = api
+  -- The bit of a dependency whose failure cancels the job.
+  local CANCELS = 0
 
   -- True for an id of a job that is there.
   local function is_there(id)
@@ -13,7 +15,7 @@ local function depending()
   end
 
   -- The packed data of a new job with its dependencies, of which those that were not created are replaced by the jobs that stand for
-  -- them, each once, and with the job that it follows, which may end in any way.
+  -- them, each once (of several on one job, one that cancels holds), and with the job that it follows, which may end in any way.
   local function resolved(data, unpacked, stand_ins, followed)
     local list, others, seen, is_changed = unpacked[DEPENDS_ON], {}, {}, false
     for n = 1, #list, 2 do
@@ -21,7 +23,9 @@ local function depending()
       is_changed = is_changed or id ~= list[n]
       if not seen[id] then
         others[#others + 1], others[#others + 2] = id, list[n + 1]
-        seen[id] = true
+        seen[id] = #others
+      elseif list[n + 1] == CANCELS then
+        others[seen[id]] = CANCELS
       end
     end
     if followed and not seen[followed] then
@@ -53,7 +57,7 @@ local function depending()
       end
       if state < COMPLETED then
         found.unfinished = found.unfinished + 1
-      elseif state ~= COMPLETED and list[n + 1] == 0 then
+      elseif state ~= COMPLETED and list[n + 1] == CANCELS then
         found.has_failed = true
       end
     end

@@ -114,9 +114,19 @@ impl Ledger {
             }
             let mut wait =
                 Wait { on: job.wait.on.clone(), follows: job.wait.follows.clone(), ..Wait::default() };
-            // What the call says first of a job counts, if others of the call turn out to be that job.
+            // One that cancels holds, where several jobs of the call turn out to be one.
+            let cancels: BTreeSet<_> = depends_on
+                .iter()
+                .filter(|dependency| dependency.on_failure == OnFailure::Cancel)
+                .map(|dependency| dependency.id.clone())
+                .collect();
             let mut seen = BTreeSet::new();
             depends_on.retain(|dependency| seen.insert(dependency.id.clone()));
+            for dependency in &mut depends_on {
+                if cancels.contains(&dependency.id) {
+                    dependency.on_failure = OnFailure::Cancel;
+                }
+            }
             for dependency in &depends_on {
                 let one = self.dependencies(std::slice::from_ref(dependency));
                 wait.is_doomed |=

@@ -2,8 +2,25 @@ use std::collections::HashSet;
 
 use super::wait_until;
 use crate::clock::Timestamp;
-use crate::model::{Children, Idempotency, JobId, NewJob, OnFailure, State};
+use crate::model::{Children, Dependency, Idempotency, JobId, NewJob, OnFailure, State};
 use crate::store::Error;
+
+/// Leaves one dependency on each job, at its first place. Of several on one job a `cancel` holds, because a failure that is said
+/// to cancel must not be lost behind one that is not.
+pub fn once_each(dependencies: &mut Vec<Dependency>) {
+    let cancels: HashSet<JobId> = dependencies
+        .iter()
+        .filter(|dependency| dependency.on_failure == OnFailure::Cancel)
+        .map(|dependency| dependency.id.clone())
+        .collect();
+    let mut seen = HashSet::new();
+    dependencies.retain(|dependency| seen.insert(dependency.id.clone()));
+    for dependency in dependencies {
+        if cancels.contains(&dependency.id) {
+            dependency.on_failure = OnFailure::Cancel;
+        }
+    }
+}
 
 /// The dependencies of a new job, as they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,9 @@ mod times;
 pub mod unique;
 pub mod waiting;
 
-pub use dependencies::{End, Standing, dependency_ends, refused_dependency, undepend, unknown_dependency};
+pub use dependencies::{
+    End, Standing, dependency_ends, once_each, refused_dependency, undepend, unknown_dependency,
+};
 pub use stand_ins::StandIns;
 pub use table::{Transition, table, transitions};
 pub use times::Times;

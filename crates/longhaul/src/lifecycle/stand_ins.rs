@@ -1,5 +1,6 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::once_each;
 use crate::model::{Dependency, EnqueueStatus, Enqueued, JobId};
 
 /// The jobs that stand for others of the same call, which were not created: a store enqueues the jobs of a call in order, and
@@ -16,14 +17,13 @@ impl StandIns {
         }
     }
 
-    /// Puts the jobs that stand for others in the place of those, each once.
+    /// Puts the jobs that stand for others in the place of those, each [once](once_each).
     pub fn replace(&self, dependencies: &mut Vec<Dependency>) {
         for dependency in dependencies.iter_mut() {
             if let Some(stand_in) = self.0.get(&dependency.id) {
                 dependency.id = stand_in.clone();
             }
         }
-        let mut seen = HashSet::new();
-        dependencies.retain(|dependency| seen.insert(dependency.id.clone()));
+        once_each(dependencies);
     }
 }

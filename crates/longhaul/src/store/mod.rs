@@ -98,6 +98,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A job whose dependency has failed already is created and cancelled.
     /// - A job may depend on one that stands before it in the call.
     /// - A dependency on a job of the call that was not created is one on the job that stands for it.
+    /// - Of several dependencies on one job one that cancels holds.
     /// - A job that depends on one that is not there is refused with its call.
     /// - A job that exists already is not asked for its dependencies.
     /// - A dependant starts no sooner than its own time.

@@ -157,7 +157,7 @@ class MemoryServer:
     def _asked(self, what: str, body: dict[str, Any]) -> Any:
         """What a handler's context asks a server for."""
         if what == "enqueue":
-            return {"enqueued": [self._jobs.create(job)[0] for job in body["jobs"]]}
+            return {"enqueued": [{"status": self._jobs.create(job)[0]} for job in body["jobs"]]}
         id = body["id"] if what == "steps" else body["ids"][0]
         if what == "steps":
             return {"steps": list(self._jobs.steps[id].values())}
