@@ -25,8 +25,8 @@ pub(crate) struct Work {
     /// lessons,materials=1 [default: all: those of the services, http and longhaul.webhooks]
     #[arg(long, env = "LONGHAUL_QUEUES", value_name = "LIST", value_delimiter = ',')]
     queues: Vec<QueueChoice>,
-    /// A label of this worker, by which jobs prefer it (gpu=a100); may be given again, or separated by commas
-    #[arg(long = "label", env = "LONGHAUL_LABELS", value_name = "LABEL=VALUE", value_delimiter = ',')]
+    /// The labels of this worker, separated by commas, by which jobs prefer it: gpu=a100,zone=eu
+    #[arg(long, env = "LONGHAUL_LABELS", value_name = "LIST", value_delimiter = ',')]
     labels: Vec<LabelChoice>,
     /// Networks that webhooks and http.request jobs may call though they are not public, separated by commas:
     /// 127.0.0.1,10.1.0.0/16 [default: none, so that no job can reach what only this machine can]

@@ -139,8 +139,8 @@ impl Reason {
             "rate_key" => format!("the rate of its limit key {key} is used up{counts}{until}"),
             "turn" => format!("jobs of other limit keys have their turns in its queue first{counts}{others}"),
             "no_worker" if key.contains('=') => format!(
-                "no worker that knows its kind has the labels {key}: start one with --label {}, or see longhaul workers",
-                key.replace(';', " --label ")
+                "no worker that knows its kind has the labels {key}: start one with --labels {}, or see longhaul workers",
+                key.replace(';', ",")
             ),
             "no_worker" => {
                 format!("no worker serves its queue {key}: start one with longhaul serve or longhaul worker")
@@ -173,7 +173,7 @@ mod tests {
         }
         let labels = Some("gpu=a100;zone=eu".to_owned());
         let reason = Reason { rule: "no_worker".into(), key: labels, ..Reason::default() };
-        assert!(reason.in_words(Timestamp(0)).contains("--label gpu=a100 --label zone=eu"));
+        assert!(reason.in_words(Timestamp(0)).contains("--labels gpu=a100,zone=eu"));
         let until = Some("1970-01-01T00:01:30Z".to_owned());
         let reason =
             Reason { rule: "paused_key".into(), key: Some("openai".into()), until, ..Reason::default() };

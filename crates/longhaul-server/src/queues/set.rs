@@ -103,16 +103,16 @@ pub(super) struct Limits {
     /// The queue's name
     queue: String,
     /// The most of its jobs that run at a time, over all workers; `none` is no limit
-    #[arg(long, value_name = "N", group = "limits")]
+    #[arg(long, value_name = "N", group = "limits", value_parser = number_or_none::<u32>)]
     slots: Option<OrNone<u32>>,
     /// The most of its jobs that start in a time: 100/1s, 90000/1m, 500/1h; `none` is no limit
-    #[arg(long, value_name = "N/TIME", group = "limits")]
+    #[arg(long, value_name = "N/TIME", group = "limits", value_parser = rate_or_none)]
     rate: Option<OrNone<RateArg>>,
     /// Starts at once after a rest [default: a tenth of the rate, rounded up]
     #[arg(long, value_name = "N", requires = "rate")]
     burst: Option<u32>,
     /// The most jobs that wait, scheduled or available, when another is enqueued; `none` is no bound
-    #[arg(long, value_name = "N", group = "limits")]
+    #[arg(long, value_name = "N", group = "limits", value_parser = number_or_none::<u64>)]
     max_waiting: Option<OrNone<u64>>,
     /// The fate of one more
     #[arg(long, value_name = "FATE", group = "limits")]
@@ -126,21 +126,18 @@ pub(super) struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct OrNone<T>(Option<T>);
 
-impl<T: FromStr> FromStr for OrNone<T>
-where
-    T::Err: std::fmt::Display,
-{
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(Self(None)),
-            text => text
-                .parse()
-                .map(|most| Self(Some(most)))
-                .map_err(|error: T::Err| format!("{error}, or use none")),
-        }
+impl<T> OrNone<T> {
+    fn parse(text: &str, some: impl FnOnce(&str) -> Result<T, String>) -> Result<Self, String> {
+        if text == "none" { Ok(Self(None)) } else { some(text).map(|limit| Self(Some(limit))) }
     }
+}
+
+fn number_or_none<T: FromStr>(text: &str) -> Result<OrNone<T>, String> {
+    OrNone::parse(text, |text| text.parse().map_err(|_| "use a number or none".into()))
+}
+
+fn rate_or_none(text: &str) -> Result<OrNone<RateArg>, String> {
+    OrNone::parse(text, |text| text.parse().map_err(|error| format!("{error}, or use none")))
 }
 
 /// The fate of a job that is enqueued while as many wait as may.

@@ -226,6 +226,7 @@ async fn every_command_that_offers_json_prints_json() {
         place.printed(&[&["schedules", "set", name], &schedule[..]].concat()).await;
     }
     place.printed(&["keys", "set", "tenant:*", "--slots", "2"]).await;
+    place.printed(&["webhook-secrets", "add"]).await;
     let mut commands = vec![vec!["queues".to_owned()]];
     for command in subcommands(&place.printed(&["--help"]).await) {
         let below = subcommands(&place.printed(&[&command, "--help"]).await);
@@ -243,8 +244,16 @@ async fn every_command_that_offers_json_prints_json() {
         let more = match words.as_str() {
             "run" => vec!["act", "--queue", "stage"],
             "why" => vec![other.as_str()],
-            "jobs show" | "jobs tail" | "jobs graph" | "jobs retry" | "jobs fork" | "jobs cancel"
-            | "jobs delete" => {
+            "jobs show"
+            | "jobs tail"
+            | "jobs graph"
+            | "jobs retry"
+            | "jobs fork"
+            | "jobs cancel"
+            | "jobs delete"
+            | "deliveries"
+            | "deliveries list"
+            | "deliveries redeliver" => {
                 vec![one.as_str()]
             }
             "jobs signal" => vec![other.as_str(), "go", "1"],
@@ -271,7 +280,9 @@ async fn every_command_that_offers_json_prints_json() {
             serde_json::Deserializer::from_str(&stdout(&printed)).into_iter::<Value>().collect::<Vec<_>>();
         assert!(values.iter().all(Result::is_ok), "{args:?}: {}", stdout(&printed));
         assert!(
-            !values.is_empty() || matches!(words.as_str(), "errors" | "workers" | "kinds"),
+            !values.is_empty()
+                || words.starts_with("deliveries")
+                || matches!(words.as_str(), "errors" | "workers" | "kinds"),
             "{args:?} prints nothing"
         );
         seen.push(words);

@@ -207,6 +207,7 @@ async fn what_cannot_be_meant_is_refused_in_the_words_of_the_command_line() {
     }
     for (args, said) in [
         (&["queues", "set", "stage"][..], "--max-waiting <N>"),
+        (&["queues", "set", "stage", "--rate", "9"], "or use none"),
         (&["queues", "set", "stage", "--max-waiting", "some"], "use a number or none"),
         (&["keys", "set", "k", "--on-full", "reject"], "--max-waiting <N>"),
         (&["keys", "set", "k", "--max-waiting", "0"], "max_waiting must be from 1 to 1000000000"),
