@@ -266,11 +266,11 @@ mod tests {
 
     #[test]
     fn a_limit_may_be_none() {
-        assert_eq!("20".parse(), Ok(OrNone(Some(20_u32))));
-        assert_eq!("none".parse(), Ok(OrNone::<u32>(None)));
-        assert_eq!("1/1m".parse::<OrNone<RateArg>>().unwrap(), OrNone(Some("1/1m".parse().unwrap())));
-        assert!("many".parse::<OrNone<u32>>().unwrap_err().ends_with("or use none"));
-        assert!("100".parse::<OrNone<RateArg>>().unwrap_err().contains("use 100/1s"));
+        assert_eq!(number_or_none("20"), Ok(OrNone(Some(20_u32))));
+        assert_eq!(number_or_none::<u32>("none"), Ok(OrNone(None)));
+        assert_eq!(rate_or_none("1/1m"), Ok(OrNone(Some("1/1m".parse().unwrap()))));
+        assert_eq!(number_or_none::<u32>("many"), Err("use a number or none".into()));
+        assert!(rate_or_none("100").unwrap_err().ends_with("use 100/1s, 90000/1m or 500/1h, or use none"));
     }
 
     #[test]
