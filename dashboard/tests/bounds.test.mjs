@@ -196,7 +196,7 @@ test("a job tells the workers that it prefers, and that none of them is there", 
   await page.locator(".facts > div", { hasText: "Workers that may run it" }).getByText("gpu=a100").waitFor();
   await page.locator(".why", { hasText: /No worker that knows its kind has the labels that it must have: gpu=a100/ }).waitFor();
   const worker = { id: "w-gpu", queues: [{ queue: "post", slots: 1 }], labels: { gpu: "a100" } };
-  await server.call("POST", "worker/claim", { worker, queues: worker.queues, kinds: [{ kind: "mail" }] });
+  assert.equal((await claim(server, "mail", "post", { worker })).id, "picky");
   await page.locator("h1 .running").waitFor();
   await visitor.open("/workers");
   await page.getByText("gpu=a100").waitFor();
