@@ -64,7 +64,7 @@ async fn a_queue_has_slots_and_a_rate_until_none_is_said() {
         (&Value::Null, &Value::Null, &Value::Null)
     );
     let refused = place.run(&["queues", "set", "stage", "--slots", "many"]).await;
-    assert!(stderr(&refused).contains("or use none"), "{refused:?}");
+    assert!(stderr(&refused).contains("use a number or none"), "{refused:?}");
 
     let run =
         ["run", "act", "n=2", "--queue", "stage", "--id", "picky", "--prefer", "gpu=a100", "--prefer-hard"];
