@@ -1,7 +1,7 @@
 //! Statements find their rows by the indexes that their headers name, whatever the server has counted: a wrong one costs
 //! nothing in an empty table, and everything in a busy one.
 
-use longhaul::Store;
+use longhaul::{NewJob, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, named};
 use longhaul_postgres::PostgresStore;
 use longhaul_postgres::tokio_postgres::Client;
@@ -48,6 +48,26 @@ async fn pauses_and_steps_are_found_by_their_keys_however_few_the_server_has_cou
     for plan in [turn, plan(&client, complete, "'{}', '{}', '{}', 1").await] {
         assert!(plan.contains("Tid Scan on steps") && plan.contains("Index Cond: (job = ended"), "{plan}");
     }
+}
+
+/// A page of the children of a job with very many, as `read/list.rs` puts it together.
+#[tokio::test]
+async fn a_page_of_children_reads_no_more_of_them_than_it_has() {
+    let options = shared().options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    let parent = Some(named("parent").id.unwrap());
+    let child = |number| NewJob { parent: parent.clone(), ..named(&format!("child-{number}")) };
+    store.enqueue((0..500).map(child).collect()).await.unwrap();
+    // Where nearly all jobs are its children, the primary key does as well.
+    for part in 0..5 {
+        let others = (0..1_000).map(|number| named(&format!("other-{part}-{number}")));
+        store.enqueue(others.collect()).await.unwrap();
+    }
+    let client = client(&options).await;
+    client.batch_execute("ANALYZE; SET enable_seqscan = off").await.unwrap();
+    let page = "SELECT * FROM jobs WHERE seq < $1 AND parent = $2 ORDER BY seq DESC LIMIT 100";
+    let page = plan(&client, page, "1000000, 'parent'").await;
+    assert!(page.contains("Index Scan Backward using jobs_of_parent") && !page.contains("Sort"), "{page}");
 }
 
 #[tokio::test]
