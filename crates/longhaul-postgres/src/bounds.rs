@@ -16,6 +16,11 @@ use crate::write_tx::WriteTx;
 /// Waiting jobs that are read at once to be dropped.
 const DROPPED_AT_ONCE: usize = 500;
 
+const WAITING_OF_KEY: &str =
+    concat!(include_str!("sql/sets_of_key.sql"), include_str!("sql/waiting_of_key.sql"));
+const OLDEST_OF_KEY: &str =
+    concat!(include_str!("sql/sets_of_key.sql"), include_str!("sql/oldest_of_key.sql"));
+
 /// The bounds of queues and keys, as far as a transaction's new jobs may meet them.
 #[derive(Debug, Default)]
 pub(crate) struct Bounds {
@@ -236,9 +241,8 @@ impl WriteTx<'_> {
                         + self.uncounted(queue, State::Scheduled)
                 }
                 Of::Key(key) => {
-                    let sql = include_str!("sql/waiting_of_key.sql");
                     let most = signed(max_waiting.saturating_add(rows_at_most(jobs.len()).unsigned_abs()));
-                    let rows = self.rows("count waiting jobs", sql, &[key, &most]).await?;
+                    let rows = self.rows("count waiting jobs", WAITING_OF_KEY, &[key, &most]).await?;
                     rows.first().map_or(0, |row| row.get(0))
                 }
             };
@@ -279,10 +283,7 @@ impl WriteTx<'_> {
                 let sql = include_str!("sql/oldest_of_queue.sql");
                 self.rows("look for waiting jobs", sql, &[queue, &most]).await?
             }
-            Of::Key(key) => {
-                let sql = include_str!("sql/oldest_of_key.sql");
-                self.rows("look for waiting jobs", sql, &[key, &most]).await?
-            }
+            Of::Key(key) => self.rows("look for waiting jobs", OLDEST_OF_KEY, &[key, &most]).await?,
         };
         Ok(rows.iter().map(Target::read).collect())
     }

@@ -55,6 +55,11 @@ pub(crate) fn key_of_queue(queue: &str) -> String {
     format!("={queue}")
 }
 
+/// The queue of which such a name is.
+pub(crate) fn queue_of_key(key: &str) -> Option<&str> {
+    key.strip_prefix('=')
+}
+
 /// A limit key as the file has it.
 #[derive(Debug, Default)]
 pub(crate) struct KeyRow {
@@ -94,7 +99,7 @@ impl InUse {
 pub(crate) fn find(connection: &Connection, key: &str, in_use: InUse) -> rusqlite::Result<KeyRow> {
     let mut find = connection.prepare_cached(include_str!("sql/find_key.sql"))?;
     let mut row = find.query_row([key], read_key).optional()?.unwrap_or_default();
-    if let Some(queue) = key.strip_prefix('=') {
+    if let Some(queue) = queue_of_key(key) {
         row.limits = limits_of_queue(connection, queue)?.unwrap_or_default();
         return Ok(row);
     }

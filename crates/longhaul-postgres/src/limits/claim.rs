@@ -228,22 +228,19 @@ impl WriteTx<'_> {
             rows.iter().map(|row| read_next(row, self.now)).map(|next| (next.seq, next)).collect();
         let mut in_order = Vec::with_capacity(taken.len());
         for job in chosen {
-            match (taken.remove(&job.seq), job.group.and_then(|number| groups.get(number))) {
-                (Some(next), _) => in_order.push(next),
-                (None, Some(group)) => {
-                    self.limits.keys.give_back(&group.keys, &job.cost);
-                    self.limits.keys.give_back(wanted.queue_key.as_slice(), &job.cost);
-                    let place = job.rank + BEHIND_OTHERS;
-                    let sql = include_str!("../sql/note_arrival.sql");
-                    let values: [&(dyn ToSql + Sync); 6] =
-                        [&wanted.queue, &group.limit_key, &group.kind, &group.version, &place, &job.seq];
-                    self.rows("claim", sql, &values).await?;
-                    wanted.held.insert(job.seq);
-                }
-                (None, None) => {
-                    self.limits.keys.give_back(wanted.queue_key.as_slice(), &job.cost);
-                    wanted.held.insert(job.seq);
-                }
+            if let Some(next) = taken.remove(&job.seq) {
+                in_order.push(next);
+                continue;
+            }
+            self.limits.keys.give_back(wanted.queue_key.as_slice(), &job.cost);
+            wanted.held.insert(job.seq);
+            if let Some(group) = job.group.and_then(|number| groups.get(number)) {
+                self.limits.keys.give_back(&group.keys, &job.cost);
+                let place = job.rank + BEHIND_OTHERS;
+                let sql = include_str!("../sql/note_arrival.sql");
+                let values: [&(dyn ToSql + Sync); 6] =
+                    [&wanted.queue, &group.limit_key, &group.kind, &group.version, &place, &job.seq];
+                self.rows("claim", sql, &values).await?;
             }
         }
         Ok(in_order)
@@ -297,12 +294,14 @@ impl WriteTx<'_> {
 /// Reads the rows of next_groups.sql, each of which is a job, or a group without any.
 fn read_groups(rows: &[Row], free: usize, wanted: &Wanted<'_>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut preference = None;
     for row in rows {
         let name = (row.get::<_, &str>(0), row.get::<_, i64>(1), row.get::<_, &str>(2));
         let is_next = groups
             .last()
             .is_none_or(|last| (last.kind.as_str(), last.version, last.limit_key.as_str()) != name);
         if is_next {
+            preference = split_prefer(Some(name.2));
             groups.push(Group {
                 kind: name.0.to_owned(),
                 version: name.1,
@@ -320,8 +319,7 @@ fn read_groups(rows: &[Row], free: usize, wanted: &Wanted<'_>) -> Vec<Group> {
             });
         }
         if let Some(group) = groups.last_mut().filter(|_| row.get::<_, Option<i64>>(8).is_some()) {
-            let (prefer, due) = (split_prefer(Some(name.2)), Timestamp(row.get(12)));
-            let fits = prefer::fits(prefer.as_ref(), &wanted.claim.worker.labels, due);
+            let fits = prefer::fits(preference.as_ref(), &wanted.claim.worker.labels, Timestamp(row.get(12)));
             group.jobs.push_back(head(row, [8, 9, 7], fits));
         }
     }

@@ -32,10 +32,10 @@ local function claim_plain(worker, lease_for, queue, slots, kinds)
   local found = lane and call('ZRANGEBYSCORE', lane, '-inf', PLAIN, 'LIMIT', 0, min(slots, PLAIN_AT_ONCE)) or {}
   local many = #found
   if many == 0 then return nil end
-  local ids, keys = {}, {}
+  local ids, keys, topics_of = {}, {}, {}
   for i = 1, many do
     local id = sub(found[i], 17, find(found[i], '|', 17, true) - 1)
-    ids[i], keys[i], keys[many + i] = id, root .. 'm:' .. id, root .. 'd:' .. id
+    ids[i], keys[i], keys[many + i], topics_of[i] = id, root .. 'm:' .. id, root .. 'd:' .. id, 'j' .. id
   end
   local read, try, read_fields, write_fields, rest_of = call('MGET', unpack(keys)), pcall, struct_unpack, struct_pack, sub
   local drawn, until_text = max(tonumber(call('GET', root .. 'last') or 0) or 0, now * 1024 - 1), format('%d', now + lease_for)
@@ -60,8 +60,8 @@ local function claim_plain(worker, lease_for, queue, slots, kinds)
   end
   -- Who waits for any of these is told by `claim`.
   if call('EXISTS', root .. 'watched') == 1 then
-    for i = 1, many do
-      if call('SISMEMBER', root .. 'watched', 'j' .. ids[i]) == 1 then return nil end
+    for _, is_heard in ipairs(call('SMISMEMBER', root .. 'watched', unpack(topics_of))) do
+      if is_heard == 1 then return nil end
     end
   end
   write_all('MSET', nil, values)

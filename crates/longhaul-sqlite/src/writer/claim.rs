@@ -45,10 +45,9 @@ impl WriteTx<'_> {
         if slots == 0 {
             return Ok(());
         }
-        let queue = &QueueSlots { slots, ..queue.clone() };
         let mut moved = 0;
         loop {
-            let next = self.claimable(queue, &claim.kinds)?;
+            let next = self.claimable(&queue.queue, slots, &claim.kinds)?;
             if next.iter().any(Candidate::is_misplaced) {
                 for candidate in next.into_iter().filter(Candidate::is_misplaced) {
                     self.put_right(candidate)?;
@@ -63,7 +62,7 @@ impl WriteTx<'_> {
             if self.has_groups
                 || self.fair_queue(&queue.queue).map_err(fault("look for a fair queue"))?.is_some()
             {
-                return Merge::new(self, claim, &queue.queue, next).run(queue.slots, claimed);
+                return Merge::new(self, claim, &queue.queue, next).run(slots, claimed);
             }
             claimed.reserve(next.len());
             for mut candidate in next {
@@ -79,18 +78,17 @@ impl WriteTx<'_> {
 
     /// The next jobs of a queue whose time is not over. Those whose time is are left to a sweep, but where they are very many:
     /// then some of them are ended here, and the writer looks again in its next transaction.
-    fn claimable(&mut self, queue: &QueueSlots, kinds: &[SupportedKind]) -> Result<Vec<Candidate>> {
-        let mut limit = queue.slots;
+    fn claimable(&mut self, queue: &str, slots: usize, kinds: &[SupportedKind]) -> Result<Vec<Candidate>> {
+        let mut limit = slots;
         loop {
-            let mut found =
-                self.candidates(&queue.queue, limit, kinds).map_err(fault("look for available jobs"))?;
+            let mut found = self.candidates(queue, limit, kinds).map_err(fault("look for available jobs"))?;
             let (now, read) = (self.now, found.len());
             if found.iter().all(|candidate| !candidate.is_over(now)) {
                 return Ok(found);
             }
             found.retain(|candidate| !candidate.is_over(now));
-            if found.len() >= queue.slots || read < limit {
-                found.truncate(queue.slots);
+            if found.len() >= slots || read < limit {
+                found.truncate(slots);
                 return Ok(found);
             }
             if read - found.len() >= MOVED_AT_ONCE {

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use super::write_tx::WriteTx;
-use crate::limit_key::{each_key, key_of_queue};
+use crate::limit_key::{each_key, key_of_queue, queue_of_key};
 use crate::row::unsigned;
 
 /// Slots of limit keys and of queues that nobody else gives back: a job's row has what its run takes, so that they are found.
@@ -59,7 +59,7 @@ impl WriteTx<'_> {
             if key.state.used != used {
                 key.state.used = used;
                 key.has_changed = true;
-                match name.strip_prefix('=') {
+                match queue_of_key(&name) {
                     Some(queue) => self.notes.make_available(queue),
                     None => drop(self.notes.given_back.insert(name)),
                 }

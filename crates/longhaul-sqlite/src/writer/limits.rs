@@ -8,7 +8,7 @@ use rusqlite::params;
 
 use super::write_tx::{WriteTx, no_json};
 use crate::error::fault;
-use crate::limit_key::{self, InUse, KeyRow, each_key, end_of_prefix};
+use crate::limit_key::{self, InUse, KeyRow, each_key, end_of_prefix, queue_of_key};
 use crate::row::signed;
 
 /// A limit key that this transaction has looked at.
@@ -181,7 +181,7 @@ impl WriteTx<'_> {
             .collect::<rusqlite::Result<_>>()?;
         self.notes.stopped_early |= due.len() == OPENED_AT_ONCE;
         for (key, looked_up_to) in due {
-            if let Some(queue) = key.strip_prefix('=') {
+            if let Some(queue) = queue_of_key(&key) {
                 self.open_queue(queue)?;
                 continue;
             }
