@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::fmt::temporal::Pieces;
 use longhaul::Timestamp;
+use longhaul::webhook::rfc3339;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment, written in RFC 3339 with milliseconds, in UTC.
@@ -12,9 +13,7 @@ pub struct Rfc3339(pub Timestamp);
 
 impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A moment past the year 9999 has no form in RFC 3339; it is shown as the last one that has.
-        let moment = jiff::Timestamp::from_millisecond(self.0.0).unwrap_or(jiff::Timestamp::MAX);
-        serializer.collect_str(&format_args!("{moment:.3}"))
+        serializer.collect_str(&rfc3339(self.0))
     }
 }
 

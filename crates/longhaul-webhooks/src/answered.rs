@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use longhaul::JobError;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
 use crate::outbound::CallError;
 
@@ -14,6 +14,11 @@ pub(crate) const SHOWN_BYTES: usize = 300;
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
+/// The URL that an answer redirects to, in its own words.
+pub(crate) fn target(headers: &HeaderMap) -> &str {
+    headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere")
 }
 
 /// A try that may succeed later: after the wait that was asked for, or the kind's own.

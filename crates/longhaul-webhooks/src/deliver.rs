@@ -11,11 +11,11 @@ use longhaul::{
     WebhookEvent,
 };
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::answered::{SHOWN_BYTES, again, in_words, retry_after, unanswered};
+use crate::answered::{SHOWN_BYTES, again, in_words, retry_after, target, unanswered};
 use crate::outbound::{Outbound, Request};
 use crate::sign::sign;
 
@@ -175,7 +175,7 @@ struct Data<'a> {
 }
 
 fn body(event: WebhookEvent, record: &JobRecord) -> JobResult<Json> {
-    let at = |moment: Option<Timestamp>| moment.map(rfc3339);
+    let at = |moment: Option<Timestamp>| moment.map(|moment| rfc3339(moment).to_string());
     let bytes = record.output.as_ref().map(|output| output.as_str().len());
     let cut = bytes.filter(|bytes| *bytes > MAX_OUTPUT);
     // An error of an attempt that another one followed is not the job's.
@@ -187,7 +187,7 @@ fn body(event: WebhookEvent, record: &JobRecord) -> JobResult<Json> {
         state: record.state.as_str(),
         attempt: record.attempt,
         max_attempts: record.max_attempts,
-        created_at: rfc3339(record.created_at),
+        created_at: rfc3339(record.created_at).to_string(),
         started_at: at(record.started_at),
         finished_at: at(record.finished_at),
         output: record.output.as_ref().filter(|_| cut.is_none()),
@@ -197,7 +197,7 @@ fn body(event: WebhookEvent, record: &JobRecord) -> JobResult<Json> {
         cancel_reason: record.cancel_reason,
         labels: &record.labels,
     };
-    let timestamp = rfc3339(record.finished_at.unwrap_or(record.created_at));
+    let timestamp = rfc3339(record.finished_at.unwrap_or(record.created_at)).to_string();
     Ok(Json::new(&Body { r#type: event.as_str(), timestamp, data })?)
 }
 
@@ -238,7 +238,7 @@ async fn post(cx: &Context<Sender>, url: &str, message: &Message) -> JobResult<u
     match answer.status {
         200..=299 => Ok(answer.status),
         300..=399 => {
-            let to = answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+            let to = target(&answer.headers);
             Err(JobError::retry(format!(
                 "{words} (a redirection to {to}, which is not followed: give the final URL)"
             )))

@@ -9,7 +9,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::answered::{again, in_words, retry_after, unanswered};
+use crate::answered::{again, in_words, retry_after, target, unanswered};
 use crate::outbound::{Answer, Outbound, Request};
 
 /// The queue of requests.
@@ -87,8 +87,7 @@ impl Job for HttpRequest {
                 again(retry_after(&answer.headers), format!("the server answered {words}"))
             }
             300..=399 => {
-                let target =
-                    answer.headers.get("location").and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+                let target = target(&answer.headers);
                 JobError::fatal(format!(
                     "the server answered {words}, a redirection to {target}, which is not followed: give the final URL, or \
                      expect the status"

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use longhaul::stats::Recorder;
-use longhaul::{JobId, Longhaul, Lookup, Runtime};
+use longhaul::{Acted, Action, JobFilter, JobId, Longhaul, Lookup, Runtime, webhook};
 use utoipa::openapi::OpenApi;
 
 use self::estimates::Estimator;
@@ -90,6 +90,16 @@ impl Api {
             api.recorder();
         }
         api
+    }
+
+    /// Acts on jobs, and sees to it that the next ends of those that run again are told to their webhooks.
+    pub(crate) async fn act(
+        &self,
+        filter: &JobFilter,
+        action: Action,
+        limit: usize,
+    ) -> longhaul::Result<Acted> {
+        webhook::act(&**self.longhaul.store(), &**self.whole.store(), filter, action, limit).await
     }
 
     /// The statistics of the store.

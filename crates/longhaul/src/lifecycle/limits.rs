@@ -92,10 +92,8 @@ pub fn rate_left(config: &KeyConfig, state: &KeyState, now: Timestamp) -> Option
 /// When all units of a key's rate are free again, where that is later than now.
 #[must_use]
 pub fn rate_free_at(config: &KeyConfig, state: &KeyState, now: Timestamp) -> Option<Timestamp> {
-    config.rate.filter(|rate| state.rate == Some(*rate))?;
-    let at =
-        Timestamp(state.rate_free_at.div_euclid(1_000) + i64::from(state.rate_free_at.rem_euclid(1_000) > 0));
-    (at > now).then_some(at)
+    // What is more than any burst waits for all of it.
+    rate_admits_at(config, state, u32::MAX, now)
 }
 
 /// The key after a run that it admitted has begun.

@@ -29,11 +29,12 @@ impl Table {
     /// The job of a queue that is claimed now, in its turn where the queue is fair.
     fn take_turn(&mut self, queue: &str, claim: &Claim, now: Timestamp) -> Option<u64> {
         let First { keys, place: (_, seq), .. } = self.next(queue, claim, now)?;
-        let (keys, cost) = (keys.clone(), self.rows.get(&seq)?.record.policy.cost);
+        let cost = self.rows.get(&seq)?.record.policy.cost;
         if self.queue_closed(queue, &cost, now).is_some() {
             return None;
         }
         if self.is_fair(queue) {
+            let keys = keys.clone();
             self.limits.next_turn(queue, &keys, &cost);
         }
         Some(seq)

@@ -107,7 +107,8 @@ impl Store for MemoryStore {
 
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         let asked = jobs.len();
-        let mut enqueued = self.table.lock().enqueue(admit::with_deliveries(jobs)?, self.clock.now())?;
+        let jobs = admit::with_deliveries(jobs)?;
+        let mut enqueued = self.table.lock().enqueue(jobs, self.clock.now())?;
         enqueued.truncate(asked);
         Ok(enqueued)
     }

@@ -82,9 +82,12 @@ impl Table {
         // A job that waits no more may have kept back those behind it that take fewer slots.
         let makes_way =
             state == State::Available && !matches!(row.record.state, State::Available | State::Running);
-        let is_limited = self.configs.get(&row.record.queue).is_some_and(QueueConfig::is_limited);
         // Of those that prefer the same, only the first comes into question.
-        if makes_way && (is_limited || !row.record.limit_keys.is_empty() || row.record.prefer.is_some()) {
+        if makes_way
+            && (!row.record.limit_keys.is_empty()
+                || row.record.prefer.is_some()
+                || self.configs.get(&row.record.queue).is_some_and(QueueConfig::is_limited))
+        {
             self.signals.send(&row.record.queue);
         }
         if row.record.state != state {

@@ -64,6 +64,9 @@ async fn is_used(store: &dyn Store) -> Result<bool> {
 
 /// Enqueues the deliveries of the next ends of those jobs that were run again.
 async fn tell_next_ends(store: &dyn Store, told: &[(JobRecord, Delivery)]) -> Result<()> {
+    if told.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<JobId> = told.iter().map(|(job, _)| job.id.clone()).collect();
     let now = store.get(&ids).await?.into_iter().filter_map(Lookup::found);
     let now: HashMap<JobId, u64> = now.map(|job| (job.id, job.last_event)).collect();

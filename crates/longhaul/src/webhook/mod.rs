@@ -11,7 +11,7 @@ mod told;
 
 pub use again::{act, next_end, next_id};
 pub use secrets::{Added, MAX_SECRETS, Secret, Secrets};
-pub use told::{Composed, MESSAGE_STEP, Redelivered, Told, event_of, redeliver, status_in, unwanted};
+pub use told::{Composed, MESSAGE_STEP, Redelivered, Told, redeliver, status_in, told, unwanted};
 
 use std::fmt;
 use std::time::Duration;
@@ -307,9 +307,10 @@ pub async fn deliveries(store: &dyn Store, job: &JobId, limit: usize) -> Result<
 
 /// A moment as messages write it: RFC 3339 with milliseconds, in UTC.
 #[must_use]
-pub fn rfc3339(moment: Timestamp) -> String {
+pub fn rfc3339(moment: Timestamp) -> impl fmt::Display {
+    // A moment past the year 9999 has no form in RFC 3339; it is shown as the last one that has.
     let moment = jiff::Timestamp::from_millisecond(moment.0).unwrap_or(jiff::Timestamp::MAX);
-    format!("{moment:.3}")
+    fmt::from_fn(move |f| write!(f, "{moment:.3}"))
 }
 
 #[cfg(test)]

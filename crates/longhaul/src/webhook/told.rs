@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Delivery, KIND, Message, WebhookEvent};
+use super::{Delivery, KIND, Message};
 use crate::model::{JobId, JobRecord, Json};
 use crate::store::{Result, Store};
 
@@ -94,15 +94,7 @@ pub async fn redeliver(store: &dyn Store, id: &JobId) -> Result<Redelivered> {
     if !record.state.is_finished() {
         return Ok(Redelivered::Unfinished(Box::new(record)));
     }
-    let told: Option<Told> = match &record.output {
-        Some(output) => output.to().ok(),
-        None => {
-            let steps = store.steps(id).await?.unwrap_or_default();
-            let kept = steps.into_iter().find(|step| step.name == MESSAGE_STEP);
-            kept.and_then(|step| step.output).and_then(|output: Json| output.to().ok())
-        }
-    };
-    let message = match told {
+    let message = match told(store, &record).await? {
         Some(Told { skipped: Some(reason), .. }) => return Ok(Redelivered::Nothing(reason)),
         Some(Told { message: Some(message), .. }) => Some(message),
         // It was ended before it had read its job.
@@ -116,16 +108,23 @@ pub async fn redeliver(store: &dyn Store, id: &JobId) -> Result<Redelivered> {
     Ok(Redelivered::Yes(id))
 }
 
-/// A message's event, where a delivery has got as far as to know it.
-#[must_use]
-pub fn event_of(told: Option<&Told>, delivery: &Delivery) -> Option<WebhookEvent> {
-    let message = told.and_then(|told| told.message.as_ref()).or(delivery.message.as_ref());
-    message.map(|message| message.event)
+/// The message that a delivery has told, or keeps for its next attempt; nothing where it has not read its job.
+///
+/// # Errors
+/// A store's fault.
+pub async fn told(store: &dyn Store, record: &JobRecord) -> Result<Option<Told>> {
+    if let Some(output) = &record.output {
+        return Ok(output.to().ok());
+    }
+    let steps = store.steps(&record.id).await?.unwrap_or_default();
+    let kept = steps.into_iter().find(|step| step.name == MESSAGE_STEP);
+    Ok(kept.and_then(|step| step.output).and_then(|output: Json| output.to().ok()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::webhook::WebhookEvent;
 
     #[test]
     fn the_status_is_found_in_the_words_that_were_made_of_it() {

@@ -3,7 +3,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use longhaul::lifecycle::{self, Deed};
-use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobRecord, Longhaul, Page, Payloads, webhook};
+use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobRecord, Longhaul, Page, Payloads};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -156,7 +156,7 @@ pub(crate) async fn act_on_many(
     let Some(filter) = filter else { return Ok(Json(Acted { complete: true, ..Acted::default() }.into())) };
     let acted = match value.dry_run {
         true => count(&api.longhaul, &filter, &action, limit).await?,
-        false => webhook::act(&**api.longhaul.store(), &**api.whole.store(), &filter, action, limit).await?,
+        false => api.act(&filter, action, limit).await?,
     };
     Ok(Json(acted.into()))
 }

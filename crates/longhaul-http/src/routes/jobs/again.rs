@@ -1,7 +1,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use longhaul::{Action, FromStep, JobFilter, JobId, Json, NewJob, WaitsFor, admit, webhook};
+use longhaul::{Action, FromStep, JobFilter, JobId, Json, NewJob, WaitsFor, admit};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -178,17 +178,7 @@ fn no_such_step(steps: &[String], name: &str) -> Problem {
 pub(crate) async fn finished_only(api: &Api, id: &JobId, action: Action) -> Result<(), Problem> {
     // Twice, because a job may end between an action that came too early and the look at its state.
     for _ in 0..2 {
-        if webhook::act(
-            &**api.longhaul.store(),
-            &**api.whole.store(),
-            &JobFilter::id(id.clone()),
-            action.clone(),
-            1,
-        )
-        .await?
-        .done
-            > 0
-        {
+        if api.act(&JobFilter::id(id.clone()), action.clone(), 1).await?.done > 0 {
             return Ok(());
         }
         let record = found(api.longhaul.get(id).await?)?;

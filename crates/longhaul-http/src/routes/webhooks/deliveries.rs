@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use longhaul::webhook::{self, Delivery, MESSAGE_STEP, Redelivered, Told, status_in};
+use longhaul::webhook::{self, Delivery, Redelivered, Told, status_in};
 use longhaul::{AttemptError, JobRecord, State as JobState, Store, WebhookEvent};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -155,14 +155,9 @@ impl DeliveryBody {
     /// The delivery that a job is; nothing for one that only looks after a retry.
     async fn read(store: &dyn Store, record: JobRecord) -> Result<Option<Self>, Problem> {
         let Ok(delivery) = record.args.to::<Delivery>() else { return Ok(None) };
-        let told = match &record.output {
-            Some(output) => output.to::<Told>().ok(),
-            None if record.attempt > 0 => {
-                let steps = store.steps(&record.id).await?.unwrap_or_default();
-                let kept = steps.into_iter().find(|step| step.name == MESSAGE_STEP);
-                kept.and_then(|step| step.output).and_then(|output| output.to().ok())
-            }
-            None => None,
+        let told = match record.output.is_some() || record.attempt > 0 {
+            true => webhook::told(store, &record).await?,
+            false => None,
         };
         let Told { status, skipped, message } = told.unwrap_or_default();
         let message = message.or(delivery.message);
