@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::target::StoreKind;
+
 /// A line of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
@@ -25,6 +27,19 @@ pub(crate) struct Bar {
 pub(crate) enum Stands {
     Holds,
     Missed,
+}
+
+/// The head of the table.
+pub(crate) const HEAD: &str = "| store | measured | figure | bar | |\n|---|---|--:|--:|---|";
+
+/// Prints the lines of a store, and notes those that miss their bars.
+pub(crate) fn tell(store: StoreKind, figures: Vec<Figure>, missed: &mut Vec<String>) {
+    for figure in figures {
+        println!("| {store:?} | {figure} |");
+        if figure.is_missed() {
+            missed.push(format!("{store:?}: {}: {}", figure.name, figure.value));
+        }
+    }
 }
 
 impl Figure {

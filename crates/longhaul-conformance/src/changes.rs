@@ -62,7 +62,7 @@ pub async fn every_change_of_state_is_told_once(fx: &Fixture) {
     moved("an enqueue", &[("a", None, Some(Available)), ("later", None, Some(Scheduled))]).await;
     fx.enqueue_all(vec![NewJob { id: Some(id("u")), ..unique("k", None) }, unique("k", None)]).await;
     moved("a unique job and one that joins it", &[("u", None, Some(Available))]).await;
-    let leases: Vec<_> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
+    let leases = fx.claim_leases().await;
     moved("a claim", &[("a", Some(Available), Some(Running)), ("u", Some(Available), Some(Running))]).await;
     fx.end(&leases[0], completed()).await;
     fx.finish(&leases[0], completed()).await;
@@ -73,7 +73,7 @@ pub async fn every_change_of_state_is_told_once(fx: &Fixture) {
     fx.sweep().await;
     let due = [("later", Some(Scheduled), Some(Available)), ("u", Some(Scheduled), Some(Available))];
     moved("a promotion", &due).await;
-    let leases: Vec<_> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
+    let leases = fx.claim_leases().await;
     moved("a claim", &[("u", Some(Available), Some(Running)), ("later", Some(Available), Some(Running))])
         .await;
     let (u, later) = (&leases[0], &leases[1]);
@@ -116,7 +116,7 @@ pub async fn every_change_of_state_is_told_once(fx: &Fixture) {
     assert!(heard.contains(&(id("child"), None, Some(Available))), "{heard:?}");
     let last = heard.iter().filter(|(name, ..)| *name == id("lonely")).map(|(_, _, to)| *to).max();
     assert_eq!(last, Some(Some(Available)), "a job with no children to wait for is available");
-    let leases: Vec<_> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
+    let leases = fx.claim_leases().await;
     ear.moves(fx).await;
     for lease in &leases {
         fx.end(lease, completed()).await;

@@ -102,6 +102,11 @@ impl Fixture {
         self.claim(claim()).await.into_iter().map(|claimed| claimed.lease.id).collect()
     }
 
+    /// Claims all that is available in the usual queue, and answers the leases.
+    pub async fn claim_leases(&self) -> Vec<Lease> {
+        self.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect()
+    }
+
     /// Claims one job of the usual queue, which must have one.
     pub async fn claim_one(&self) -> Claimed {
         let mut claimed = self.claim(Claim { queues: vec![slots(QUEUE, 1)], ..claim() }).await;

@@ -91,6 +91,12 @@ pub fn id(name: &str) -> JobId {
     JobId::from_store(name.into())
 }
 
+/// Ids.
+#[must_use]
+pub fn ids<const N: usize>(names: [&str; N]) -> [JobId; N] {
+    names.map(id)
+}
+
 /// JSON text, which must be valid.
 #[must_use]
 pub fn json(text: &str) -> Json {

@@ -4,15 +4,15 @@ use std::pin::pin;
 use std::time::Duration;
 
 use longhaul::{
-    Action, CancelReason, Claim, Cost, Error, JobId, KeyConfig, KeyFilter, KeyInfo, Lease, LeaseStatus,
-    NewJob, Outcome, Policy, Rate, State,
+    Action, CancelReason, Claim, Cost, Error, KeyConfig, KeyFilter, KeyInfo, LeaseStatus, NewJob, Outcome,
+    Policy, Rate, State,
 };
 
 use crate::Fixture;
 use crate::fixture::{ok, park, within};
 use crate::jobs::{
-    HOUR, KIND, LEASE, QUEUE, cancelled, claim, completed, failed, id, kind, limited, named, retry, secs,
-    slots,
+    HOUR, KIND, LEASE, QUEUE, cancelled, claim, completed, failed, id, ids, kind, limited, named, retry,
+    secs, slots,
 };
 
 /// Limits the runs of a key.
@@ -47,20 +47,12 @@ async fn enqueue(fx: &Fixture, names: &[&str], keys: &[&str]) {
     fx.enqueue_all(names.iter().map(|name| limited(name, keys)).collect()).await;
 }
 
-async fn claim_leases(fx: &Fixture) -> Vec<Lease> {
-    fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect()
-}
-
-fn ids<const N: usize>(names: [&str; N]) -> [JobId; N] {
-    names.map(id)
-}
-
 /// "No more jobs of a key run than it has slots."
 pub async fn no_more_jobs_of_a_key_run_than_it_has_slots(fx: &Fixture) {
     set_slots(fx, "provider", 2).await;
     enqueue(fx, &["a", "b", "c", "d"], &["provider"]).await;
     fx.enqueue(NewJob { queue: "mail".into(), ..limited("elsewhere", &["provider"]) }).await;
-    let first = claim_leases(fx).await;
+    let first = fx.claim_leases().await;
     assert_eq!(first.iter().map(|lease| lease.id.clone()).collect::<Vec<_>>(), ids(["a", "b"]));
     let mail = Claim { queues: vec![slots("mail", 9)], ..claim() };
     assert!(fx.claim(mail).await.is_empty(), "in whatever queue");
@@ -79,7 +71,7 @@ pub async fn a_job_takes_as_many_slots_of_its_keys_as_it_costs(fx: &Fixture) {
         costing("c", &["gpu"], 1, 1),
     ])
     .await;
-    let leases = claim_leases(fx).await;
+    let leases = fx.claim_leases().await;
     assert_eq!(leases.len(), 1, "the next of the key has to wait, and those behind it wait with it");
     assert_eq!((leases[0].id.clone(), key(fx, "gpu").await.used), (id("a"), 3));
     fx.end(&leases[0], completed()).await;
@@ -91,10 +83,10 @@ pub async fn a_job_takes_as_many_slots_of_its_keys_as_it_costs(fx: &Fixture) {
 pub async fn a_job_that_costs_more_than_all_slots_runs_alone(fx: &Fixture) {
     set_slots(fx, "gpu", 2).await;
     fx.enqueue_all(vec![costing("large", &["gpu"], 9, 1), costing("small", &["gpu"], 1, 1)]).await;
-    let large = claim_leases(fx).await;
+    let large = fx.claim_leases().await;
     assert_eq!((large.len(), large[0].id.clone()), (1, id("large")));
     fx.end(&large[0], completed()).await;
-    let small = claim_leases(fx).await;
+    let small = fx.claim_leases().await;
     fx.enqueue(costing("again", &["gpu"], 9, 1)).await;
     assert!(fx.claim_ids().await.is_empty(), "not beside another");
     fx.end(&small[0], completed()).await;
@@ -107,7 +99,7 @@ pub async fn all_keys_of_a_job_must_admit_it(fx: &Fixture) {
     set_slots(fx, "provider", 2).await;
     enqueue(fx, &["a", "b"], &["tenant", "provider"]).await;
     enqueue(fx, &["c", "d"], &["provider"]).await;
-    let first = claim_leases(fx).await;
+    let first = fx.claim_leases().await;
     assert_eq!(first.iter().map(|lease| lease.id.clone()).collect::<Vec<_>>(), ids(["a", "c"]));
     fx.end(&first[0], completed()).await;
     assert_eq!(fx.claim_ids().await, ids(["b"]), "of both keys, and of the one");
@@ -144,13 +136,13 @@ pub async fn jobs_of_a_full_key_keep_their_order_and_no_other_back(fx: &Fixture)
     }
     enqueue(fx, &["other"], &["another"]).await;
     fx.enqueue(named("plain")).await;
-    let first = claim_leases(fx).await;
+    let first = fx.claim_leases().await;
     assert_eq!(first.iter().map(|lease| lease.id.clone()).collect::<Vec<_>>(), ids(["a", "other", "plain"]));
     fx.enqueue(NewJob { priority: 1, ..limited("first", &["provider"]) }).await;
     let mut running = first[0].clone();
     for next in ["first", "b", "c"] {
         fx.end(&running, completed()).await;
-        let leases = claim_leases(fx).await;
+        let leases = fx.claim_leases().await;
         assert_eq!((leases.len(), &leases[0].id), (1, &id(next)));
         running = leases[0].clone();
     }
@@ -197,14 +189,14 @@ pub async fn a_slot_is_given_back_when_its_run_ends_however_it_ends(fx: &Fixture
 pub async fn a_slot_is_given_back_once(fx: &Fixture) {
     set_slots(fx, "provider", 2).await;
     enqueue(fx, &["a", "b", "c"], &["provider"]).await;
-    let leases = claim_leases(fx).await;
+    let leases = fx.claim_leases().await;
     fx.end(&leases[0], completed()).await;
     assert_eq!(fx.finish(&leases[0], completed()).await, LeaseStatus::Held, "sent again");
     assert_eq!(key(fx, "provider").await.used, 1);
-    let old = claim_leases(fx).await.remove(0);
+    let old = fx.claim_leases().await.remove(0);
     fx.crash_workers().await;
     assert_eq!(key(fx, "provider").await.used, 0, "two workers were not heard of in time");
-    let new = claim_leases(fx).await;
+    let new = fx.claim_leases().await;
     assert_eq!(new.len(), 2);
     assert_eq!(fx.finish(&old, completed()).await, LeaseStatus::Lost, "of a lease that has ended");
     assert_eq!(key(fx, "provider").await.used, 2);
@@ -338,7 +330,7 @@ pub async fn a_key_has_its_own_limits_or_those_of_its_longest_prefix(fx: &Fixtur
         for n in 0..5 {
             fx.enqueue(limited(&format!("{name}.{n}"), &[name])).await;
         }
-        let leases = claim_leases(fx).await;
+        let leases = fx.claim_leases().await;
         assert_eq!(leases.len(), slots, "{name}");
         assert_eq!(key(fx, name).await.limits.slots, Some(slots as u32));
     }
@@ -370,7 +362,7 @@ pub async fn limits_that_are_raised_or_taken_away_let_waiting_jobs_go(fx: &Fixtu
 /// "Limits that are set count what runs already."
 pub async fn limits_that_are_set_count_what_runs_already(fx: &Fixture) {
     enqueue(fx, &["a", "b", "c"], &["provider"]).await;
-    let leases = claim_leases(fx).await;
+    let leases = fx.claim_leases().await;
     assert_eq!((leases.len(), key(fx, "provider").await.used), (3, 3));
     set_slots(fx, "provider", 2).await;
     enqueue(fx, &["d"], &["provider"]).await;

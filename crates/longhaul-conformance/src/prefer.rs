@@ -10,7 +10,9 @@ use longhaul::{
 
 use crate::Fixture;
 use crate::fixture::{ok, park, within};
-use crate::jobs::{HOUR, QUEUE, claim, completed, delayed, id, kind, limited, named, secs, slots, worker};
+use crate::jobs::{
+    HOUR, QUEUE, claim, completed, delayed, id, ids, kind, limited, named, secs, slots, worker,
+};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -40,10 +42,6 @@ fn ids_of(claimed: Vec<Claimed>) -> Vec<JobId> {
 /// What a worker takes that nobody prefers.
 async fn strangers(fx: &Fixture) -> Vec<JobId> {
     ids_of(fx.claim(claim_with(&[("gpu", "h100"), ("zone", "eu")])).await)
-}
-
-fn ids<const N: usize>(names: [&str; N]) -> [JobId; N] {
-    names.map(id)
 }
 
 /// "A worker that has all the labels claims a job that prefers them at once."

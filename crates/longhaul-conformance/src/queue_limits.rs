@@ -11,7 +11,8 @@ use longhaul::{
 use crate::Fixture;
 use crate::fixture::{ok, park, within};
 use crate::jobs::{
-    HOUR, LEASE, QUEUE, cancelled, claim, completed, failed, finish, id, limited, named, retry, secs, slots,
+    HOUR, LEASE, QUEUE, cancelled, claim, completed, failed, finish, id, ids, limited, named, retry, secs,
+    slots,
 };
 
 async fn set_slots(fx: &Fixture, slots: u32) {
@@ -45,20 +46,12 @@ async fn enqueue(fx: &Fixture, names: &[&str]) {
     fx.enqueue_all(names.iter().map(|name| named(name)).collect()).await;
 }
 
-async fn claim_leases(fx: &Fixture) -> Vec<Lease> {
-    fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect()
-}
-
-fn ids<const N: usize>(names: [&str; N]) -> [JobId; N] {
-    names.map(id)
-}
-
 /// "No more jobs of a queue run than it has slots."
 pub async fn no_more_jobs_of_a_queue_run_than_it_has_slots(fx: &Fixture) {
     set_slots(fx, 2).await;
     enqueue(fx, &["a", "b", "c"]).await;
     fx.enqueue(limited("d", &["provider"])).await;
-    let first = claim_leases(fx).await;
+    let first = fx.claim_leases().await;
     assert_eq!(first.iter().map(|lease| lease.id.clone()).collect::<Vec<_>>(), ids(["a", "b"]));
     assert!(fx.claim_ids().await.is_empty());
     assert_eq!(fx.state(&id("c")).await, State::Available);
@@ -74,7 +67,7 @@ pub async fn no_more_jobs_of_a_queue_run_than_it_has_slots(fx: &Fixture) {
 pub async fn a_job_takes_as_many_slots_of_its_queue_as_it_costs(fx: &Fixture) {
     set_slots(fx, 4).await;
     fx.enqueue_all(vec![costing("a", 3, 1), costing("b", 2, 1), costing("c", 1, 1)]).await;
-    let leases = claim_leases(fx).await;
+    let leases = fx.claim_leases().await;
     assert_eq!((leases.len(), &leases[0].id, used(fx).await), (1, &id("a"), Some(3)));
     fx.end(&leases[0], completed()).await;
     assert_eq!(fx.claim_ids().await, ids(["b", "c"]));
@@ -85,10 +78,10 @@ pub async fn a_job_takes_as_many_slots_of_its_queue_as_it_costs(fx: &Fixture) {
 pub async fn a_job_that_costs_more_than_all_slots_of_its_queue_runs_alone(fx: &Fixture) {
     set_slots(fx, 2).await;
     fx.enqueue_all(vec![costing("large", 9, 1), costing("small", 1, 1)]).await;
-    let large = claim_leases(fx).await;
+    let large = fx.claim_leases().await;
     assert_eq!((large.len(), &large[0].id), (1, &id("large")));
     fx.end(&large[0], completed()).await;
-    let small = claim_leases(fx).await;
+    let small = fx.claim_leases().await;
     fx.enqueue(costing("again", 9, 1)).await;
     assert!(fx.claim_ids().await.is_empty(), "not beside another");
     fx.end(&small[0], completed()).await;
@@ -224,7 +217,7 @@ pub async fn a_limited_queue_that_is_fair_takes_turns_as_any_other_does(fx: &Fix
     fx.enqueue(named("plain")).await;
     let mut order = Vec::new();
     for _ in 0..7 {
-        let leases = claim_leases(fx).await;
+        let leases = fx.claim_leases().await;
         assert_eq!(leases.len(), 1);
         assert!(fx.claim_ids().await.is_empty(), "a claim of a full queue takes nobody's turn");
         fx.end(&leases[0], completed()).await;
@@ -320,7 +313,7 @@ pub async fn a_run_that_settles_its_cost_moves_the_rate_of_its_queue_by_the_diff
 /// "Limits of a queue that are set count what runs already."
 pub async fn limits_of_a_queue_that_are_set_count_what_runs_already(fx: &Fixture) {
     fx.enqueue_all(vec![costing("a", 2, 1), named("b"), limited("c", &["provider"]), named("d")]).await;
-    let leases = claim_leases(fx).await;
+    let leases = fx.claim_leases().await;
     assert_eq!((leases.len(), used(fx).await), (4, None));
     set_slots(fx, 3).await;
     assert_eq!(used(fx).await, Some(5));

@@ -25,14 +25,14 @@ pub async fn counts_follow_every_transition(fx: &Fixture) {
     fx.clock.advance(secs(10));
     fx.sweep().await;
     assert_counts("a promotion", &[(Available, 2)]).await;
-    let leases: Vec<_> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
+    let leases = fx.claim_leases().await;
     assert_counts("a claim", &[(Running, 2)]).await;
     fx.end(&leases[0], retry(secs(10))).await;
     assert_counts("a retry", &[(Running, 1), (Scheduled, 1)]).await;
     fx.end(&leases[1], Outcome::Released).await;
     assert_counts("a release", &[(Available, 1), (Scheduled, 1)]).await;
     fx.clock.advance(secs(10));
-    let leases: Vec<_> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
+    let leases = fx.claim_leases().await;
     assert_counts("a claim that promotes", &[(Running, 2)]).await;
     fx.crash_workers().await;
     assert_counts("a rescue", &[(Available, 2)]).await;
@@ -59,7 +59,7 @@ pub async fn counts_follow_every_transition(fx: &Fixture) {
     assert_counts("a cancel", &[(Cancelled, 2), (Completed, 1), (Failed, 1)]).await;
     fx.act_on(&all, Action::Retry, 100).await;
     assert_counts("a retry by hand", &[(Available, 4)]).await;
-    let leases: Vec<_> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
+    let leases = fx.claim_leases().await;
     let ends = [completed(), failed(), Outcome::Snoozed { delay: secs(5) }, completed()];
     fx.finish_all(leases.iter().zip(ends).map(|(lease, end)| finish(lease, end)).collect()).await;
     assert_counts("a batch of ends", &[(Completed, 2), (Failed, 1), (Scheduled, 1)]).await;

@@ -2,13 +2,13 @@
 
 use longhaul::webhook::{self, first_id, parent};
 use longhaul::{
-    Action, Dependency, EnqueueStatus, Finish, JobFilter, Lease, LeaseStatus, NewJob, OnClash, OnFull,
-    QueueConfig, State, Unique, WaitsFor, Webhook,
+    Action, Dependency, EnqueueStatus, Finish, JobFilter, LeaseStatus, NewJob, OnClash, OnFull, QueueConfig,
+    State, Unique, WaitsFor, Webhook,
 };
 
 use crate::Fixture;
 use crate::fixture::ok;
-use crate::jobs::{LEASE, QUEUE, claim, completed, failed, finish, id, named, secs};
+use crate::jobs::{LEASE, QUEUE, completed, failed, finish, id, named, secs};
 
 fn told(name: &str) -> NewJob {
     NewJob { webhook: Some(Webhook::new("https://example.com/hook")), ..named(name) }
@@ -37,7 +37,7 @@ pub async fn a_delivery_is_freed_by_any_end_of_its_job(fx: &Fixture) {
     let expiring = NewJob { expires_in: Some(secs(5)), ..told("expired") };
     let names = ["completed", "failed", "cancelled", "expired"];
     fx.enqueue_all(vec![told("completed"), told("failed")]).await;
-    let leases: Vec<Lease> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
+    let leases = fx.claim_leases().await;
     fx.enqueue_all(vec![told("cancelled"), expiring]).await;
     fx.end(&leases[0], completed()).await;
     fx.end(&leases[1], failed()).await;

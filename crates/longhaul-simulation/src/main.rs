@@ -88,7 +88,7 @@ fn many(cli: &Cli) -> ExitCode {
         eprintln!("{seed} finds that {}", planted.describe().0);
         (planted, caught)
     };
-    let caught = Planted::ALL.into_iter().map(find).collect();
+    let caught = Planted::all().iter().copied().map(find).collect();
     // Last, so that histories may be run beside the seeds. What hours of seeds came to is written in any case.
     let histories = cli.histories.as_deref().map(Histories::read).transpose();
     if let Err(error) = &histories {

@@ -28,7 +28,7 @@ use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::figure::{Bar, Figure};
+use crate::figure::{self, Bar, Figure};
 use crate::history::{Fault, History, What};
 use crate::process::Process;
 use crate::target::{self, StoreKind, Target};
@@ -95,16 +95,11 @@ pub(crate) async fn run(args: LimitsArgs) -> Result<()> {
     let LimitsArgs { seconds, kills, cancels, workers, lease, judge, .. } = args;
     let fire = Fire { seconds, kills, cancels, workers, lease, judge };
     let mut broken = Vec::new();
-    println!("| store | measured | figure | bar | |\n|---|---|--:|--:|---|");
+    println!("{}", figure::HEAD);
     for store in StoreKind::chosen(&args.store) {
         let mut figures = under_fire(&fire, store, seed).await?;
         figures.extend(fairness(&fire, store).await?);
-        for figure in figures {
-            println!("| {store:?} | {figure} |");
-            if figure.is_missed() {
-                broken.push(format!("{store:?}: {}: {}", figure.name, figure.value));
-            }
-        }
+        figure::tell(store, figures, &mut broken);
     }
     if broken.is_empty() {
         Ok(())

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::Result;
+use crate::figure;
 use crate::limits::{self, Fire};
 use crate::target::{StoreKind, Target};
 
@@ -139,7 +140,7 @@ enum Bar {
 pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
     let bars = if args.bars.is_empty() { Bar::value_variants() } else { &args.bars };
     let mut missed = Vec::new();
-    println!("| store | measured | figure | bar | |\n|---|---|--:|--:|---|");
+    println!("{}", figure::HEAD);
     for store in StoreKind::chosen(&args.store) {
         for bar in bars {
             let target = Target::start(store).await?;
@@ -156,12 +157,7 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
                 Bar::Readers => readers::measure(&args, &target).await?,
                 Bar::Dashboard => dashboard::measure(&args, &target).await?,
             };
-            for figure in figures {
-                println!("| {store:?} | {figure} |");
-                if figure.is_missed() {
-                    missed.push(format!("{store:?}: {}: {}", figure.name, figure.value));
-                }
-            }
+            figure::tell(store, figures, &mut missed);
         }
     }
     if missed.is_empty() {

@@ -59,27 +59,9 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Planted; 19] = [
-        Planted::StaleReleaseGivesASlotBackTwice,
-        Planted::LateFinishOverwritesItsSuccessor,
-        Planted::WakeUpIsLost,
-        Planted::UniqueKeyOutlivesItsJob,
-        Planted::UniqueKeyDiesBeforeItsJob,
-        Planted::ScheduleFiresTwice,
-        Planted::CancelLeaksALimit,
-        Planted::ParentWaitsForADeletedChild,
-        Planted::AcknowledgedBeforeItIsKept,
-        Planted::ClosingJobRunsTwice,
-        Planted::StepsAreForgotten,
-        Planted::ReaderMissesAnEntry,
-        Planted::RateIsCountedPerProcess,
-        Planted::PauseIsOverlooked,
-        Planted::LeaseEndsEarly,
-        Planted::DependantStartsTooSoon,
-        Planted::FailedDependencyIsOverlooked,
-        Planted::EarlySignalIsLost,
-        Planted::TimeoutIsForgotten,
-    ];
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
 
     /// The fault in words, and the report that it comes from.
     #[must_use]

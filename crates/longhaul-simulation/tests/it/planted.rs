@@ -2,7 +2,7 @@ use longhaul_simulation::{Lines, Planted, SEEDS, catch, run, shrink};
 
 #[test]
 fn every_planted_fault_is_found_by_the_seeds_of_every_check() {
-    for planted in Planted::ALL {
+    for planted in Planted::all().iter().copied() {
         let (words, _) = planted.describe();
         let (seed, broken) =
             catch(planted, 1..=SEEDS).unwrap_or_else(|| panic!("no seed finds that {words}"));
