@@ -3,7 +3,7 @@ import { isFinished, type Job } from "./job.js";
 import { plain } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import type { Reason } from "./testing-keys.js";
-import type { Body, Broken } from "./testing-rules.js";
+import { type Body, type Broken, now } from "./testing-rules.js";
 
 /** A job that is asked for. */
 export type Asked = Body;
@@ -81,7 +81,7 @@ export class Graphs {
 /** The waits of an attempt in memory. */
 export function waitsOf(job: Job, steps: Map<string, Schemas["Step"]>, graphs: Graphs, enqueue: (children: Body[]) => void) {
   const keep = (name: string, output: unknown) => {
-    const at = new Date().toISOString();
+    const at = now();
     steps.set(name, { name, output: plain(output), attempt: job.attempt, started_at: at, finished_at: at });
   };
   return {

@@ -56,15 +56,15 @@ export class Calls {
     return this.#ready(0) !== undefined;
   }
 
-  /** Takes a job in; false where its kind is not collected. */
-  add(run: Run): boolean {
+  /** Takes a job of a collected kind in. */
+  add(run: Run): void {
     const gather = this.#kinds.get(run.claimed.kind)?.gather;
-    gather?.add(run, now());
+    if (gather === undefined) return;
+    gather.add(run, now());
     const leftOut = () => {
-      if (gather?.remove(run)) this.#slots.end(run, { cancelled: { reason: "cancelled while it waited for others of its call" } });
+      if (gather.remove(run)) this.#slots.end(run, { cancelled: { reason: "cancelled while it waited for others of its call" } });
     };
     run.stopping.signal.addEventListener("abort", leftOut, { once: true });
-    return gather !== undefined;
   }
 
   /** Starts calls that are ready, gives back what has waited for too long, and claims where there is room. */
