@@ -41,6 +41,7 @@ mod steering_costs;
 mod sweep;
 mod takeover;
 mod thread;
+mod used;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 mod waiting_costs;

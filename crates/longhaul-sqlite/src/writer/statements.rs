@@ -16,6 +16,7 @@ pub(crate) struct Statements<'c> {
     pub(super) begin: Statement<'c>,
     pub(super) commit: Statement<'c>,
     pub(super) rollback: Statement<'c>,
+    pub(super) data_version: Statement<'c>,
     pub(super) newest: Statement<'c>,
 }
 
@@ -39,6 +40,7 @@ impl<'c> Statements<'c> {
             begin: prepare("BEGIN IMMEDIATE")?,
             commit: prepare("COMMIT")?,
             rollback: prepare("ROLLBACK")?,
+            data_version: prepare("PRAGMA data_version")?,
             newest: prepare(include_str!("../sql/newest_job.sql"))?,
         })
     }

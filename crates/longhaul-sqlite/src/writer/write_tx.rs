@@ -61,6 +61,8 @@ pub(crate) struct WriteTx<'c> {
     pub(super) has_wakes: bool,
     /// True where some queue may have slots or a rate.
     pub(super) has_queue_limits: bool,
+    /// The version of the file's data for which the ten above were read.
+    pub(super) read_at: Option<i64>,
     /// How many dependants this transaction may still settle.
     pub(super) settle_left: usize,
     /// The last job that a sweep has looked at, of those that others depend on.
@@ -205,6 +207,7 @@ impl<'c> WriteTx<'c> {
             has_ended_dependencies: false,
             has_wakes: false,
             has_queue_limits: false,
+            read_at: None,
             settle_left: DEPENDANTS_AT_ONCE,
             looked_up_to: 0,
             keys: HashMap::new(),
@@ -231,23 +234,11 @@ impl<'c> WriteTx<'c> {
         // Read once the write lock is held, which may have been waited for.
         self.now = self.clock.now();
         self.lease_now = self.lease_clock.now(&self.clock);
-        // Another process may have drawn numbers, or paused a queue, since.
-        let newest = self.statements.newest.query_row([], |row| {
-            let mut has = [false; 10];
-            for (place, has) in (1..).zip(&mut has) {
-                *has = row.get(place)?;
-            }
-            Ok((row.get(0)?, has))
-        });
-        if newest.is_err() {
+        if let Err(error) = self.look_for_what_is_used() {
             // A transaction that was left open would keep every later one from beginning.
             self.roll_back();
+            return Err(fault("read the newest job")(error));
         }
-        let (newest, has): (i64, [bool; 10]) = newest.map_err(fault("read the newest job"))?;
-        self.sequence.observe(newest);
-        [self.has_paused_queues, self.has_fair_queues, self.has_groups, ..] = has;
-        [_, _, _, self.has_queue_bounds, self.has_key_bounds, self.has_edges, ..] = has;
-        [.., self.has_dependencies, self.has_ended_dependencies, self.has_wakes, self.has_queue_limits] = has;
         self.settle_left = DEPENDANTS_AT_ONCE;
         Ok(())
     }
@@ -266,6 +257,7 @@ impl<'c> WriteTx<'c> {
     pub(super) fn roll_back(&mut self) {
         // Their rows may be gone with the transaction.
         self.known_workers.clear();
+        self.forget_what_is_used();
         // SQLite has already rolled back by itself after some faults (a full disk).
         if !self.connection.is_autocommit()
             && let Err(error) = self.statements.rollback.raw_execute()
@@ -313,6 +305,7 @@ impl<'c> WriteTx<'c> {
         let done = catch_unwind(AssertUnwindSafe(|| work(self)));
         if !matches!(done, Ok(Ok(_))) {
             self.known_workers.clear();
+            self.forget_what_is_used();
             self.notes = notes;
             self.forget_limits();
             self.execute("ROLLBACK TO")?;
