@@ -5,8 +5,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
 use crate::{
-    completions, doctor, jobs, keys, look, migrate, queues, run, schedules, serve, token, top, webhooks,
-    worker,
+    backup, completions, doctor, jobs, keys, look, migrate, queues, run, schedules, serve, token, top,
+    webhooks, worker,
 };
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Token(token::Args),
     /// Create or update the tables, and exit
     Migrate(migrate::Args),
+    /// Copy an SQLite store to a file while it is in use
+    Backup(backup::Args),
     /// Measure how fast jobs are on this machine, beside what its disk allows
     Bench(longhaul_bench::Args),
 }
@@ -122,6 +124,7 @@ impl Command {
             | Command::Completions(_)
             | Command::Token(_)
             | Command::Migrate(_)
+            | Command::Backup(_)
             | Command::Bench(_) => None,
         }
     }

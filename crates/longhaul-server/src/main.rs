@@ -6,6 +6,7 @@
     reason = "they panic on a closed pipe; `output` does not"
 )]
 
+mod backup;
 mod belonging;
 mod cli;
 mod client;
@@ -116,6 +117,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Top(args) => top::run(args).await,
             Command::Token(args) => token::run(&args),
             Command::Migrate(args) => migrate::run(args).await,
+            Command::Backup(args) => backup::run(args).await,
             Command::Bench(args) => longhaul_bench::run(args, serve::listen::on_loopback).await,
         }
         .map(|()| ExitCode::SUCCESS)

@@ -161,6 +161,11 @@ impl StoreArgs {
         Ok((Longhaul::over(jobs), store.to_string()))
     }
 
+    /// The address of the jobs.
+    pub(crate) fn jobs_url(&self) -> Result<StoreUrl> {
+        Ok(self.urls()?.0)
+    }
+
     /// The addresses of the jobs and the tables. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.
     fn urls(&self) -> Result<(StoreUrl, StoreUrl)> {
         self.urls_with(&|name| std::env::var(name).ok())

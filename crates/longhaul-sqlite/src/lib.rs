@@ -13,8 +13,10 @@
 //!   none.
 //! - **A full disk.** A file `<file>.reserve` keeps a few megabytes free: where the disk is full, heartbeats, sweeps, cancels
 //!   and deletions go on in them, everything else is answered with `store_full`, and goes on by itself once there is room.
+//! - **Backups while it runs.** [`backup`] copies the file as it is at one moment, whatever is written meanwhile.
 //! - **Your data beside the jobs.** [`SqliteStore::transact`] runs your writes and your enqueues in one transaction.
 
+mod backup;
 mod beside;
 mod error;
 mod filter;
@@ -31,6 +33,7 @@ mod transaction;
 mod volume;
 mod writer;
 
+pub use backup::{BackupProgress, Existing, backup};
 pub use rusqlite;
 pub use step_in::FinishStepIn;
 pub use store::SqliteStore;

@@ -40,6 +40,7 @@ async fn every_command_has_help_with_examples() {
         &["doctor", "--help"],
         &["completions", "--help"],
         &["migrate", "--help"],
+        &["backup", "--help"],
         &["bench", "--help"],
     ] {
         let help = place.printed(command).await;

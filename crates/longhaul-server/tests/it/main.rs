@@ -1,6 +1,7 @@
 //! The real binary, started as its users start it: on a free port, in a folder of its own.
 
 mod access;
+mod backup;
 mod belonging;
 mod children;
 mod cli;

@@ -1,0 +1,209 @@
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use longhaul::{Error, Result};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{STORE, fault, full};
+use crate::lock::Role;
+
+/// How far a backup has come, in bytes of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupProgress {
+    /// Copied so far.
+    pub copied: u64,
+    /// All that is to be copied.
+    pub total: u64,
+}
+
+/// The fate of a file that stands where a backup is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and the backup fails.
+    Keep,
+    /// It gives way to the backup once that is whole and synced: until then the old one is there.
+    Replace,
+}
+
+/// Copies the database `from` into the new file `to` while others read and write it, and answers the size of the copy in bytes.
+/// The copy is of one moment, the one at which it begins: each job whose enqueue was answered before the call is in it, and no
+/// half of a later transaction. It is synced, and its folder too, before it gets its name. A server on the copy takes over
+/// the jobs that ran at that moment, which run again.
+///
+/// SQLite's backup interface copies page by page, which tells how far it is and takes a bounded amount of memory. (`VACUUM INTO`
+/// would write a smaller file, and sort every index anew for it, without a word until the end.) A transaction that reads keeps
+/// its pages as they were at its beginning, because without one each write of another process would begin the copy anew. The
+/// log of writes cannot be begun anew meanwhile: it grows by what is written, and is shortened after it.
+///
+/// This blocks the thread; `told` hears of each mebibyte.
+///
+/// # Errors
+/// Where `from` is no database of jobs, where `to` stands there and is to stay or is in use, where the disk is full, and for any
+/// fault of either file. Nothing is left of a copy that failed.
+pub fn backup(
+    from: impl AsRef<Path>,
+    to: impl AsRef<Path>,
+    existing: Existing,
+    told: impl FnMut(BackupProgress),
+) -> Result<u64> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    check_place(from, to, existing)?;
+    let source = snapshot(from)?;
+    let unfinished = Unfinished::create(to)?;
+    let bytes = copy(&source, &unfinished.path, told)?;
+    unfinished.finish(to, existing)?;
+    Ok(bytes)
+}
+
+/// Pages of one step: a mebibyte, where a page has 4 KiB.
+const PAGES_AT_ONCE: i32 = 256;
+
+/// Refuses places where a backup would destroy something, or be taken for what it is not.
+fn check_place(from: &Path, to: &Path, existing: Existing) -> Result<()> {
+    let refused = |reason: &str| Err(fault_of(to, &reason));
+    if to.file_name().is_none() || to.is_dir() {
+        return refused("name a file for the backup, not a folder");
+    }
+    // SQLite would take the log of another database for this one's, and write its pages into it.
+    for log in ["-wal", "-journal"] {
+        if std::fs::metadata(beside(to, log)).is_ok_and(|found| found.len() > 0) {
+            return refused(&format!(
+                "a file of that name with {log} behind it holds writes of a database: name another file"
+            ));
+        }
+    }
+    if !to.exists() {
+        return Ok(());
+    }
+    if std::fs::canonicalize(from).is_ok_and(|from| std::fs::canonicalize(to).is_ok_and(|to| to == from)) {
+        return refused("that is the database itself: name another file");
+    }
+    if existing == Existing::Keep {
+        return refused(
+            "there is a file of that name already: name another one, or say that it may be replaced",
+        );
+    }
+    let is_in_use = beside(to, ".lock").exists() && Role::of(to).is_ok_and(|role| !role.is_owner());
+    if is_in_use { refused("a process works on that file: name another one, or stop it") } else { Ok(()) }
+}
+
+/// A connection whose transaction sees the database as it is now.
+fn snapshot(from: &Path) -> Result<Connection> {
+    if !from.exists() {
+        return Err(fault_of(from, &"there is no such file"));
+    }
+    let source = crate::open::reading(from)?;
+    source.execute_batch("BEGIN").map_err(fault("begin a backup"))?;
+    // The transaction begins with what it reads first.
+    let has_jobs = source
+        .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'jobs'")
+        .and_then(|mut find| find.exists([]))
+        .map_err(fault("begin a backup"))?;
+    if has_jobs {
+        Ok(source)
+    } else {
+        Err(fault_of(from, &"it has no table of jobs: is it another database?"))
+    }
+}
+
+fn copy(source: &Connection, to: &Path, mut told: impl FnMut(BackupProgress)) -> Result<u64> {
+    let page: u32 = source.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(fault("back up"))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut target = Connection::open_with_flags(to, flags).map_err(fault("open a backup"))?;
+    // A copy that is not finished is thrown away, so nothing undoes it; it is synced once, when it is whole.
+    target
+        .execute_batch(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;",
+        )
+        .map_err(fault("open a backup"))?;
+    let bytes = |pages: i32| u64::from(pages.unsigned_abs()) * u64::from(page);
+    let copying = Backup::new(source, &mut target).map_err(fault("back up"))?;
+    loop {
+        let step = copying.step(PAGES_AT_ONCE).map_err(fault("back up"))?;
+        let progress = copying.progress();
+        let total = bytes(progress.pagecount);
+        told(BackupProgress { copied: total - bytes(progress.remaining), total });
+        match step {
+            StepResult::Done => return Ok(total),
+            StepResult::More => {}
+            _ => return Err(fault_of(to, &"somebody else has the unfinished file open")),
+        }
+    }
+}
+
+/// A copy under a name of its own, which goes with this unless it is finished.
+struct Unfinished {
+    path: PathBuf,
+}
+
+impl Unfinished {
+    fn create(to: &Path) -> Result<Self> {
+        let path = beside(to, &format!(".unfinished-{}", std::process::id()));
+        let mut new = OpenOptions::new();
+        new.create_new(true).write(true);
+        #[cfg(unix)]
+        // Arguments of jobs are nobody else's affair.
+        std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
+        new.open(&path).map_err(|error| io_fault(&path, &error))?;
+        Ok(Self { path })
+    }
+
+    /// Syncs the copy, gives it its name, and syncs that.
+    fn finish(self, to: &Path, existing: Existing) -> Result<()> {
+        let synced = File::open(&self.path).and_then(|file| file.sync_all());
+        synced.map_err(|error| io_fault(&self.path, &error))?;
+        let named = match existing {
+            Existing::Replace => std::fs::rename(&self.path, to),
+            Existing::Keep => rename_to_new(&self.path, to),
+        };
+        named.map_err(|error| io_fault(to, &error))?;
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| io_fault(to, &error))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // It has another name by now where it was finished.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Renames a file, and fails where another has taken the name meanwhile.
+#[cfg(target_os = "linux")]
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot do it (NFS): a second name is given to a new one alone, too.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => std::fs::hard_link(from, to),
+        renamed => Ok(renamed?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::hard_link(from, to)
+}
+
+/// The path with something behind its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+fn io_fault(path: &Path, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull => full(format!("{}: {error}", path.display())),
+        _ => fault_of(path, error),
+    }
+}
+
+fn fault_of(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    let source = format!("{}: {reason}", path.display());
+    Error::Store { store: STORE, operation: "back up", source: source.into() }
+}
