@@ -26,6 +26,7 @@ use std::sync::Arc;
 use axum::Router;
 use futures::future::BoxFuture;
 use longhaul::stats::Recorder;
+use longhaul_sqlite::Durability;
 use tokio_util::sync::CancellationToken;
 
 use crate::machine::Quiet;
@@ -57,6 +58,9 @@ pub struct Args {
     /// Also measures with what every server adds: statistics are counted and the live feed is kept, run by run in turn
     #[arg(long)]
     recorded: bool,
+    /// Also measures an SQLite store that answers before it syncs, and syncs within this time (50ms), run by run in turn
+    #[arg(long, value_name = "TIME")]
+    durability: Option<Durability>,
     /// The number of runs of each workload; the line holds the median
     #[arg(long, env = "PEERS_REPS", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     reps: u32,
@@ -153,6 +157,12 @@ impl Bench {
         if self.args.recorded {
             contenders.push((Contender::recorded(&self.args.store), Vec::new()));
         }
+        if let Some(durability) = self.args.durability {
+            let StoreUrl::Sqlite(_) = &self.args.store else {
+                return Err("--durability is for --store sqlite:FOLDER".into());
+            };
+            contenders.push((Contender::relaxed(&self.args.store, durability), Vec::new()));
+        }
         if self.args.limit {
             contenders.push((Contender::limit(), Vec::new()));
         }
@@ -183,7 +193,9 @@ impl Bench {
         if contender.peer == report::LIMIT {
             return limit::measure(workload, store, sizes, self.serve).await;
         }
-        let fresh = Fresh::open(store).await?;
+        let durability =
+            self.args.durability.filter(|_| contender.peer == report::RELAXED).unwrap_or_default();
+        let fresh = Fresh::open_durable(store, durability).await?;
         let _recorder =
             (contender.peer == report::RECORDED).then(|| Recorder::start(Arc::clone(fresh.longhaul.store())));
         engine::measure(workload, &fresh.longhaul, sizes, self.serve).await

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use longhaul_sqlite::Durability;
 use serde::Serialize;
 
 use crate::target::StoreUrl;
@@ -11,7 +12,7 @@ pub(crate) struct Line {
     pub(crate) peer: &'static str,
     pub(crate) version: &'static str,
     pub(crate) store: String,
-    pub(crate) durability: &'static str,
+    pub(crate) durability: String,
     pub(crate) workload: &'static str,
     pub(crate) jobs: Option<u64>,
     pub(crate) seconds: Option<f64>,
@@ -33,24 +34,34 @@ pub(crate) struct Line {
 pub(crate) struct Contender {
     pub(crate) peer: &'static str,
     store: String,
-    durability: &'static str,
+    durability: String,
 }
 
 pub(crate) const LONGHAUL: &str = "longhaul";
 pub(crate) const RECORDED: &str = "longhaul, recorded";
+pub(crate) const RELAXED: &str = "longhaul, relaxed";
 pub(crate) const LIMIT: &str = "limit";
 
 impl Contender {
     pub(crate) fn longhaul(url: &StoreUrl) -> Self {
-        Self { peer: LONGHAUL, store: url.description(), durability: url.durability() }
+        Self { peer: LONGHAUL, store: url.description(), durability: url.durability().into() }
     }
 
     pub(crate) fn recorded(url: &StoreUrl) -> Self {
         Self { peer: RECORDED, ..Self::longhaul(url) }
     }
 
+    pub(crate) fn relaxed(url: &StoreUrl, durability: Durability) -> Self {
+        let durability = format!("WAL, fdatasync within {durability}");
+        Self { peer: RELAXED, durability, ..Self::longhaul(url) }
+    }
+
     pub(crate) fn limit() -> Self {
-        Self { peer: LIMIT, store: "append-only file".into(), durability: "one write + fdatasync per batch" }
+        Self {
+            peer: LIMIT,
+            store: "append-only file".into(),
+            durability: "one write + fdatasync per batch".into(),
+        }
     }
 
     pub(crate) fn line(&self, workload: &'static str) -> Line {
@@ -58,7 +69,7 @@ impl Contender {
             peer: self.peer,
             version: env!("CARGO_PKG_VERSION"),
             store: self.store.clone(),
-            durability: self.durability,
+            durability: self.durability.clone(),
             workload,
             jobs: None,
             seconds: None,

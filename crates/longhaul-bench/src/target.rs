@@ -7,7 +7,7 @@ use std::sync::Arc;
 use longhaul::{Longhaul, MemoryStore, Store};
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 use longhaul_redis::{RedisOptions, RedisStore};
-use longhaul_sqlite::SqliteStore;
+use longhaul_sqlite::{Durability, SqliteStore};
 use tempfile::TempDir;
 
 use crate::Result;
@@ -77,6 +77,11 @@ pub(crate) struct Fresh {
 
 impl Fresh {
     pub(crate) async fn open(url: &StoreUrl) -> Result<Self> {
+        Self::open_durable(url, Durability::Sync).await
+    }
+
+    /// The same with what is durable when a write is answered, which is the bench's to choose on SQLite alone.
+    pub(crate) async fn open_durable(url: &StoreUrl, durability: Durability) -> Result<Self> {
         let (store, folder): (Arc<dyn Store>, _) = match url {
             StoreUrl::Memory => (Arc::new(MemoryStore::default()), None),
             StoreUrl::Postgres(url) => {
@@ -91,7 +96,8 @@ impl Fresh {
             }
             StoreUrl::Sqlite(parent) => {
                 let folder = tempfile::Builder::new().prefix("longhaul-bench.").tempdir_in(parent)?;
-                (Arc::new(SqliteStore::open(folder.path().join("longhaul.db")).await?), Some(folder))
+                let file = folder.path().join("longhaul.db");
+                (Arc::new(SqliteStore::open_durable(file, durability).await?), Some(folder))
             }
         };
         store.migrate().await?;

@@ -11,7 +11,7 @@ use longhaul::{Longhaul, Store};
 use longhaul_http::{Redaction, RemoteStore, redacted};
 use longhaul_postgres::PostgresStore;
 use longhaul_redis::RedisStore;
-use longhaul_sqlite::SqliteStore;
+use longhaul_sqlite::{Durability, SqliteStore};
 use service_support::Db;
 
 use crate::Result;
@@ -49,6 +49,15 @@ pub(crate) struct StoreArgs {
     pub(crate) database: Option<StoreUrl>,
 }
 
+/// What a process that writes all the time says of durability.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct DurabilityArgs {
+    /// When a write to an SQLite store is answered: once it is synced to disk (sync), or before, and synced within this time,
+    /// which a power cut may lose (50ms; 2ms to 60s)
+    #[arg(long, env = "LONGHAUL_DURABILITY", value_name = "sync|TIME", default_value = "sync")]
+    pub(crate) durability: Durability,
+}
+
 /// The open store of jobs and database of tables.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenStores {
@@ -58,6 +67,8 @@ pub(crate) struct OpenStores {
     pub(crate) db: Db,
     /// The addresses of both, for people; without passwords.
     described: String,
+    /// What is durable when a write is answered, where that is this process's to choose.
+    durability: Option<Durability>,
     /// `Yes` if another process has the embedded file too.
     shared: Shared,
 }
@@ -81,11 +92,18 @@ impl StoreArgs {
     /// Opens the store and the services' database, making folders and files where they are missing, and brings the
     /// store's own tables up to date.
     pub(crate) async fn open(&self) -> Result<OpenStores> {
+        self.open_durable(Durability::Sync).await
+    }
+
+    /// The same with what is durable when a write is answered.
+    pub(crate) async fn open_durable(&self, durability: Durability) -> Result<OpenStores> {
         let (store, database) = self.urls()?;
+        check_durability(&store, durability)?;
         make_private_folder(&self.data)?;
-        let jobs = Database::open(&store).await?;
+        let jobs = Database::open_durable(&store, durability).await?;
+        let of_file = matches!(jobs, Database::Sqlite(_)).then_some(durability);
         if store == database {
-            let stores = jobs.with_tables(&store)?;
+            let stores = OpenStores { durability: of_file, ..jobs.with_tables(&store)? };
             if std::env::var_os(WORKER_TOKEN).is_some() {
                 // Remote workers reach the jobs and not the database, and look there for whose they are.
                 check(stores.db.belongs_to_jobs(&stores.longhaul).await?, &store, &database)?;
@@ -99,14 +117,16 @@ impl StoreArgs {
             Err(_) => db.belongs_to_jobs(&longhaul).await?,
         };
         check(belongs, &store, &database)?;
-        Ok(OpenStores { longhaul, db, described: format!("{store}, tables in {database}"), shared })
+        let described = format!("{store}, tables in {database}");
+        Ok(OpenStores { longhaul, db, described, durability: of_file, shared })
     }
 
     /// Opens the stores of a server. A Redis that is away does not keep it from starting: until it comes, calls fail as they
     /// do whenever it is away, and what can be done without it is done.
-    async fn open_or_wait(&self) -> Result<OpenStores> {
+    async fn open_or_wait(&self, durability: Durability) -> Result<OpenStores> {
         let (store, database) = self.urls()?;
-        let StoreUrl::Redis(url) = &store else { return self.open().await };
+        let StoreUrl::Redis(url) = &store else { return self.open_durable(durability).await };
+        check_durability(&store, durability)?;
         match RedisStore::connect(url).await {
             Err(error) if matches!(error, longhaul::Error::Unavailable { .. }) => {
                 tracing::warn!("{error}; starting without it, and looking for it every second");
@@ -119,16 +139,16 @@ impl StoreArgs {
         let db = Database::open(&database).await?.tables()?.with_jobs_in(longhaul.clone());
         let described = format!("{store}, tables in {database}");
         late.look_for(url.clone(), store, database, db.clone());
-        Ok(OpenStores { longhaul, db, described, shared: Shared::No })
+        Ok(OpenStores { longhaul, db, described, durability: None, shared: Shared::No })
     }
 
     /// The same for a server, which is to own an embedded file: only then does the next server know at once that this
     /// one is dead. A command line that looks at jobs may hold the file for a moment, so this waits for a second
     /// before it makes do with sharing.
-    pub(crate) async fn open_as_owner(&self) -> Result<OpenStores> {
+    pub(crate) async fn open_as_owner(&self, durability: Durability) -> Result<OpenStores> {
         let waiting = Stopwatch::start();
         loop {
-            let stores = self.open_or_wait().await?;
+            let stores = self.open_or_wait(durability).await?;
             if stores.shared == Shared::No || waiting.elapsed() > Duration::from_secs(1) {
                 return Ok(stores);
             }
@@ -218,8 +238,19 @@ impl OpenStores {
         }
     }
 
-    /// Logs at start-up the address of the jobs, with a warning if another process has them too.
+    /// What is durable when a write is answered, where that is this process's to choose.
+    pub(crate) fn durability(&self) -> Option<Durability> {
+        self.durability
+    }
+
+    /// Logs at start-up the address of the jobs, with a warning if another process has them too, or a power cut may lose some.
     pub(crate) fn announce(&self) {
+        if let Some(durability @ Durability::Within(_)) = self.durability {
+            tracing::warn!(
+                "durability: {durability}: jobs are acknowledged before they are synced to disk, and a power cut loses at most \
+                 what was acknowledged within that time"
+            );
+        }
         match self.shared {
             Shared::No => tracing::info!("store: {}", self.described),
             Shared::Yes => tracing::warn!(
@@ -232,9 +263,13 @@ impl OpenStores {
 
 impl Database {
     async fn open(url: &StoreUrl) -> Result<Self> {
+        Self::open_durable(url, Durability::Sync).await
+    }
+
+    async fn open_durable(url: &StoreUrl, durability: Durability) -> Result<Self> {
         Ok(match url {
             // Opening brings the tables up to date.
-            StoreUrl::Sqlite(path) => Database::Sqlite(SqliteStore::open(path).await?),
+            StoreUrl::Sqlite(path) => Database::Sqlite(SqliteStore::open_durable(path, durability).await?),
             StoreUrl::Postgres(url) => Database::Postgres(PostgresStore::connect(url).await?),
             StoreUrl::Redis(url) => Database::Redis(RedisStore::connect(url).await?),
             StoreUrl::Remote(url) => {
@@ -266,6 +301,7 @@ impl Database {
             longhaul: Longhaul::over(self.store()),
             db: self.tables()?,
             described: url.to_string(),
+            durability: None,
             shared: self.shared(),
         })
     }
@@ -276,6 +312,17 @@ impl Database {
             _ => Shared::No,
         }
     }
+}
+
+/// Refuses a durability that the store does not heed: its own settings say when it answers.
+fn check_durability(store: &StoreUrl, durability: Durability) -> Result<()> {
+    let setting = match (store, durability) {
+        (StoreUrl::Sqlite(_), _) | (_, Durability::Sync) => return Ok(()),
+        (StoreUrl::Postgres(_), _) => "set synchronous_commit=off for its role instead",
+        (StoreUrl::Redis(_), _) => "set appendfsync everysec there instead",
+        (StoreUrl::Remote(_), _) => "set it where that server is started",
+    };
+    Err(format!("--durability {durability}: {store} is no SQLite file: {setting}").into())
 }
 
 /// The address of a Redis that is given in parts, as seed 003's own files do: `REDIS_HOST`, `REDIS_PORT`, `REDIS_PASSWORD`.

@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use crate::services::{self, Selection};
-use crate::stores::StoreArgs;
+use crate::stores::{DurabilityArgs, StoreArgs};
 use crate::work::{self, Work};
 use crate::{Result, logging, signals};
 
@@ -15,6 +15,8 @@ use crate::{Result, logging, signals};
 pub(crate) struct Args {
     #[command(flatten)]
     stores: StoreArgs,
+    #[command(flatten)]
+    durability: DurabilityArgs,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -29,7 +31,7 @@ Examples:
 pub(crate) async fn run(args: Args) -> Result<()> {
     logging::start()?;
     let stop = signals::listen()?;
-    let stores = args.stores.open().await?;
+    let stores = args.stores.open_durable(args.durability.durability).await?;
     let services = services::open(&args.selection, &args.stores, &stores, None, "").await?;
     stores.announce();
     services.announce();

@@ -4,6 +4,7 @@
 //!   syncs once, and answers everybody: 64 callers share one sync.
 //! - **Durability.** `journal_mode=WAL` and `synchronous=FULL`: what was answered survives a power cut, as far as
 //!   the disk keeps its word about `fsync`.
+//!   [`Durability::Within`] answers sooner and loses at most a span of that length, where it is asked for.
 //!   SQLite is compiled in; build it with `LIBSQLITE3_FLAGS=-DHAVE_FDATASYNC=1` (this repository's `.cargo/config.toml`
 //!   does), or every commit syncs the file's times as well, at about half the speed.
 //! - **One file, several processes.** The first process to open a file holds `<file>.lock` and owns what its workers
@@ -18,22 +19,28 @@
 
 mod backup;
 mod beside;
+mod durability;
 mod error;
 mod filter;
 mod lease_clock;
 mod limit_key;
 mod lock;
 mod open;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod power_cut;
 mod read;
 mod row;
 mod sequence;
 mod step_in;
 mod store;
+mod syncer;
 mod transaction;
 mod volume;
 mod writer;
 
 pub use backup::{BackupProgress, Existing, backup};
+pub use durability::Durability;
 pub use rusqlite;
 pub use step_in::FinishStepIn;
 pub use store::SqliteStore;

@@ -55,6 +55,11 @@ pub(crate) fn writing(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Lets commits return before they are synced, which a [`Syncer`](crate::syncer::Syncer) sees to. Checkpoints go on syncing.
+pub(crate) fn sync_later(connection: &Connection) -> Result<()> {
+    connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(fault("sync later"))
+}
+
 /// Opens a connection that can only read.
 pub(crate) fn reading(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,3 +1,4 @@
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,11 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::durability::Durability;
 use crate::error::{closed, fault, unavailable};
 use crate::lock::Role;
 use crate::read::{self, Readers};
+use crate::syncer::{SyncLog, Syncer};
 use crate::transaction::{Guard, Transaction};
 use crate::volume::Volume;
 use crate::writer::{
@@ -62,28 +65,58 @@ impl SqliteStore {
         Self::open_with_clock(path, Clock::system()).await
     }
 
+    /// The same, with what is durable when a write is answered. It holds for what this store writes: another that has the file
+    /// open, in this process or another one, has its own.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_durable(path: impl AsRef<Path>, durability: Durability) -> Result<Self> {
+        Self::open_on(path.as_ref(), Clock::system(), durability, Syncer::of_log).await
+    }
+
     /// The same on a clock of the caller's, for tests.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
     pub async fn open_with_clock(path: impl AsRef<Path>, clock: Clock) -> Result<Self> {
-        let path = path.as_ref().to_owned();
-        tokio::task::spawn_blocking(move || Self::open_blocking(path, clock)).await.map_err(|_| closed())?
+        Self::open_on(path.as_ref(), clock, Durability::Sync, Syncer::of_log).await
     }
 
-    fn open_blocking(path: PathBuf, clock: Clock) -> Result<Self> {
-        let opened = Self::open_file(&path, &clock);
+    /// The same with the way to sync the file's log.
+    pub(crate) async fn open_on(
+        path: &Path,
+        clock: Clock,
+        durability: Durability,
+        sync: impl Fn(&Path) -> io::Result<SyncLog> + Send + 'static,
+    ) -> Result<Self> {
+        let path = path.to_owned();
+        let open = move || Self::open_blocking(&path, &clock, durability, &sync);
+        tokio::task::spawn_blocking(open).await.map_err(|_| closed())?
+    }
+
+    fn open_blocking(
+        path: &Path,
+        clock: &Clock,
+        durability: Durability,
+        sync: &impl Fn(&Path) -> io::Result<SyncLog>,
+    ) -> Result<Self> {
+        let opened = Self::open_file(path, clock, durability, sync);
         match opened {
             Err(Error::Full { .. }) => {
                 // The room that was kept for this lets the store open, and free some.
-                Volume::release_reserve_of(&path);
-                Self::open_file(&path, &clock)
+                Volume::release_reserve_of(path);
+                Self::open_file(path, clock, durability, sync)
             }
             opened => opened,
         }
     }
 
-    fn open_file(path: &Path, clock: &Clock) -> Result<Self> {
+    fn open_file(
+        path: &Path,
+        clock: &Clock,
+        durability: Durability,
+        sync: &impl Fn(&Path) -> io::Result<SyncLog>,
+    ) -> Result<Self> {
         let mut connection = crate::open::writing(path)?;
         let role = Role::of(path).map_err(|e| crate::open::open_fault(path, &e))?;
         crate::open::migrate(&connection)?;
@@ -97,6 +130,14 @@ impl SqliteStore {
         guard.install(&mut connection)?;
         let volume = Arc::new(Volume::open(path).map_err(|e| crate::open::open_fault(path, &e))?);
         let role = Arc::new(role);
+        let syncer = match durability {
+            Durability::Sync => None,
+            Durability::Within(bound) => {
+                // What was written so far is synced.
+                crate::open::sync_later(&connection)?;
+                Some(Self::start_syncer(path, clock, bound, sync)?)
+            }
+        };
         let queue = Arc::new(CommandQueue::new());
         let (signals, changes) = (Arc::new(Signals::default()), Arc::new(Changes::default()));
         let writer = Writer {
@@ -107,6 +148,7 @@ impl SqliteStore {
             clock: clock.clone(),
             volume: Arc::clone(&volume),
             role: Arc::clone(&role),
+            syncer,
         };
         std::thread::Builder::new()
             .name("longhaul-sqlite".into())
@@ -135,6 +177,20 @@ impl SqliteStore {
                 role,
             }),
         })
+    }
+
+    fn start_syncer(
+        path: &Path,
+        clock: &Clock,
+        bound: Duration,
+        sync: &impl Fn(&Path) -> io::Result<SyncLog>,
+    ) -> Result<Arc<Syncer>> {
+        let fault = |error| crate::open::open_fault(path, &error);
+        let (syncer, sync) = (Syncer::new(bound, clock), sync(path).map_err(fault)?);
+        let running = Arc::clone(&syncer);
+        let thread = std::thread::Builder::new().name("longhaul-sync".into());
+        thread.spawn(move || running.run(sync)).map_err(fault)?;
+        Ok(syncer)
     }
 
     /// The file.

@@ -176,9 +176,10 @@ pub(super) async fn listener(address: SocketAddr) -> Check {
     match TcpListener::bind(address).await {
         Ok(_) => Check::ok("port", format!("{address} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            match server::version_at(&format!("http://{address}")).await {
-                Some(version) => {
-                    Check::ok("port", format!("a Longhaul server {version} listens on {address}"))
+            match server::at(&format!("http://{address}")).await {
+                Some((version, durability)) => {
+                    let durability = durability.map_or_else(String::new, |how| format!(", durability {how}"));
+                    Check::ok("port", format!("a Longhaul server {version} listens on {address}{durability}"))
                 }
                 None => {
                     let detail = format!("something else than Longhaul listens on {address}");

@@ -68,10 +68,11 @@ pub(super) async fn look(place: &Place, url: &str) -> Vec<Check> {
     checks
 }
 
-/// The version of the Longhaul server at an address, where one answers.
-pub(super) async fn version_at(base: &str) -> Option<String> {
+/// What the Longhaul server at an address says of itself, where one answers: its version, and its durability where it names one.
+pub(super) async fn at(base: &str) -> Option<(String, Option<String>)> {
     let (health, _) = read(&format!("{base}/health")).await.ok()?;
-    health["version"].as_str().map(str::to_owned)
+    let text = |name: &str| health[name].as_str().map(str::to_owned);
+    Some((text("version")?, text("durability")))
 }
 
 fn skew(theirs: jiff::Timestamp, ours: Timestamp) -> Option<Check> {

@@ -55,6 +55,11 @@ pub(super) fn of_details(details: &BTreeMap<String, String>) -> Vec<Check> {
         "extraction" if how.contains(", without ") => {
             Check::warn(what, how, "documents that need it will fail until it is installed")
         }
+        "durability" if how != "sync" => Check::warn(
+            what,
+            format!("{how}: a power cut loses at most what was acknowledged within that time"),
+            "start the server without --durability where no acknowledged job may be lost",
+        ),
         _ => Check::ok(what, how),
     };
     judged.map(check).collect()

@@ -8,6 +8,7 @@ use longhaul::Timestamp;
 use longhaul_http::{
     Access, Described, HttpConfig, Identity, Redaction, Role, Secret, UnknownKinds, Verifier,
 };
+use longhaul_sqlite::Durability;
 use service_support::{Auth, Claims, Deps};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,8 @@ use crate::services::Services;
 pub(super) struct Shown {
     /// The kind of store that has the jobs.
     pub(super) store: &'static str,
+    /// What is durable when it answers a write, where that is this process's to choose.
+    pub(super) durability: Option<Durability>,
     /// True if jobs run in this process, too.
     pub(super) works: bool,
     /// The folder of the built guide, where one is named.
@@ -40,7 +43,9 @@ pub(super) fn app(
     shown: Shown,
     stopping: CancellationToken,
 ) -> Result<Router> {
-    let Shown { store, works, guide, base_path } = shown;
+    let Shown { store, durability, works, guide, base_path } = shown;
+    let mut details = services.details();
+    details.extend(durability.map(|durability| ("durability".to_owned(), durability.to_string())));
     let is_open = admin == Admin::Open;
     let document = Arc::new(longhaul_http::document(&base_path.to_string(), "/api", services.documents()));
     let origins = Origins::from_env(&services.deps.env)?;
@@ -58,7 +63,7 @@ pub(super) fn app(
         unknown_kinds,
         worker_token: access::worker_token()?.map(|token| Secret(token.into_bytes())),
         read_token_secret: Some(Secret(services.secret()?)),
-        health: services.details(),
+        health: details.clone(),
         stopping,
         document: Some(Described(Arc::clone(&document))),
         pages: vec!["/", "/admin", "/admin/jobs", "/admin/queues", "/docs", "/api/reference"],
@@ -82,7 +87,7 @@ pub(super) fn app(
         store,
         works,
         services: ServiceAbout::all(&document),
-        systems: services.details().into_iter().collect(),
+        systems: details.into_iter().collect(),
     };
     let shown = Router::new()
         .nest("/admin", login)

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::arrival::BasePath;
 use self::banner::Banner;
 use crate::services::{self, Selection};
-use crate::stores::StoreArgs;
+use crate::stores::{DurabilityArgs, StoreArgs};
 use crate::work::{self, Work};
 use crate::{Result, logging, signals};
 
@@ -40,6 +40,8 @@ pub(crate) struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     stores: StoreArgs,
+    #[command(flatten)]
+    durability: DurabilityArgs,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -96,7 +98,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let admin = access::admin(args.listen)?;
     let mut listener = listen::bind(args.listen).await?;
     listener.most_connections = args.max_connections;
-    let stores = args.stores.open_as_owner().await?;
+    let stores = args.stores.open_as_owner(args.durability.durability).await?;
     let services =
         services::open(&args.selection, &args.stores, &stores, Some(listener.address()), &args.base_path.0)
             .await?;
@@ -110,6 +112,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let stopping = CancellationToken::new();
     let shown = app::Shown {
         store: stores.kind(),
+        durability: stores.durability(),
         works: !args.no_worker,
         guide: args.docs.clone(),
         base_path: args.base_path.clone(),

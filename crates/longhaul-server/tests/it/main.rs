@@ -10,6 +10,7 @@ mod courses;
 mod crew;
 mod dependencies;
 mod doctor;
+mod durability;
 mod edges;
 mod events;
 mod following;

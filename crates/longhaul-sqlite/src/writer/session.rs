@@ -11,6 +11,7 @@ use super::queue::{CommandQueue, Waiting};
 use super::write_tx::{Isolation, WriteTx};
 use crate::error::copy;
 use crate::lock::Role;
+use crate::syncer::Syncer;
 use crate::volume::Volume;
 
 /// The writer's connection, and what it shares with the store.
@@ -23,6 +24,8 @@ pub(crate) struct Writer {
     pub(crate) volume: Arc<Volume>,
     /// Held until the last write is done, so that a successor never meets it.
     pub(crate) role: Arc<Role>,
+    /// Where commits return before they are synced.
+    pub(crate) syncer: Option<Arc<Syncer>>,
 }
 
 /// The time within which a change by another process is noticed.
@@ -129,7 +132,8 @@ impl<'w> Session<'w> {
         let mut round =
             Round { claims: std::mem::take(&mut self.waiting.claims), ..Round::new(Source::Calls) };
         round.calls.extend(self.waiting.heartbeats.drain(..));
-        if let Err(error) = self.writer.volume.check_file() {
+        let checked = self.writer.volume.check_file().and_then(|()| self.check_syncs());
+        if let Err(error) = checked {
             self.refuse(&mut round, &error, |_| true);
         } else {
             self.park_covered(&mut round.claims);
@@ -262,11 +266,28 @@ impl<'w> Session<'w> {
         }
     }
 
+    fn check_syncs(&self) -> Result<()> {
+        self.writer.syncer.as_ref().map_or(Ok(()), |syncer| syncer.check())
+    }
+
+    /// Commits, and waits until what was committed may be answered.
+    fn commit(&mut self, changes_before: u64) -> Result<()> {
+        self.tx.commit()?;
+        if let Some(syncer) = &self.writer.syncer {
+            if self.tx.connection().total_changes() != changes_before {
+                syncer.wrote();
+            }
+            syncer.hold();
+        }
+        self.check_syncs()
+    }
+
     fn attempt(&mut self, round: &mut Round, woken: Woken, isolation: Isolation) -> Result<()> {
         (round.ends, round.claimed, round.served) = Default::default();
+        let before = self.tx.connection().total_changes();
         self.tx.begin(isolation)?;
         self.writer.queue.transaction_began();
-        let done = self.apply(round, woken, isolation).and_then(|()| self.tx.commit());
+        let done = self.apply(round, woken, isolation).and_then(|()| self.commit(before));
         if done.is_err() {
             self.waiting.heartbeats.append(&mut self.writer.queue.last_heartbeats());
             self.tx.roll_back();
@@ -383,9 +404,10 @@ impl<'w> Session<'w> {
     /// A caller went away while its claim was being committed: nobody runs these jobs, so they are made
     /// available again at once instead of after their lease.
     fn take_back(&mut self, claimed: &[Claimed]) {
+        let before = self.tx.connection().total_changes();
         let undone = self.tx.begin(Isolation::Together).and_then(|()| {
             let undone = claimed.iter().try_for_each(|job| self.tx.unclaim(&job.lease));
-            undone.and_then(|()| self.tx.commit()).inspect_err(|_| self.tx.roll_back())
+            undone.and_then(|()| self.commit(before)).inspect_err(|_| self.tx.roll_back())
         });
         match undone {
             Ok(()) => self.announce(),

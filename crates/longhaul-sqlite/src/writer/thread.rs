@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use longhaul::Result;
 
 use super::parked::Woken;
-use super::queue::{CommandQueue, Taken};
+use super::queue::Taken;
 use super::session::{Session, Writer};
 use crate::error::panicked;
 
@@ -13,7 +13,7 @@ const PANICS: u32 = 3;
 impl Writer {
     /// Runs until the store is dropped.
     pub(crate) fn run(self) {
-        let _abandon = AbandonOnDrop(&self.queue);
+        let _abandon = AbandonOnDrop(&self);
         // A panic of the writer's own code costs the callers of one transaction, who are told. Where it comes back and
         // back, the thread ends, which all callers are told at once.
         let mut panics = 0;
@@ -68,11 +68,14 @@ impl Writer {
 }
 
 /// Answers everybody when the thread ends, however it ends.
-struct AbandonOnDrop<'a>(&'a CommandQueue);
+struct AbandonOnDrop<'a>(&'a Writer);
 
 impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.queue.abandon();
+        if let Some(syncer) = &self.0.syncer {
+            syncer.close();
+        }
     }
 }
 
@@ -90,6 +93,7 @@ mod tests {
     use crate::lock::Role;
     use crate::volume::Volume;
     use crate::writer::command::{Call, Class, Command, Task};
+    use crate::writer::queue::CommandQueue;
     use crate::writer::write_tx::WriteTx;
 
     fn start() -> (Arc<CommandQueue>, JoinHandle<()>, TempDir) {
@@ -106,6 +110,7 @@ mod tests {
             clock: Clock::system(),
             volume: Arc::new(Volume::open(&path).unwrap()),
             role: Arc::new(Role::of(&path).unwrap()),
+            syncer: None,
         };
         (queue, std::thread::spawn(move || writer.run()), folder)
     }
