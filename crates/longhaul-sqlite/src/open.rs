@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("migrations/0007_unique_and_ends.sql"), oldest: 2 },
     Migration { sql: include_str!("migrations/0008_waits_and_dependencies.sql"), oldest: 2 },
     Migration { sql: include_str!("migrations/0009_queue_limits.sql"), oldest: 2 },
+    Migration { sql: include_str!("migrations/0010_counts_due.sql"), oldest: 2 },
 ];
 
 struct Migration {

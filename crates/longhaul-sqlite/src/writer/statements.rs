@@ -45,3 +45,38 @@ impl<'c> Statements<'c> {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+mod tests {
+    use crate::writer::scratch::Scratch;
+
+    #[test]
+    fn no_statement_that_every_job_passes_through_makes_a_table_of_its_own() {
+        let file = Scratch::new();
+        for sql in [
+            include_str!("../sql/insert_job.sql"),
+            include_str!("../sql/claim_candidates.sql"),
+            include_str!("../sql/jobs_of_group.sql"),
+            include_str!("../sql/claim_job.sql"),
+            include_str!("../sql/claim_keyed_job.sql"),
+            include_str!("../sql/completable_job.sql"),
+            include_str!("../sql/complete_job.sql"),
+            include_str!("../sql/complete_leased_job.sql"),
+            include_str!("../sql/complete_leased_keyed_job.sql"),
+            include_str!("../sql/due_jobs.sql"),
+            include_str!("../sql/add_count.sql"),
+            include_str!("../sql/newest_job.sql"),
+        ] {
+            let mut plan = file.connection.prepare(&format!("EXPLAIN {sql}")).unwrap();
+            let mut steps = plan.raw_query();
+            while let Some(step) = steps.next().unwrap() {
+                let step: String = step.get("opcode").unwrap();
+                assert!(
+                    !["OpenEphemeral", "OpenAutoindex", "SorterOpen"].contains(&step.as_str()),
+                    "{step}: {sql}"
+                );
+            }
+        }
+    }
+}
