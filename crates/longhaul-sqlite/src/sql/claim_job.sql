@@ -5,7 +5,7 @@
 -- index: the primary key
 UPDATE jobs SET
   state = 'running', token = ?2, worker = ?3, started_at = ?4, state_at = ?4, lease_until = ?5,
-  room = zeroblob(14), attempt = attempt + 1,
+  room = x'0000000000000000000000000000', attempt = attempt + 1,
   last_event = last_event + 1 + (log_event > 0),
   state_event = last_event + 1 + (log_event > 0),
   log_event = 0

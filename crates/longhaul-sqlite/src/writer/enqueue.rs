@@ -280,32 +280,53 @@ impl WriteTx<'_> {
         let (depends_on, forked_from) = (depends_on.clone(), job.forked_from.clone());
         let beside = Beside { expires_at, deadline, depends_on, forked_from, hold, first_token: None };
         let policy = beside::stored(&job.policy, &beside).map_err(no_json)?;
-        let backoff = job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?;
-        let inserted = self.statements.insert.execute(params![
-            seq,
-            id.as_str(),
-            job.kind,
-            job.version,
-            job.queue,
-            state.as_str(),
-            job.priority,
-            stored_rank(*state, keys.as_deref(), rank),
-            run_at.0,
-            job.max_attempts,
-            job.max_crashes,
-            now.0,
-            job.policy.timeout.map(millis),
-            unique.as_ref().map(|unique| unique.key.as_str()),
-            unique.as_ref().and_then(|unique| unique.hold.period).map(millis),
-            job.parent.as_ref().map(JobId::as_str),
-            backoff.as_ref().map(Json::as_str),
-            labels.as_ref().map(Json::as_str),
-            job.args.as_str(),
-            keys,
-            batch,
-            (job.start == Start::AfterChildren).then_some(0),
-            policy.as_ref().map(Json::as_str),
-        ])?;
+        let is_plain = *state == State::Available
+            && (unique.is_none() && batch.is_none() && job.parent.is_none() && keys.is_none())
+            && (labels.is_none() && policy.is_none() && job.start != Start::AfterChildren);
+        let inserted = if is_plain {
+            self.statements.insert_plain.execute(params![
+                seq,
+                id.as_str(),
+                job.kind,
+                job.version,
+                job.queue,
+                job.priority,
+                stored_rank(*state, None, rank),
+                run_at.0,
+                job.max_attempts,
+                job.max_crashes,
+                now.0,
+                job.args.as_str(),
+            ])?
+        } else {
+            let backoff =
+                job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?;
+            self.statements.insert.execute(params![
+                seq,
+                id.as_str(),
+                job.kind,
+                job.version,
+                job.queue,
+                state.as_str(),
+                job.priority,
+                stored_rank(*state, keys.as_deref(), rank),
+                run_at.0,
+                job.max_attempts,
+                job.max_crashes,
+                now.0,
+                job.policy.timeout.map(millis),
+                unique.as_ref().map(|unique| unique.key.as_str()),
+                unique.as_ref().and_then(|unique| unique.hold.period).map(millis),
+                job.parent.as_ref().map(JobId::as_str),
+                backoff.as_ref().map(Json::as_str),
+                labels.as_ref().map(Json::as_str),
+                job.args.as_str(),
+                keys,
+                batch,
+                (job.start == Start::AfterChildren).then_some(0),
+                policy.as_ref().map(Json::as_str),
+            ])?
+        };
         if inserted == 0 {
             return Ok(None);
         }

@@ -3,6 +3,7 @@ use rusqlite::{Connection, PrepFlags, Statement};
 /// The statements that every job passes through, prepared once.
 pub(crate) struct Statements<'c> {
     pub(super) insert: Statement<'c>,
+    pub(super) insert_plain: Statement<'c>,
     pub(super) candidates: Statement<'c>,
     pub(super) jobs_of_group: Statement<'c>,
     pub(super) claim: Statement<'c>,
@@ -27,6 +28,7 @@ impl<'c> Statements<'c> {
         let prepare = |sql| connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_PERSISTENT);
         Ok(Self {
             insert: prepare(include_str!("../sql/insert_job.sql"))?,
+            insert_plain: prepare(include_str!("../sql/insert_plain_job.sql"))?,
             candidates: prepare(include_str!("../sql/claim_candidates.sql"))?,
             jobs_of_group: prepare(include_str!("../sql/jobs_of_group.sql"))?,
             claim: prepare(include_str!("../sql/claim_job.sql"))?,
@@ -56,6 +58,7 @@ mod tests {
         let file = Scratch::new();
         for sql in [
             include_str!("../sql/insert_job.sql"),
+            include_str!("../sql/insert_plain_job.sql"),
             include_str!("../sql/claim_candidates.sql"),
             include_str!("../sql/jobs_of_group.sql"),
             include_str!("../sql/claim_job.sql"),
