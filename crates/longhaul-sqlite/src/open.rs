@@ -41,24 +41,31 @@ pub(crate) fn writing(path: &Path) -> Result<Connection> {
     // `auto_vacuum` counts only before the first table is made. The cache is small on purpose: balancing an index
     // makes SQLite look through all of it at the next commit, and what it does not hold is in the system's.
     connection
-        .execute_batch(
+        .execute_batch(&format!(
             "PRAGMA auto_vacuum = INCREMENTAL;
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA temp_store = MEMORY;
              PRAGMA cache_size = -8192;
-             PRAGMA wal_autocheckpoint = 1000;
+             PRAGMA wal_autocheckpoint = {LOG_PAGES};
              PRAGMA journal_size_limit = 67108864;
-             PRAGMA foreign_keys = ON;",
-        )
+             PRAGMA foreign_keys = ON;"
+        ))
         .map_err(sqlite_fault(path))?;
     prepare(&connection).map_err(sqlite_fault(path))?;
     Ok(connection)
 }
 
+/// The length of the log, in pages, at which it is folded back into the file.
+pub(crate) const LOG_PAGES: u32 = 1000;
+/// The same where commits are synced later. A checkpoint syncs both files while the writer waits, and is the only sync that it waits
+/// for there, so there are fewer of them.
+pub(crate) const LOG_PAGES_SYNCED_LATER: u32 = 4000;
+
 /// Lets commits return before they are synced, which a [`Syncer`](crate::syncer::Syncer) sees to. Checkpoints go on syncing.
 pub(crate) fn sync_later(connection: &Connection) -> Result<()> {
-    connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(fault("sync later"))
+    let sql = format!("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {LOG_PAGES_SYNCED_LATER};");
+    connection.execute_batch(&sql).map_err(fault("sync later"))
 }
 
 /// Opens a connection that can only read.

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use crate::durability::Durability;
 use crate::error::{closed, fault, unavailable};
 use crate::lock::Role;
+use crate::open::{LOG_PAGES, LOG_PAGES_SYNCED_LATER};
 use crate::read::{self, Readers};
 use crate::syncer::{SyncLog, Syncer};
 use crate::transaction::{Guard, Transaction};
@@ -128,8 +129,13 @@ impl SqliteStore {
         }
         let guard = Guard::default();
         guard.install(&mut connection)?;
-        let volume = Arc::new(Volume::open(path).map_err(|e| crate::open::open_fault(path, &e))?);
         let role = Arc::new(role);
+        let log_pages = match durability {
+            Durability::Sync => LOG_PAGES,
+            Durability::Within(_) => LOG_PAGES_SYNCED_LATER,
+        };
+        let volume = Volume::open(path, log_pages).map_err(|e| crate::open::open_fault(path, &e))?;
+        let volume = Arc::new(volume);
         let syncer = match durability {
             Durability::Sync => None,
             Durability::Within(bound) => {

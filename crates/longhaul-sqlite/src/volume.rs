@@ -18,6 +18,7 @@ pub(crate) struct Volume {
     path: PathBuf,
     identity: Identity,
     reserve: PathBuf,
+    reserve_bytes: u64,
     state: Mutex<State>,
 }
 
@@ -28,20 +29,25 @@ struct State {
     outage: Option<Error>,
 }
 
-/// Enough for SQLite's log to grow to the length at which it is folded back into the file and begins anew.
-const RESERVE_BYTES: u64 = 6 * 1024 * 1024;
+/// Room besides the log's for what upkeep writes, and for the log's own overhead.
+const BESIDE_LOG_BYTES: u64 = 2 * 1024 * 1024;
+/// SQLite's own size of a page, which no file here changes.
+const PAGE_BYTES: u64 = 4096;
 /// The room that must be free besides before a full disk counts as having room again.
 const MARGIN_BYTES: u64 = 2 * 1024 * 1024;
 
 impl Volume {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// Opens the volume of a database whose log of writes is folded back into it at `log_pages`, and begins anew: the reserve is
+    /// enough for it to grow that long.
+    pub(crate) fn open(path: &Path, log_pages: u32) -> io::Result<Self> {
         let identity = identity(&std::fs::metadata(path)?);
         let mut reserve = OsString::from(path);
         reserve.push(".reserve");
-        let volume =
-            Self { path: path.to_owned(), identity, reserve: reserve.into(), state: Mutex::default() };
+        let reserve_bytes = u64::from(log_pages) * PAGE_BYTES + BESIDE_LOG_BYTES;
+        let (path, reserve) = (path.to_owned(), reserve.into());
+        let volume = Self { path, identity, reserve, reserve_bytes, state: Mutex::default() };
         if let Err(error) = volume.take_reserve(0) {
-            tracing::warn!("failed to keep {RESERVE_BYTES} bytes in reserve for a full disk: {error}");
+            tracing::warn!("failed to keep {reserve_bytes} bytes in reserve for a full disk: {error}");
             volume.state.lock().is_full = error.kind() == io::ErrorKind::StorageFull;
         }
         Ok(volume)
@@ -117,7 +123,8 @@ impl Volume {
     /// Takes the reserve where there is room for it and `margin` more.
     fn take_reserve(&self, margin: u64) -> io::Result<()> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.reserve)?;
-        let taken = allocate(&file, RESERVE_BYTES + margin).and_then(|()| file.set_len(RESERVE_BYTES));
+        let taken =
+            allocate(&file, self.reserve_bytes + margin).and_then(|()| file.set_len(self.reserve_bytes));
         taken.inspect_err(|_| {
             let _ = std::fs::remove_file(&self.reserve);
         })

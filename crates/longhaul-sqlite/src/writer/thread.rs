@@ -108,7 +108,7 @@ mod tests {
             signals: Arc::new(Signals::default()),
             changes: Arc::new(Changes::default()),
             clock: Clock::system(),
-            volume: Arc::new(Volume::open(&path).unwrap()),
+            volume: Arc::new(Volume::open(&path, crate::open::LOG_PAGES).unwrap()),
             role: Arc::new(Role::of(&path).unwrap()),
             syncer: None,
         };
