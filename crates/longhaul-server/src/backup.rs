@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use indicatif::HumanBytes;
 use longhaul_sqlite::{Existing, backup};
-use service_support::Env;
 
 use crate::output::{print, tell};
 use crate::store_url::StoreUrl;
@@ -84,11 +83,10 @@ fn elsewhere(store: &StoreUrl) -> String {
 
 /// What a data folder holds beside the store.
 fn beside(data: &Path) -> Vec<String> {
-    let env = Env::of_process(data);
     let is_there = |path: &PathBuf| match std::fs::read_dir(path) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => path.is_file(),
     };
-    let places = ["files", "jwt-secret"].map(|name| env.in_data(name));
+    let places = ["files", "jwt-secret"].map(|name| data.join(name));
     places.iter().filter(|path| is_there(path)).map(|path| path.display().to_string()).collect()
 }

@@ -67,6 +67,9 @@ fn check_place(from: &Path, to: &Path, existing: Existing) -> Result<()> {
     if to.file_name().is_none() || to.is_dir() {
         return refused("name a file for the backup, not a folder");
     }
+    if std::fs::canonicalize(from).is_ok_and(|from| std::fs::canonicalize(to).is_ok_and(|to| to == from)) {
+        return refused("that is the database itself: name another file");
+    }
     // SQLite would take the log of another database for this one's, and write its pages into it.
     for log in ["-wal", "-journal"] {
         if std::fs::metadata(beside(to, log)).is_ok_and(|found| found.len() > 0) {
@@ -77,9 +80,6 @@ fn check_place(from: &Path, to: &Path, existing: Existing) -> Result<()> {
     }
     if !to.exists() {
         return Ok(());
-    }
-    if std::fs::canonicalize(from).is_ok_and(|from| std::fs::canonicalize(to).is_ok_and(|to| to == from)) {
-        return refused("that is the database itself: name another file");
     }
     if existing == Existing::Keep {
         return refused(
