@@ -12,10 +12,7 @@ use crate::stores::StoreArgs;
 use crate::terminal::bar;
 use crate::{Coded, Result, USAGE};
 
-/// Copy the SQLite store to a file while servers and workers go on. The copy is of the moment at which the command begins:
-/// each job that was acknowledged before is in it, and so are the services' tables, queues, schedules and limits. What the
-/// data folder holds beside the store is not: uploaded files (files/) and the secret of users' tokens (jwt-secret). Copy
-/// these after the store, so that no row names a file that the copy lacks; the command says which there are.
+/// Copy an SQLite store to a file while it is in use.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -34,8 +31,17 @@ Examples:
   longhaul backup backup.db --data /var/lib/longhaul && cp -a /var/lib/longhaul/files files
   longhaul backup --overwrite /mnt/backup/longhaul.db --store sqlite:/var/lib/jobs.db
 
-To restore: stop the server, put the copy in the place of longhaul.db in the data folder, delete longhaul.db-wal and
-longhaul.db-shm, and start it; or name the copy with --store sqlite:FILE. What ran at that moment runs again.
+Servers and workers go on meanwhile. The copy is of the moment at which the command begins: each job
+that was acknowledged before is in it, and so are the services' tables, queues, schedules and limits.
+
+What the data folder holds beside the store is not in it: uploaded files (files/) and the secret of
+users' tokens (jwt-secret). Copy these after the store, so that no row names a file that is missing;
+the command says which there are.
+
+To restore: stop the server, put the copy in the place of longhaul.db in the data folder, delete
+longhaul.db-wal and longhaul.db-shm, and start it; or name the copy with --store sqlite:FILE. What
+ran at that moment runs again.
+
 Postgres: pg_dump. Redis: longhaul export, or a copy of its own files.";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
