@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     });
     let bytes = match copying.await? {
         Ok(bytes) => bytes,
-        Err(error) if args.file.exists() && !args.overwrite => {
+        Err(error) if args.file.is_file() && !args.overwrite => {
             return Err(format!("{error}; --overwrite replaces it").into());
         }
         Err(error) => return Err(error.into()),
