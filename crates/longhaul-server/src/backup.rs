@@ -39,8 +39,8 @@ users' tokens (jwt-secret). Copy these after the store, so that no row names a f
 the command says which there are.
 
 To restore: stop the server, put the copy in the place of longhaul.db in the data folder, delete
-longhaul.db-wal and longhaul.db-shm, and start it; or name the copy with --store sqlite:FILE. What
-ran at that moment runs again.
+longhaul.db-wal and longhaul.db-shm, put files/ back with all that is in it (a server refuses to
+start on a store whose files are not there), and start it. What ran at that moment runs again.
 
 Postgres: pg_dump. Redis: longhaul export, or a copy of its own files.";
 
