@@ -51,8 +51,8 @@ macro_rules! conformance {
     };
 }
 
-/// Makes the tests that play a thousand histories: random sequences of operations, on the store and on the model. The fixture may
-/// answer with one store again and again, where that is quicker: empty each time, and with a later time.
+/// Makes the tests that play a thousand histories: random sequences of operations, on the store and on the model. They are for
+/// the stores that play them quickly; others have the fewer that [`conformance!`] brings.
 #[macro_export]
 macro_rules! histories {
     ($fixture:expr) => {
