@@ -9,6 +9,7 @@ use crate::server_clock::Now;
 use crate::write_tx::{Effects, WriteTx};
 
 pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql");
+pub(crate) const INSERT_SIMPLE_KEYED: &str = include_str!("sql/insert_simple_keyed_jobs.sql");
 
 impl WriteTx<'_> {
     /// Creates the jobs of several calls, each all or none. Their keys are locked already. A call that is refused leaves the others
@@ -96,7 +97,9 @@ pub(crate) async fn enqueue_simple(
         &rows.limit_keys,
         &rows.policies,
     ];
-    if !connection.rows(INSERT_SIMPLE, &values).await.map_err(fault("enqueue"))?.is_empty() {
+    let has_keys = rows.limit_keys.iter().any(Option::is_some);
+    let sql = if has_keys { INSERT_SIMPLE_KEYED } else { INSERT_SIMPLE };
+    if !connection.rows(sql, &values).await.map_err(fault("enqueue"))?.is_empty() {
         return Ok(None);
     }
     let mut effects = Effects::default();

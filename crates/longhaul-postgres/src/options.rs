@@ -85,7 +85,8 @@ impl PostgresOptions {
         let mut config = self.config.clone();
         let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
         let more = match purpose {
-            Purpose::Read | Purpose::Listen => String::new(),
+            Purpose::Listen => String::new(),
+            Purpose::Read => READING.to_owned(),
             Purpose::Write => {
                 let silence = self.response_timeout.min(LONGEST_SILENCE).as_millis();
                 let statement = self.response_timeout.as_millis();
@@ -117,6 +118,9 @@ impl PostgresOptions {
 /// transaction's lock for longer than this waits by itself.
 const WRITING: &str = " -c lock_timeout=250ms -c synchronous_commit=on -c enable_seqscan=off -c enable_bitmapscan=off \
     -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off";
+/// A page of a list reads rows in the order of an index and ends once it is full. Where the server has counted too few of them, it would
+/// gather all and sort them.
+const READING: &str = " -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off";
 /// The longest that a process may be silent in the middle of a transaction: one that was stopped or cut off there would otherwise
 /// keep its rows and keys from the others until the server notices that it is gone, which may take hours.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);

@@ -28,7 +28,7 @@ use crate::server_clock::Now;
 use crate::write_tx::WriteTx;
 
 /// Jobs that an action changes in one transaction: others wait for their rows no longer than it takes.
-const ACTED_AT_ONCE: usize = 500;
+const ACTED_AT_ONCE: usize = 1_000;
 /// The schema in which a caller's transaction finds tables without one.
 const SET_NAMES: &str = "SELECT set_config('search_path', $1, true)";
 

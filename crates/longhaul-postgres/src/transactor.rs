@@ -16,7 +16,7 @@ use crate::apply::apply_all;
 use crate::call::{Answer, Call, Op, Verdict};
 use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
-use crate::enqueue::INSERT_SIMPLE;
+use crate::enqueue::{INSERT_SIMPLE, INSERT_SIMPLE_KEYED};
 use crate::error::{
     SILENCE, failed, fault, is_serialization_failure, is_unreachable, key_locked, unavailable,
 };
@@ -40,8 +40,16 @@ const SERVED_AT_ONCE: usize = 256;
 const NOW: &str = include_str!("sql/now.sql");
 const NEXT_DUE: &str = include_str!("sql/next_due.sql");
 /// Statements that are sent together with others.
-const TOGETHER: [&str; 7] =
-    [NOW, NEXT_DUE, PROMOTE_DUE, ADD_COUNTS, FINISH_AND_CLAIM, INSERT_SIMPLE, COMPLETE_SIMPLE];
+const TOGETHER: [&str; 8] = [
+    NOW,
+    NEXT_DUE,
+    PROMOTE_DUE,
+    ADD_COUNTS,
+    FINISH_AND_CLAIM,
+    INSERT_SIMPLE,
+    INSERT_SIMPLE_KEYED,
+    COMPLETE_SIMPLE,
+];
 
 /// A connection that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,7 +311,7 @@ impl Transactor {
         let reader = tx.reader();
         let look = async {
             match self.claim_to_look_ahead_for(work) {
-                Some(claim) => look_ahead(reader, claim).await.map(Some),
+                Some(claim) => look_ahead(reader, claim, &claim.queues).await.map(Some),
                 None => Ok(None),
             }
         };

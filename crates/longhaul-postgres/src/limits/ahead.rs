@@ -1,4 +1,4 @@
-use longhaul::{Claim, Result, SupportedKind};
+use longhaul::{Claim, QueueSlots, Result, SupportedKind};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -60,11 +60,11 @@ pub(crate) struct Looked {
     ahead: Vec<Ahead>,
 }
 
-/// Tries the lock, folds in what has happened, and reads what a claim begins with: all sent together, and where need be behind
-/// the statements that end runs.
-pub(crate) async fn look_ahead(reader: Reader<'_>, claim: &Claim) -> Result<Looked> {
+/// Tries the lock, folds in what has happened, and reads what a claim of some of its queues begins with: all sent together, and where
+/// need be behind the statements that end runs.
+pub(crate) async fn look_ahead(reader: Reader<'_>, claim: &Claim, queues: &[QueueSlots]) -> Result<Looked> {
     let queues: Vec<Wanted<'_>> =
-        claim.queues.iter().filter(|queue| queue.slots > 0).map(|queue| Wanted::new(queue, claim)).collect();
+        queues.iter().filter(|queue| queue.slots > 0).map(|queue| Wanted::new(queue, claim)).collect();
     let ahead = futures::future::try_join_all(queues.iter().map(|wanted| read_ahead(reader, wanted)));
     let (fold, ahead) = futures::try_join!(fold(reader), ahead)?;
     Ok(Looked { fold, ahead })

@@ -32,8 +32,6 @@ pub(super) struct Group {
     pub(super) version: i64,
     /// Joined, as the tables have them, with what its jobs prefer.
     pub(super) limit_key: String,
-    /// The same without that: groups of one text are one set of keys.
-    pub(super) joined: String,
     pub(super) keys: Vec<String>,
     pub(super) turn: u64,
     pub(super) turn_key: String,
@@ -57,6 +55,11 @@ pub(super) enum Rest {
 }
 
 impl Group {
+    /// Its keys, joined, without what its jobs prefer: groups of one text are one set of keys.
+    fn joined(&self) -> &str {
+        self.limit_key.split(';').next().unwrap_or_default()
+    }
+
     /// Where it stands, but for the turn; `None` where no job is left.
     pub(super) fn front(&self) -> Option<(i64, i64)> {
         match (self.jobs.front(), self.rest) {
@@ -206,7 +209,7 @@ impl Choice {
         let Some(turns) = &mut self.turns else { return };
         let (turn, joined, config) =
             match group.map(|number| &self.groups[number]).filter(|_| !keys.is_empty()) {
-                Some(group) => (group.turn, group.joined.clone(), self.keys.config(&keys[0])),
+                Some(group) => (group.turn, group.joined().to_owned(), self.keys.config(&keys[0])),
                 None => (turns.plain, String::new(), KeyConfig::default()),
             };
         let next = next_turn(turn, turns.latest, &job.cost, &config);
@@ -214,7 +217,7 @@ impl Choice {
         if keys.is_empty() {
             turns.plain = next;
         }
-        for other in self.groups.iter_mut().filter(|other| other.joined == joined) {
+        for other in self.groups.iter_mut().filter(|other| other.joined() == joined) {
             other.turn = next;
         }
         turns.unwritten.insert(joined, next);
@@ -265,8 +268,8 @@ impl Choice {
                 cost: job.cost,
             });
             group.closed_by = Some(key.clone());
-            let (joined, place) = (group.joined.clone(), (job.rank, job.seq));
-            for other in self.groups.iter_mut().filter(|other| other.joined == joined) {
+            let (joined, place) = (group.joined().to_owned(), (job.rank, job.seq));
+            for other in self.groups.iter_mut().filter(|other| other.joined() == joined) {
                 other.behind = Some(other.behind.map_or(place, |behind| behind.min(place)));
             }
             return Tried::Done;
@@ -302,7 +305,6 @@ mod tests {
             kind: kind.into(),
             version: 1,
             limit_key: key.into(),
-            joined: key.into(),
             keys: vec![key.into()],
             turn: 0,
             turn_key: String::new(),
@@ -400,7 +402,6 @@ mod tests {
     #[test]
     fn a_group_that_prefers_others_is_passed_over_until_it_fits() {
         let prefers = |from: Timestamp| Group {
-            joined: String::new(),
             keys: Vec::new(),
             jobs: [Head { fits: Fits::From(from), ..job(1, 1) }, job(3, 1)].into(),
             ..group("k", ";gpu=a100", &[job(1, 1)])

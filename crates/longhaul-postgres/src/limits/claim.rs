@@ -83,8 +83,7 @@ impl WriteTx<'_> {
     ) -> Result<()> {
         let mut wanted = Wanted::new(queue, claim);
         if self.limits.lock == Lock::Untried {
-            let one = Claim { queues: vec![queue.clone()], ..claim.clone() };
-            let looked = look_ahead(self.reader(), &one).await?;
+            let looked = look_ahead(self.reader(), claim, std::slice::from_ref(queue)).await?;
             self.limits.is_outdated = false;
             self.note_looked(looked).await?;
         }
@@ -170,14 +169,13 @@ impl WriteTx<'_> {
         let most = groups_at_most(free);
         let (keys, groups): (Vec<Row>, Vec<Row>) =
             groups.into_iter().partition(|row| row.get::<_, Option<&str>>(0).is_none());
-        self.read_prefixes().await?;
+        // The keys of all groups come with them, and those of prefixes came with the lock.
         keys.iter().for_each(|row| self.limits.keys.note(row, 2));
         let groups = read_groups(&groups, free, wanted);
         let mut bounds: Vec<Bound> = gates.iter().filter_map(Gate::bound).collect();
         if groups.len() == most {
             bounds.extend(groups.last().map(|last| Bound { place: last.stored_place(), gate: None }));
         }
-        self.read_keys(groups.iter().flat_map(|group| &group.keys)).await?;
         let mut choice = Choice {
             groups,
             plain: plain
@@ -306,7 +304,6 @@ fn read_groups(rows: &[Row], free: usize, wanted: &Wanted<'_>) -> Vec<Group> {
                 kind: name.0.to_owned(),
                 version: name.1,
                 limit_key: name.2.to_owned(),
-                joined: name.2.split(';').next().unwrap_or_default().to_owned(),
                 keys: split_keys(Some(name.2)),
                 turn: count(row.get(3)),
                 turn_key: row.get(4),

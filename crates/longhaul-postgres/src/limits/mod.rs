@@ -6,7 +6,8 @@
 //!
 //! All of this is written under one lock, which a claim tries and never awaits: one that does not get it takes jobs
 //! without keys, and looks again soon. Whatever else happens to jobs with keys, by any release's statement, a trigger adds
-//! to `slot_changes` and `arrivals`, where nobody waits for anybody; whoever holds the lock folds that in first. So what is
+//! to `slot_changes` and `arrivals`, where nobody waits for anybody; the statements of many jobs do so by themselves (see
+//! `migrations/0010_noted.sql`). Whoever holds the lock folds that in first. So what is
 //! taken of a key is the sum of what committed transactions have taken and given back.
 //!
 //! | file | what |

@@ -38,14 +38,14 @@ pub(crate) async fn list(reads: &Reads, filter: &JobFilter, page: &Page) -> Resu
         return Ok(JobPage { jobs, next, searched: search.searched });
     }
     let mut values: Values = vec![Box::new(before)];
-    let source = source(filter, &mut values, ROWS_READ);
+    let Source { sql: source, order } = source(filter, &mut values, ROWS_READ);
     let used = values.len();
     let conditions = conditions(filter, &mut values)?;
     let columns = job_columns(page.payloads);
     let sql = format!(
         "SELECT {columns}, place FROM (
-           SELECT *, row_number() OVER (ORDER BY seq DESC) AS place FROM ({source}) AS source
-         ) AS read WHERE {conditions} ORDER BY seq DESC LIMIT {}",
+           SELECT *, row_number() OVER (ORDER BY {order}) AS place FROM ({source}) AS source
+         ) AS read WHERE {conditions} ORDER BY {order} LIMIT {}",
         limit + 1
     );
     let values = references(&values);
@@ -95,12 +95,12 @@ pub(crate) async fn candidates(
         return Ok((search.found.into_iter().map(candidate).collect(), search.next));
     }
     let mut values: Values = vec![Box::new(before)];
-    let source = source(filter, &mut values, ROWS_READ);
+    let Source { sql: source, order } = source(filter, &mut values, ROWS_READ);
     let used = values.len();
     let conditions = conditions(filter, &mut values)?;
     let values = references(&values);
     let sql = format!(
-        "SELECT id, state, seq, state_event, waits_for FROM ({source}) AS read WHERE {conditions} ORDER BY seq DESC"
+        "SELECT id, state, seq, state_event, waits_for FROM ({source}) AS read WHERE {conditions} ORDER BY {order}"
     );
     let candidate = |row: &tokio_postgres::Row| Candidate {
         id: JobId::from_store(row.get(0)),
@@ -145,19 +145,19 @@ impl Search {
     /// Looks at the next rows, as far as their payloads are of the bytes that are left.
     async fn look_at(&mut self, reader: &mut Reader<'_>, filter: &JobFilter, rows: i64) -> Result<()> {
         let mut values: Values = vec![Box::new(self.before)];
-        let source = source(filter, &mut values, rows);
+        let Source { sql: source, order } = source(filter, &mut values, rows);
         let conditions = conditions(filter, &mut values)?;
         values.push(Box::new(BYTES_READ - self.bytes));
         // The last row that was looked at comes in any case: it tells how far that was.
         let sql = format!(
             "SELECT {columns}, fits, place, bytes, has_next FROM (
-               SELECT *, coalesce({conditions}, false) AS fits, lead(seq) OVER (ORDER BY seq DESC) IS NULL AS is_last
+               SELECT *, coalesce({conditions}, false) AS fits, lead(seq) OVER (ORDER BY {order}) IS NULL AS is_last
                FROM (
                  SELECT *, row_number() OVER newest AS place, lead(seq) OVER newest IS NOT NULL AS has_next,
                    sum(octet_length(args) + coalesce(octet_length(errors), 0)) OVER newest AS bytes
-                 FROM ({source}) AS source WINDOW newest AS (ORDER BY seq DESC)
+                 FROM ({source}) AS source WINDOW newest AS (ORDER BY {order})
                ) AS measured WHERE place = 1 OR bytes <= ${last}::bigint
-             ) AS read WHERE fits OR is_last ORDER BY seq DESC",
+             ) AS read WHERE fits OR is_last ORDER BY {order}",
             columns = search_columns(),
             last = values.len(),
         );
@@ -205,21 +205,32 @@ impl Search {
     }
 }
 
-/// The rows that a page looks at. Named jobs and rare states have indexes of their own.
-fn source(filter: &JobFilter, values: &mut Values, rows: i64) -> String {
-    let mut narrow = String::new();
+/// The rows that a page looks at.
+struct Source {
+    sql: String,
+    /// The order that they come in: the newest first.
+    order: &'static str,
+}
+
+/// Named jobs, children and rare states have indexes of their own.
+fn source(filter: &JobFilter, values: &mut Values, rows: i64) -> Source {
+    let (mut narrow, mut order) = (String::from("seq < $1::bigint"), "seq DESC");
     if !filter.ids.is_empty() {
-        narrow = format!(" AND id = ANY ({})", list_of(values, words(&filter.ids)));
+        narrow += &format!(" AND id = ANY ({})", list_of(values, words(&filter.ids)));
     } else if let [parent] = &filter.parents[..] {
-        // Compared with one value, an index gives the rows in the order that they are read in.
+        // Bounds in place of `parent = …`, and its order: however many children the server has counted, no index but theirs
+        // gives them so, and it gives no row that is not asked for.
         values.push(Box::new(parent.as_str().to_owned()));
-        narrow = format!(" AND parent = ${}", values.len());
+        let parent = format!("${}::text", values.len());
+        narrow = format!("(parent, seq) < ({parent}, $1::bigint) AND parent >= {parent}");
+        order = "parent DESC, seq DESC";
     } else if !filter.parents.is_empty() {
-        narrow = format!(" AND parent = ANY ({})", list_of(values, words(&filter.parents)));
+        narrow += &format!(" AND parent = ANY ({})", list_of(values, words(&filter.parents)));
     } else if let [state @ (State::Failed | State::Cancelled | State::Running)] = filter.states[..] {
-        narrow = format!(" AND state = '{state}'");
+        narrow += &format!(" AND state = '{state}'");
     }
-    format!("SELECT * FROM jobs WHERE seq < $1{narrow} ORDER BY seq DESC LIMIT {rows}")
+    let sql = format!("SELECT * FROM jobs WHERE {narrow} ORDER BY {order} LIMIT {rows}");
+    Source { sql, order }
 }
 
 /// The last row of a source, where there may be more, and how many rows it has.

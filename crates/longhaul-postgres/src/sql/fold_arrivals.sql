@@ -7,29 +7,31 @@ WITH gone AS (
     SELECT ctid FROM arrivals WHERE (SELECT current_setting('longhaul.limits', true) = 'held') LIMIT $1))
   RETURNING n, queue, limit_key, kind, version, rank, seq, event
 ), told AS MATERIALIZED (
-  SELECT gone.queue, gone.limit_key, split_part(gone.limit_key, ';', 1) AS keys, gone.kind, gone.version, gone.rank, gone.seq,
-    (SELECT turn FROM fair_queues WHERE fair_queues.queue = gone.queue) AS latest,
-    max(n) FILTER (WHERE event = 'arrived') OVER keys AS arrived, max(n) FILTER (WHERE event = 'emptied') OVER keys AS emptied
-  FROM gone
-  WINDOW keys AS (PARTITION BY gone.queue, split_part(gone.limit_key, ';', 1))
+  SELECT DISTINCT ON (queue, limit_key, kind, version) * FROM (
+    SELECT gone.queue, gone.limit_key, split_part(gone.limit_key, ';', 1) AS keys, gone.kind, gone.version, gone.rank, gone.seq,
+      max(n) FILTER (WHERE event = 'arrived') OVER keys AS arrived, max(n) FILTER (WHERE event = 'emptied') OVER keys AS emptied
+    FROM gone
+    WINDOW keys AS (PARTITION BY gone.queue, split_part(gone.limit_key, ';', 1))
+  ) AS each
+  ORDER BY queue, limit_key, kind, version, rank, seq
 ), placed AS MATERIALIZED (
-  SELECT DISTINCT ON (told.queue, told.limit_key, told.kind, told.version) told.*,
+  SELECT told.*, fair.turn AS latest,
     CASE
-      WHEN arrived IS NOT NULL AND (emptied IS NOT NULL OR coalesce(before.is_empty, true)) THEN greatest(before.turn, latest)
+      WHEN arrived IS NOT NULL AND (emptied IS NOT NULL OR coalesce(before.is_empty, true)) THEN greatest(before.turn, fair.turn)
       ELSE before.turn
     END AS turn,
     known.queue IS NULL OR known.closed_by = '' AS is_new
   FROM told
+  LEFT JOIN LATERAL (SELECT turn FROM fair_queues WHERE fair_queues.queue = told.queue OFFSET 0) AS fair ON true
   LEFT JOIN LATERAL (
     SELECT turn, is_empty FROM limit_turns
-    WHERE latest IS NOT NULL AND limit_turns.queue = told.queue AND limit_turns.limit_key = told.keys OFFSET 0
+    WHERE fair.turn IS NOT NULL AND limit_turns.queue = told.queue AND limit_turns.limit_key = told.keys OFFSET 0
   ) AS before ON true
   LEFT JOIN LATERAL (
     SELECT queue, closed_by FROM limit_groups
     WHERE limit_groups.queue = told.queue AND limit_groups.limit_key = told.limit_key AND limit_groups.kind = told.kind
       AND limit_groups.version = told.version OFFSET 0
   ) AS known ON true
-  ORDER BY told.queue, told.limit_key, told.kind, told.version, told.rank, told.seq
 ), turned AS (
   INSERT INTO limit_turns (queue, limit_key, turn, is_empty)
   SELECT DISTINCT queue, keys, coalesce(turn, 0), coalesce(emptied > arrived, arrived IS NULL)

@@ -5,7 +5,7 @@
 -- out: kind, version, limit_key, turn, turn_key, rank, seq of the group; policy, seq and rank of a job (null: it has none);
 --      rank and seq of the first closed group of the same keys that the worker may claim of, which goes before what stands behind it
 --      (null: there is none); run_at of the job. And for each key null, null, then as key_states.sql
--- index: limit_groups_open, once for each kind and version; jobs_available_by_keys and the primary key, twice for each group; the
+-- index: limit_groups_open, once for each kind and version; jobs_available_by_keys and the primary key, once and twice for each group; the
 --        primary keys of limit_keys, pauses and key_configs, once for each key
 WITH first AS MATERIALIZED (
   SELECT groups.*
@@ -32,10 +32,28 @@ WITH first AS MATERIALIZED (
     ORDER BY turn, turn_key, rank, seq LIMIT $4
   ) AS groups
   ORDER BY turn, turn_key, rank, seq LIMIT $4
+), closed AS MATERIALIZED (
+  SELECT DISTINCT ON (first.keys) first.keys, other.rank, other.seq
+  FROM first CROSS JOIN LATERAL (
+    SELECT * FROM limit_groups
+    WHERE first.keys <> '' AND limit_groups.queue = $1 AND limit_groups.limit_key = first.keys
+    UNION ALL
+    SELECT * FROM limit_groups
+    WHERE first.keys <> '' AND limit_groups.queue = $1 AND limit_groups.limit_key >= first.keys || ';'
+      AND limit_groups.limit_key < first.keys || '<'
+    -- What has closed them is asked afterwards, or the closed groups of the queue might be gone through.
+    OFFSET 0
+  ) AS other
+  WHERE closed_by <> '' AND EXISTS (
+      SELECT FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)
+      WHERE of_kind = other.kind AND other.version <= newest)
+    AND fits(other.limit_key, $8::text[], (SELECT run_at FROM jobs WHERE jobs.seq = other.seq), $7)
+  ORDER BY first.keys, other.rank, other.seq
 )
 SELECT first.kind, first.version, first.limit_key, first.turn, first.turn_key, first.rank, first.seq,
   waiting.policy, waiting.seq AS job, waiting.rank AS job_rank, closed.rank AS closed_rank, closed.seq AS closed_seq, waiting.run_at
 FROM first
+LEFT JOIN closed ON closed.keys = first.keys
 LEFT JOIN LATERAL (
   SELECT seq, rank, policy, run_at FROM jobs
   WHERE state = 'available' AND queue = $1 AND limit_key = first.limit_key AND kind = first.kind
@@ -43,21 +61,6 @@ LEFT JOIN LATERAL (
     AND (ends_at(jobs.started_at, jobs.expires_at, jobs.deadline) > $7) IS NOT FALSE
   ORDER BY rank, seq LIMIT (SELECT 1 + greatest($5::bigint * 2 / greatest(count(*), 1), least($5, 3)) FROM first)
 ) AS waiting ON true
-LEFT JOIN LATERAL (
-  SELECT rank, seq FROM (
-    SELECT * FROM limit_groups
-    WHERE first.keys <> '' AND limit_groups.queue = $1 AND limit_groups.limit_key = first.keys AND closed_by <> ''
-    UNION ALL
-    SELECT * FROM limit_groups
-    WHERE first.keys <> '' AND limit_groups.queue = $1 AND limit_groups.limit_key >= first.keys || ';'
-      AND limit_groups.limit_key < first.keys || '<' AND closed_by <> ''
-  ) AS other
-  WHERE EXISTS (
-      SELECT FROM unnest($2::text[], $3::bigint[]) AS source (of_kind, newest)
-      WHERE of_kind = other.kind AND other.version <= newest)
-    AND fits(other.limit_key, $8::text[], (SELECT run_at FROM jobs WHERE jobs.seq = other.seq), $7)
-  ORDER BY rank, seq LIMIT 1
-) AS closed ON true
 UNION ALL
 SELECT NULL, NULL, named.key, coalesce(taken.used, 0), taken.rate COLLATE "C", coalesce(taken.rate_free_at, 0), pauses.until, own.config,
   NULL, NULL, NULL, NULL, NULL

@@ -5,13 +5,15 @@
 --     has limits, the name of its key, what its runs take of its slots, rate, rate_free_at, null, its configuration
 -- index: the primary keys; queues_limited; jobs_running_of_limited; jobs_available, one step for each kind and version, in a fair queue
 WITH fair AS MATERIALIZED (
-  SELECT turn FROM fair_queues WHERE queue = $1
+  SELECT queue, turn FROM fair_queues WHERE queue = $1
 ), plain AS MATERIALIZED (
   SELECT turn, is_empty FROM limit_turns WHERE queue = $1 AND limit_key = ''
 ), come AS (
   INSERT INTO limit_turns (queue, limit_key, turn, is_empty)
   SELECT $1, '', fair.turn, false FROM fair
-  WHERE (SELECT current_setting('longhaul.limits', true) = 'held') AND coalesce((SELECT is_empty FROM plain), true) AND has_plain_jobs($1)
+  -- Of the queue's row, and so not looked for where there is none.
+  WHERE (SELECT current_setting('longhaul.limits', true) = 'held') AND coalesce((SELECT is_empty FROM plain), true)
+    AND has_plain_jobs(fair.queue)
   ON CONFLICT (queue, limit_key) DO UPDATE SET turn = greatest(limit_turns.turn, excluded.turn), is_empty = false
   RETURNING turn
 ), limits AS MATERIALIZED (

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use longhaul::{
     Action, Claim, Clock, Cost, JobFilter, KeyConfig, KeyFilter, KeyInfo, Lease, NewJob, Policy, QueueConfig,
-    State, Store,
+    Start, State, Store,
 };
-use longhaul_conformance::jobs::{claim, completed, finish, id, job, limited, named, slots};
+use longhaul_conformance::jobs::{claim, completed, finish, id, job, limited, named, retry, slots};
 use longhaul_postgres::tokio_postgres::{Client, Row};
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 
@@ -83,6 +83,41 @@ async fn a_waiting_claim_hears_of_a_job_that_goes_or_moves_and_kept_back_others_
         one.finish(vec![finish(&claimed[0].lease, completed())]).await.unwrap();
         one.act(&only, Action::cancel(LONG), 1).await.unwrap();
     }
+}
+
+/// Statements of many jobs note for themselves what becomes of those with keys, and a trigger does it for all others.
+#[tokio::test]
+async fn what_becomes_of_jobs_with_keys_is_noted_once_whoever_notes_it() {
+    let options = shared().options();
+    let clock = Clock::manual();
+    let store = PostgresStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let keyed = |name: Option<&str>| NewJob { id: name.map(id), ..limited("its-id-is-drawn", &["provider"]) };
+    let noted = || async {
+        let info = key(&store, "provider").await;
+        (info.waiting, info.used)
+    };
+    // With an id that is drawn by the statement of simple jobs, beside one without keys and one to come; by another with one.
+    let later = NewJob { start: Start::After(Duration::from_secs(60)), ..keyed(None) };
+    store.enqueue(vec![keyed(None), job(), keyed(None), later]).await.unwrap();
+    store.enqueue(vec![keyed(Some("named"))]).await.unwrap();
+    let sql = "SELECT count(*) FROM arrivals WHERE limit_key = 'provider'";
+    let arrivals: i64 = client(&options).await.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!((arrivals, noted().await), (3, (3, 0)));
+    let running = claim_leases(&store).await;
+    assert_eq!((running.len(), noted().await), (4, (0, 3)));
+    // Two ends in one statement, and another after a retry, which is none of many jobs.
+    let (last, others) = running.split_last().unwrap();
+    store.finish(others.iter().map(|lease| finish(lease, completed())).collect()).await.unwrap();
+    assert_eq!(noted().await, (0, 1));
+    store.finish(vec![finish(last, retry(Duration::ZERO))]).await.unwrap();
+    clock.advance(Duration::from_secs(60));
+    store.sweep(100).await.unwrap();
+    assert_eq!(noted().await, (2, 0));
+    let running = claim_leases(&store).await;
+    assert_eq!((running.len(), noted().await), (2, (0, 2)));
+    let ends = running.iter().map(|lease| finish(lease, completed())).collect();
+    store.finish_and_claim(ends, claim()).await.unwrap();
+    assert_eq!(noted().await, (0, 0));
 }
 
 #[tokio::test]
