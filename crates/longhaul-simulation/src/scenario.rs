@@ -126,7 +126,7 @@ pub(crate) fn draw(seed: u64) -> Scenario {
             Step::SetQueue("fair", QueueConfig { fair: true, ..QueueConfig::default() }),
         ));
     }
-    for queue in &QUEUES[..2] {
+    for queue in QUEUES.iter().take(2) {
         if random.happens(300) {
             let config = draw.queue_limits(QueueConfig::default());
             steps.push((random.millis(0, 500), Step::SetQueue(queue, config)));
@@ -267,8 +267,8 @@ impl Draw {
             }
         }
         if random.happens(150) {
-            let prefer = if random.happens(500) { Prefer::soft } else { Prefer::hard };
-            job.prefer = Some(prefer([LABEL]));
+            let is_soft = random.happens(500);
+            job.prefer = Some(if is_soft { Prefer::soft([LABEL]) } else { Prefer::hard([LABEL]) });
         }
         if random.happens(120) {
             job.expires_in = Some(random.millis(300, 10_000));
