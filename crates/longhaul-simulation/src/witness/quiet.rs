@@ -145,9 +145,9 @@ impl Witness {
                 }
                 groups.entry(group).or_default().push((id.clone(), job.spec.clone()));
             }
-            let is_free = |(group, _): &((&str, &[String]), Group)| {
-                !kept_back.contains(group) && !full.contains(group.0)
-            };
+            let free = groups.into_iter().filter(|(group, _)| !kept_back.contains(group) && !full.contains(group.0));
+            free.map(|(_, jobs)| jobs).collect()
+        };
             groups.into_iter().filter(is_free).map(|(_, jobs)| jobs).collect()
         };
         for group in groups {
