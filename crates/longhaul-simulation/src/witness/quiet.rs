@@ -145,10 +145,9 @@ impl Witness {
                 }
                 groups.entry(group).or_default().push((id.clone(), job.spec.clone()));
             }
-            let free = groups.into_iter().filter(|(group, _)| !kept_back.contains(group) && !full.contains(group.0));
+            let free =
+                groups.into_iter().filter(|(group, _)| !kept_back.contains(group) && !full.contains(group.0));
             free.map(|(_, jobs)| jobs).collect()
-        };
-            groups.into_iter().filter(is_free).map(|(_, jobs)| jobs).collect()
         };
         for group in groups {
             let mut all_admitted = true;
