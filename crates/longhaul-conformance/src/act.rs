@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
-    Action, CancelReason, Finish, JobFilter, JobRecord, LeaseStatus, Lookup, NewJob, Outcome, State, Swept,
+    Action, CancelReason, Finish, JobFilter, JobRecord, LeaseStatus, Lookup, NewJob, Outcome, Start, State,
+    Swept,
 };
 
 use crate::Fixture;
@@ -332,4 +333,16 @@ pub async fn an_action_checks_its_filter_where_it_writes(fx: &Fixture) {
         }
         assert_eq!(fx.seen(&again.id).await, done, "a job that has completed is no failed one");
     }
+}
+
+/// "An action leaves alone what comes to fit while it acts."
+pub async fn an_action_leaves_alone_what_comes_to_fit_while_it_acts(fx: &Fixture) {
+    let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
+    let child = NewJob { parent: Some(id("closing")), ..named("child") };
+    fx.enqueue_all(vec![closing, child]).await;
+    let available = JobFilter { states: vec![State::Available], ..JobFilter::default() };
+    // The cancel of its only child frees the closing job.
+    let acted = ok("act", fx.store.act(&available, CANCEL, 10).await);
+    assert_eq!((acted.matched, acted.done, acted.complete), (1, 1, true));
+    assert_eq!(fx.state(&id("closing")).await, State::Available);
 }

@@ -66,6 +66,21 @@ pub async fn jobs_of_a_paused_key_keep_their_order(fx: &Fixture) {
     assert_eq!(fx.claim_ids().await, [id("first"), id("a"), id("b"), id("c")]);
 }
 
+/// "A job whose time is over keeps no other of its limit keys back."
+pub async fn a_job_whose_time_is_over_keeps_no_other_of_its_limit_keys_back(fx: &Fixture) {
+    fx.enqueue(limited("waits", &["provider"])).await;
+    let over =
+        NewJob { priority: 100, expires_in: Some(secs(5)), ..limited("over", &["provider", "another"]) };
+    fx.enqueue(over).await;
+    ok("pause a key", fx.store.pause_key("provider", secs(5)).await);
+    assert!(fx.claim_ids().await.is_empty());
+    // The pause ends when the job does that goes before the other, and no sweep has ended it yet.
+    fx.clock.advance(secs(5));
+    assert_eq!(fx.claim_ids().await, [id("waits")]);
+    assert_eq!(fx.state(&id("over")).await, State::Available);
+    assert_eq!(fx.sweep().await.expired, 1);
+}
+
 /// "A waiting claim answers when a pause ends."
 pub async fn a_waiting_claim_answers_when_a_pause_ends(fx: &Fixture) {
     pause(fx, "provider", secs(10)).await;

@@ -1,12 +1,13 @@
 //! The contract of the history: what a sweep prunes, and what is left of it.
 
 use longhaul::{
-    Action, GONE_FOR, JobFilter, JobId, Keep, Lookup, NewJob, Outcome, QueueConfig, Retention, State, Swept,
+    AWAITED_FOR, Action, Dependency, GONE_FOR, JobFilter, JobId, Keep, Lookup, NewJob, Outcome, QueueConfig,
+    Retention, State, Swept,
 };
 
 use crate::Fixture;
 use crate::fixture::ok;
-use crate::jobs::{HOUR, QUEUE, cancelled, claim, completed, failed, id, named, secs, slots, unique};
+use crate::jobs::{HOUR, QUEUE, cancelled, claim, completed, failed, id, job, named, secs, slots, unique};
 
 const DAY: std::time::Duration = secs(24 * 3600);
 
@@ -144,6 +145,58 @@ pub async fn a_sweep_keeps_a_job_whose_unique_key_is_held(fx: &Fixture) {
     fx.clock.advance(secs(61));
     assert_eq!(fx.sweep().await.pruned, 1);
     assert_eq!(fx.lookup(&claimed.lease.id).await, Lookup::Gone);
+}
+
+/// "A sweep keeps a job while one that depends on it has not ended."
+pub async fn a_sweep_keeps_a_job_while_one_that_depends_on_it_has_not_ended(fx: &Fixture) {
+    let at_once = Keep { age: Some(secs(60)), count: Some(0) };
+    set_retention(fx, QUEUE, Retention { completed: at_once, ..Retention::default() }).await;
+    let dependant = |name: &str| NewJob {
+        queue: "elsewhere".into(),
+        depends_on: vec![Dependency::on_any_end(id("first"))],
+        ..named(name)
+    };
+    fx.enqueue_all(vec![named("first"), dependant("one"), dependant("two")]).await;
+    let lease = fx.claim_one().await.lease;
+    fx.end(&lease, completed()).await;
+    let other = ended(fx, QUEUE, "other", completed()).await;
+    assert_eq!(fx.sweep().await, Swept { pruned: 1, ..Swept::default() });
+    assert_eq!(fx.lookup(&other).await, Lookup::Gone, "no job depends on it");
+    fx.clock.advance(HOUR);
+    assert_eq!(fx.sweep().await, Swept::default());
+    assert_eq!(fx.job(&id("first")).await.output, Some(crate::jobs::json(r#"{"bytes": 1.50}"#)));
+
+    let elsewhere = || longhaul::Claim { queues: vec![slots("elsewhere", 1)], lease_for: HOUR, ..claim() };
+    for (name, pruned) in [("one", 0), ("two", 1)] {
+        let claimed = fx.claim(elsewhere()).await;
+        assert_eq!(claimed[0].lease.id, id(name));
+        fx.clock.advance(AWAITED_FOR);
+        assert_eq!(fx.sweep().await.pruned, 0, "{name} runs");
+        fx.end(&claimed[0].lease, failed()).await;
+        assert_eq!(fx.sweep().await.pruned, 0, "retention looks again after a while");
+        fx.clock.advance(AWAITED_FOR);
+        assert_eq!(fx.sweep().await.pruned, pruned);
+    }
+    assert_eq!(fx.lookup(&id("first")).await, Lookup::Gone);
+
+    // By its age, too; and by hand it is deleted whatever depends on it.
+    set_retention(fx, QUEUE, Retention { completed: age(60), ..Retention::default() }).await;
+    let kept = ended(fx, QUEUE, "kept", completed()).await;
+    let deleted = ended(fx, QUEUE, "deleted", completed()).await;
+    let after = |on: &JobId| NewJob {
+        queue: "elsewhere".into(),
+        depends_on: vec![Dependency::on_any_end(on.clone())],
+        ..job()
+    };
+    fx.enqueue_all(vec![after(&kept), after(&deleted)]).await;
+    fx.clock.advance(secs(61));
+    assert_eq!(fx.sweep().await.pruned, 0);
+    assert_eq!(fx.act(&deleted, Action::Delete).await, 1);
+    let claimed = fx.claim(elsewhere()).await;
+    fx.end(&claimed[0].lease, completed()).await;
+    fx.clock.advance(AWAITED_FOR + secs(61));
+    assert_eq!(fx.sweep().await.pruned, 1);
+    assert_eq!(fx.lookup_all(&[kept, deleted]).await, [Lookup::Gone, Lookup::Gone]);
 }
 
 /// "A pruned job is gone for a day and then unknown."

@@ -125,6 +125,7 @@ macro_rules! sentences {
                 jobs_of_a_paused_key_keep_their_order
                 very_many_jobs_of_a_paused_key_keep_no_other_back
                 very_many_keys_that_are_paused_keep_no_other_back
+                a_job_whose_time_is_over_keeps_no_other_of_its_limit_keys_back
                 a_waiting_claim_answers_when_a_pause_ends
                 a_rate_limited_run_costs_no_attempt
                 a_rate_limited_run_pauses_its_first_limit_key
@@ -387,6 +388,7 @@ macro_rules! sentences {
                 a_sweep_prunes_by_age
                 a_sweep_prunes_by_count
                 a_sweep_keeps_a_job_whose_unique_key_is_held
+                a_sweep_keeps_a_job_while_one_that_depends_on_it_has_not_ended
                 a_pruned_job_is_gone_for_a_day_and_then_unknown
             }
             read {
@@ -424,6 +426,7 @@ macro_rules! sentences {
                 an_action_stops_at_its_limit
                 an_action_tells_how_many_jobs_fit_and_how_many_it_changed
                 an_action_checks_its_filter_where_it_writes
+                an_action_leaves_alone_what_comes_to_fit_while_it_acts
             }
             changes {
                 every_change_of_state_is_told_once

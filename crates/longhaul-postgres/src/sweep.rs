@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
-    CancelReason, Change, GONE_FOR, JobId, Keep, Lease, QueueConfig, Result, STOP_GRACE, State, Swept,
-    Timestamp,
+    AWAITED_FOR, CancelReason, Change, DEPENDANTS_LOOKED_AT, GONE_FOR, JobId, Keep, Lease, QueueConfig,
+    Result, STOP_GRACE, State, Swept, Timestamp,
 };
 use tokio_postgres::Row;
 
@@ -165,7 +165,8 @@ impl WriteTx<'_> {
         count: i64,
         limit: i64,
     ) -> Result<i64> {
-        // `kept_from` lies in the future while a unique key is held, so neither bound ever reaches such a job.
+        // `kept_from` lies in the future while a unique key is held, or a job is passed over that others depend on, so neither bound
+        // ever reaches such a job.
         let by_age = keep.age.map(|age| (self.now.minus(age).0, i64::MAX));
         let by_count = match keep.count {
             Some(most) if count > signed(most) => self.end_of_newest(queue, state, most).await?,
@@ -173,10 +174,16 @@ impl WriteTx<'_> {
         };
         // Both are ends of the same order, so the later one covers the other.
         let Some((kept_from, last)) = by_age.into_iter().chain(by_count).max() else { return Ok(0) };
-        let forgotten = self.now.plus(GONE_FOR).0;
+        let (forgotten, passed_over) = (self.now.plus(GONE_FOR).0, self.now.plus(AWAITED_FOR).0);
+        let looked_at = rows_at_most(DEPENDANTS_LOOKED_AT);
         let sql = include_str!("sql/prune.sql");
+        let state_name = state.as_str();
         let rows = self
-            .rows("prune", sql, &[&queue, &state.as_str(), &kept_from, &last, &limit, &forgotten])
+            .rows(
+                "prune",
+                sql,
+                &[&queue, &state_name, &kept_from, &last, &limit, &forgotten, &passed_over, &looked_at],
+            )
             .await?;
         let pruned = rows_at_most(rows.len());
         for row in rows {

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::jobs::{Floor, Work};
 use crate::network::{Line, Network};
 use crate::planted::Planted;
-use crate::scenario::{KEYS, QUEUES, SCHEDULES, Scenario, Step, WorkerPlan, draw};
+use crate::scenario::{KEYS, LABEL, QUEUES, SCHEDULES, Scenario, Step, WorkerPlan, draw};
 use crate::trace::Lines;
 use crate::witness::{Broken, LEASE, LIVELY, Tick, Witness};
 use crate::world::{NETWORK, ProcessId, ProcessState, World};
@@ -232,6 +232,9 @@ impl Stage {
         if plan.runs_schedules {
             builder = builder.run_schedules();
         }
+        if plan.is_labelled {
+            builder = builder.label(LABEL.0, LABEL.1);
+        }
         builder.start()
     }
 
@@ -344,6 +347,7 @@ impl Stage {
             queues: (0..QUEUES.len()).map(|queue| (queue, 3)).collect(),
             kinds: vec![0, 1, 2],
             runs_schedules: false,
+            is_labelled: true,
         };
         self.scenario.workers.insert(0, all);
         let place = self.start(0);

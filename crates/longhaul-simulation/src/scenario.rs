@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use longhaul::{
     Action, CatchUp, Cost, Deadline, Dependency, Edge, Idempotency, JobFilter, JobId, Keep, KeyConfig,
-    NewJob, OnClash, OnExhausted, OnFailure, OnFull, Policy, QueueConfig, Rate, Retention, Schedule, Start,
-    State, Unique,
+    NewJob, OnClash, OnExhausted, OnFailure, OnFull, Policy, Prefer, QueueConfig, Rate, Retention, Schedule,
+    Start, State, Unique,
 };
 
 use crate::jobs::{Act, End, Script};
@@ -17,6 +17,8 @@ pub(crate) const QUEUES: [&str; 3] = ["alpha", "beta", "fair"];
 pub(crate) const KEYS: [&str; 4] = ["one", "two", "t:1", "t:2"];
 const UNIQUE_KEYS: [&str; 3] = ["u", "v", "w"];
 const IDEMPOTENCY_KEYS: [&str; 2] = ["i", "k"];
+/// The label of some workers, which some jobs prefer.
+pub(crate) const LABEL: (&str, &str) = ("gpu", "a100");
 pub(crate) const SCHEDULES: [&str; 2] = ["often", "seldom"];
 
 /// A run as it is planned.
@@ -41,6 +43,8 @@ pub(crate) struct WorkerPlan {
     /// Numbers of kinds.
     pub(crate) kinds: Vec<usize>,
     pub(crate) runs_schedules: bool,
+    /// True for one with the label that jobs prefer.
+    pub(crate) is_labelled: bool,
 }
 
 /// Something that happens.
@@ -122,6 +126,12 @@ pub(crate) fn draw(seed: u64) -> Scenario {
             Step::SetQueue("fair", QueueConfig { fair: true, ..QueueConfig::default() }),
         ));
     }
+    for queue in QUEUES.iter().take(2) {
+        if random.happens(300) {
+            let config = draw.queue_limits(QueueConfig::default());
+            steps.push((random.millis(0, 500), Step::SetQueue(queue, config)));
+        }
+    }
     for number in 0..random.between(4, 16) {
         let at = random.millis(0, storm.as_millis() as usize);
         steps.push((at, draw.enqueue(number, &mut ids)));
@@ -169,7 +179,8 @@ impl Draw {
         if kinds.is_empty() {
             kinds.push(0);
         }
-        WorkerPlan { lease, queues, kinds, runs_schedules: random.happens(300) }
+        let (runs_schedules, is_labelled) = (random.happens(300), random.happens(400));
+        WorkerPlan { lease, queues, kinds, runs_schedules, is_labelled }
     }
 
     /// The weather of a run: some are calm, most have a few sorts of faults, some all of them.
@@ -254,6 +265,10 @@ impl Draw {
             if matches!(self.debounced(&job), Some(Edge::Trailing)) {
                 job.start = Start::Now;
             }
+        }
+        if random.happens(150) {
+            let is_soft = random.happens(500);
+            job.prefer = Some(if is_soft { Prefer::soft([LABEL]) } else { Prefer::hard([LABEL]) });
         }
         if random.happens(120) {
             job.expires_in = Some(random.millis(300, 10_000));
@@ -385,17 +400,31 @@ impl Draw {
         }
     }
 
-    fn limits(&self) -> KeyConfig {
+    fn rate(&self) -> Rate {
         let random = &self.random;
-        let rate = || Rate {
+        Rate {
             n: random.between(1, 5) as u32,
             per: *random.pick(&[Duration::from_millis(500), Duration::from_secs(2)]),
             burst: random.happens(500).then(|| random.between(1, 3) as u32),
-        };
+        }
+    }
+
+    /// The same with limits of the whole queue, where some are drawn.
+    fn queue_limits(&self, config: QueueConfig) -> QueueConfig {
+        let random = &self.random;
+        QueueConfig {
+            slots: random.happens(600).then(|| random.between(1, 4) as u32),
+            rate: random.happens(300).then(|| self.rate()),
+            ..config
+        }
+    }
+
+    fn limits(&self) -> KeyConfig {
+        let random = &self.random;
         let (max_waiting, on_full) = self.max_waiting();
         KeyConfig {
             slots: random.happens(750).then(|| random.between(1, 3) as u32),
-            rate: random.happens(350).then(rate),
+            rate: random.happens(350).then(|| self.rate()),
             weight: random.happens(300).then(|| random.between(1, 4) as u32),
             max_waiting,
             on_full,
@@ -437,15 +466,16 @@ impl Draw {
                 let retention = Retention { completed, ..Retention::default() };
                 {
                     let (max_waiting, on_full) = self.max_waiting();
+                    let config = QueueConfig {
+                        retention,
+                        fair: random.happens(400),
+                        max_waiting,
+                        on_full,
+                        ..QueueConfig::default()
+                    };
                     Step::SetQueue(
                         queue,
-                        QueueConfig {
-                            retention,
-                            fair: random.happens(400),
-                            max_waiting,
-                            on_full,
-                            ..QueueConfig::default()
-                        },
+                        if random.happens(300) { self.queue_limits(config) } else { config },
                     )
                 }
             }

@@ -84,9 +84,9 @@ async fn compose(cx: &Context<Sender>, delivery: &Delivery) -> JobResult<Compose
     let record = match cx.longhaul().get(&delivery.job).await? {
         Lookup::Found(record) => *record,
         Lookup::Gone => {
+            // Retention waits for its deliveries.
             return Err(JobError::fatal(
-                "the job was pruned or deleted before its end could be told: give its queue a longer retention than its \
-                 receivers may be away",
+                "the job was deleted before its end could be told: delete jobs once their deliveries have ended",
             ));
         }
         Lookup::Unknown => return not_there(cx, delivery).await,

@@ -45,9 +45,9 @@ pub use model::{
 pub use runtime::{Runtime, Spawn};
 pub use schedule::{CatchUp, Schedule, ScheduleInfo, Scheduler, Schedules, Timing};
 pub use store::{
-    Changes, DEPENDANTS_AT_ONCE, Error, GONE_FOR, KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS, Listener,
-    MAX_KEYS, MAX_LANES, MAX_POSITION, MAX_SAMPLES, Observer, PREFER_FOR, PRIORITY_STEP, Result, STOP_GRACE,
-    Signals, Store, WORKER_SEEN_FOR,
+    AWAITED_FOR, Changes, DEPENDANTS_AT_ONCE, DEPENDANTS_LOOKED_AT, Error, GONE_FOR, KEPT_ERRORS,
+    KEPT_EVENT_BYTES, KEPT_EVENTS, Listener, MAX_KEYS, MAX_LANES, MAX_POSITION, MAX_SAMPLES, Observer,
+    PREFER_FOR, PRIORITY_STEP, Result, STOP_GRACE, Signals, Store, WORKER_SEEN_FOR,
 };
 pub use wait_tokens::WaitTokens;
 pub use webhook::{Webhook, WebhookEvent};

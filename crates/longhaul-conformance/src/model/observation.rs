@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::join_all;
+use futures::join;
 use longhaul::{
     Event, EventBody, JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, Lane, Lease, Lookup, QueueInfo, State,
     StepRecord, WaitsFor, WorkerInfo,
@@ -33,38 +35,45 @@ pub(super) struct Observation {
 impl Observation {
     pub(super) async fn of(fx: &Fixture) -> Self {
         let ids = IDS.map(id);
-        let (mut jobs, mut steps, mut dependants) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, lookup) in ids.iter().zip(fx.lookup_all(&ids).await) {
-            // Reading is most of what a sequence costs, so a log is looked for only where there is a job.
-            let events = match lookup {
-                Lookup::Found(_) => ok("read events", fx.store.events(id, 0, 1_000, Duration::ZERO).await),
-                Lookup::Gone | Lookup::Unknown => None,
-            };
-            if let Lookup::Found(_) = lookup {
-                steps.extend(ok("list steps", fx.store.steps(id).await));
-                dependants.push(ok("list dependants", fx.store.dependants(id, 100).await));
+        let lookups = fx.lookup_all(&ids).await;
+        // Reading is most of what a sequence costs, so a log is looked for only where there is a job, and all is asked for at once.
+        let parts = ids.iter().zip(&lookups).map(|(id, lookup)| async move {
+            if !matches!(lookup, Lookup::Found(_)) {
+                return (None, None, None);
             }
-            jobs.push((id.clone(), lookup, events));
+            let (events, steps, dependants) = join!(
+                fx.store.events(id, 0, 1_000, Duration::ZERO),
+                fx.store.steps(id),
+                fx.store.dependants(id, 100)
+            );
+            (ok("read events", events), ok("list steps", steps), Some(ok("list dependants", dependants)))
+        });
+        let two_parents = two_parents();
+        let all_keys = KeyFilter { limit: 100, ..KeyFilter::default() };
+        let every = JobFilter::default();
+        let (parts, mut workers, keys, listed, children, queues, lanes) = join!(
+            join_all(parts),
+            fx.workers(),
+            fx.store.keys(&all_keys),
+            fx.list_records(&every),
+            fx.list(&two_parents),
+            fx.store.queues(),
+            fx.store.lanes()
+        );
+        let (mut jobs, mut steps, mut dependants) = (Vec::new(), Vec::new(), Vec::new());
+        for ((id, lookup), (events, its_steps, its_dependants)) in ids.into_iter().zip(lookups).zip(parts) {
+            jobs.push((id, lookup, events));
+            steps.extend(its_steps);
+            dependants.extend(its_dependants);
         }
-        let mut workers = fx.workers().await;
         workers.sort_by(|a, b| a.id.cmp(&b.id));
-        let all = KeyFilter { limit: 100, ..KeyFilter::default() };
-        let mut keys = ok("list keys", fx.store.keys(&all).await);
+        let mut keys = ok("list keys", keys);
         // A store may remember a key for a while of which nothing is left.
         keys.retain(|key| {
             key.config.is_some() || key.closed_until.is_some() || key.waiting > 0 || key.used > 0
         });
-        Self {
-            jobs,
-            listed: fx.list_records(&JobFilter::default()).await,
-            children: fx.list(&two_parents()).await,
-            steps,
-            dependants,
-            queues: ok("list queues", fx.store.queues().await),
-            lanes: ok("list lanes", fx.store.lanes().await),
-            keys,
-            workers,
-        }
+        let (queues, lanes) = (ok("list queues", queues), ok("list lanes", lanes));
+        Self { jobs, listed, children, steps, dependants, queues, lanes, keys, workers }
     }
 
     /// The runs that were given these leases.

@@ -1,10 +1,20 @@
 -- Removes the oldest finished jobs of a queue and state, up to one of them, with what belongs to them, and leaves word
--- that they were there.
--- in: queue, state, kept_from, seq, limit, when the word is forgotten    out: id, kind, attempt    index: jobs_finished
-WITH old AS (
-  SELECT seq FROM jobs
+-- that they were there. Those are passed over for a while that others depend on which have not ended, of the first of these.
+-- in: queue, state, kept_from, seq, limit, when the word is forgotten, until when jobs are passed over, how many dependants are
+--     looked at
+-- out: id, kind, attempt    index: jobs_finished, the primary keys
+WITH found AS MATERIALIZED (
+  SELECT seq, EXISTS (
+    SELECT FROM (SELECT dependant FROM dependencies WHERE job = jobs.seq ORDER BY dependant LIMIT $8) e
+    JOIN jobs d ON d.seq = e.dependant WHERE d.state NOT IN ('completed', 'failed', 'cancelled')
+  ) AS is_awaited
+  FROM jobs
   WHERE queue = $1 AND state = $2 AND kept_from IS NOT NULL AND (kept_from, seq) <= ($3, $4)
   ORDER BY kept_from, seq LIMIT $5 FOR UPDATE SKIP LOCKED
+), awaited AS (
+  UPDATE jobs SET kept_from = $7 FROM found WHERE jobs.seq = found.seq AND found.is_awaited
+), old AS (
+  SELECT seq FROM found WHERE NOT is_awaited
 ), gone AS (
   DELETE FROM jobs USING old WHERE jobs.seq = old.seq RETURNING jobs.seq, id, unique_key, kind, attempt
 ), logs AS (

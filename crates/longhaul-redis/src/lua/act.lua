@@ -156,12 +156,18 @@ else
 end
 read_jobs(ids)
 local matched, acted, is_cut, changed_since = 0, 0, 0, 0
+-- Those that fit before any is changed, and none that comes to fit by what happens to another: the closing job that a cancel frees.
+local is_meant = {}
+for i, id in ipairs(ids) do
+  local job = jobs[id]
+  is_meant[i] = job and job[SEQ] == seqs[i] and fits(job)
+end
 for i, id in ipairs(ids) do
   local job = jobs[id]
   if job and job[SEQ] == seqs[i] then
     if state_events[i] and job[STATE_EVENT] ~= state_events[i] then
       changed_since = changed_since + 1
-    elseif fits(job) then
+    elseif is_meant[i] and fits(job) then
       if acted == limit then
         is_cut = 1
         break

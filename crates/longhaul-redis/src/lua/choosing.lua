@@ -4,7 +4,6 @@
 local WORKER_AT = 86
 -- Where the token and the field RUN_AT begin.
 local TOKEN_AT, RUN_AT_BYTE = 22, 2
-local BAR = 124
 -- The groups that one call keeps back: each costs as much as some jobs.
 local GROUPS_AT_ONCE = 200
 -- And those that it passes over, which wait behind jobs of the same keys that are kept back, or for other workers, of each so many, and
@@ -62,6 +61,154 @@ local function choosing()
     return lanes, bases, prefers, are_held
   end
 
+  -- The only lane of a queue that a worker takes jobs of, as 'kind|version'; nothing where there are several, or jobs that prefer others.
+  local function only_lane(queue, kinds)
+    local only
+    for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
+      if find(name, ';', 1, true) then return nil end
+      local kind, version = string.match(name, '^(.*)|(%d+)$')
+      if kind and kinds[kind] and tonumber(version) <= kinds[kind] then
+        if only then return nil end
+        only = name
+      end
+    end
+    return only
+  end
+
+  -- The first groups of a lane that are open, each with its first members and their ranks in turn; nothing where one is not as a claim
+  -- leaves it, or keys of theirs have more to be looked at than slots.
+  local function simple_groups(made, queue, lane, wanted)
+    local lane_name = queue .. '|' .. lane
+    local found = call('ZRANGE', root .. 'groups|' .. lane_name, '0', format('%d', wanted - 1))
+    local groups_found, keys = {}, {}
+    local each = math.ceil(2 * wanted / max(#found, 1))
+    for n, entry in ipairs(found) do
+      local text = #entry > 66 and string.byte(entry, 66) == BAR and sub(entry, 67)
+      local name = text and lane_name .. '|' .. text
+      if not name or made.is_known(name) then return nil end
+      for _, key in ipairs(made.split(text)) do
+        keys[#keys + 1] = key
+      end
+      -- The fields of a group: its entry, name and keys; its members; the first that is not taken; how many were read; its rank.
+      groups_found[n] = { entry, name, text, false, 1, 0, 0 }
+    end
+    made.load_keys(keys)
+    local set = call('EXISTS', root .. 'closing') == 1 and {}
+    for _, key in ipairs(keys) do
+      if not made.slots_of(key) then return nil end
+      if set then set[key] = true end
+    end
+    if set and #made.with_lists(set) > 0 then return nil end
+    -- Numbers in text: the server would write each with more care than whole ones need.
+    local to = format('%d', each - 1)
+    for _, group in ipairs(groups_found) do
+      local members = call('ZRANGE', root .. 'group|' .. group[2], '0', to, 'WITHSCORES')
+      if not members[1] or sub(members[1], 1, 16) ~= sub(group[1], 1, 16) then return nil end
+      group[4], group[6], group[7] = members, #members / 2, tonumber(members[2])
+    end
+    return groups_found, each
+  end
+
+  -- Takes the first members of groups in their order, at most `wanted`, and answers these and for each its group.
+  local function merge(groups_found, each, wanted)
+    local chosen, of, many, first, last = {}, {}, 0, 1, #groups_found
+    while many < wanted and first <= last do
+      local group = groups_found[first]
+      local members, at = group[4], group[5]
+      many = many + 1
+      chosen[many], of[many] = members[at], group
+      at = at + 2
+      group[5] = at
+      if not members[at] and group[6] % each == 0 and group[6] == #members / 2 then
+        local from, to = format('%d', group[6]), format('%d', group[6] + each - 1)
+        local more = call('ZRANGE', root .. 'group|' .. group[2], from, to, 'WITHSCORES')
+        for n = 1, #more do
+          members[#members + 1] = more[n]
+        end
+        group[6] = group[6] + max(#more / 2, 1)
+      end
+      local member = members[at]
+      if not member then
+        first = first + 1
+      else
+        -- It has its place behind those whose heads go before its next one, which is mostly behind all.
+        local rank, n = tonumber(members[at + 1]), last
+        while n > first do
+          local other = groups_found[n]
+          if other[7] < rank or other[7] == rank and other[4][other[5]] < member then break end
+          groups_found[n + 1] = other
+          n = n - 1
+        end
+        groups_found[n + 1], group[7] = group, rank
+        first, last = first + 1, last + 1
+      end
+    end
+    return chosen, of
+  end
+
+  -- True for the record of a job that waits under a member, has no worker, output, children, unique key nor parent, and costs one slot and
+  -- one unit. It is compared with what it would be, because to read its fields costs more.
+  local function is_simple_head(record, member, queue, kind, keys)
+    local expected = struct_pack('>I2c0I2c0I2I2c0I2', #queue, queue, #kind, kind, 0, #keys, keys, 0)
+    local fixed_at = WORKER_AT + 8
+    local at = fixed_at + 36
+    return record and #record == at + #expected + 7
+      and string.byte(record) == AVAILABLE
+      and sub(record, WORKER_AT, fixed_at - 1) == '\0\0\0\0\0\0\0\0'
+      and sub(record, at, at + #expected - 1) == expected
+      and format('%016d', struct_unpack('>i8', record, fixed_at)) == sub(member, 1, 16)
+  end
+
+  -- Chooses as `choose` does where that is simple, as it mostly is: all that waits is of one lane and has limit keys, which admit all of
+  -- it and keep no other back. Answers nothing where it is not, and nothing is noted then.
+  local function choose_simply(queue, kinds, wanted, costs)
+    if keyed.is_fair or keyed.is_limited or keyed.over then return nil end
+    local made, lane = groups(), only_lane(queue, kinds)
+    local lane_key = lane and root .. 'lane|' .. queue .. '|' .. lane
+    if not lane or call('ZCOUNT', lane_key, '-inf', PLAIN) > 0 then return nil end
+    local groups_found, each = simple_groups(made, queue, lane, wanted)
+    if not groups_found or not groups_found[1] then return nil end
+    local all = {}
+    for n, group in ipairs(groups_found) do
+      all[n] = group
+    end
+    local chosen, of = merge(groups_found, each, wanted)
+    local record_keys, ids, used = {}, {}, {}
+    for n, member in ipairs(chosen) do
+      ids[n] = id_of(member)
+      record_keys[n] = root .. 'm:' .. ids[n]
+    end
+    local records, kind = call('MGET', unpack(record_keys)), string.match(lane, '^(.*)|%d+$')
+    for n, record in ipairs(records) do
+      local keys = of[n][3]
+      if not is_simple_head(record, chosen[n], queue, kind, keys) then return nil end
+      for _, key in ipairs(made.split(keys)) do
+        local most, taken = made.slots_of(key)
+        if most < math.huge then
+          taken = used[key] or taken
+          if taken > 0 and taken + 1 > most then return nil end
+          used[key] = taken + 1
+        end
+      end
+    end
+    sources[lane_key] = sources[lane_key] or { queue, lane }
+    for n, member in ipairs(chosen) do
+      local keys = of[n][3]
+      made.take(keys, 1, 1)
+      costs[ids[n]] = { 1, keys }
+      remove_member(lane_key, member)
+    end
+    for _, group in ipairs(all) do
+      local at = group[5]
+      if at > 1 then
+        local member = group[4][at]
+        made.pop(group[2], (at - 1) / 2, not member)
+        made.move(queue, queue .. '|' .. lane, group[2], group[3], group[1], member, group[4][at + 1])
+      end
+    end
+    return chosen, records
+  end
+
   -- Answers the members of at most `wanted` jobs in the order in which they are claimed, and true where so many groups were kept
   -- back that others are left for the next call. What they cost goes to `costs`, by id, where they have keys: slots and keys. Members without keys leave their lanes, and
   -- those with keys their groups and lanes.
@@ -78,6 +225,10 @@ local function choosing()
     local refused = {}
     local streams, returned, touched, advanced = {}, {}, {}, {}
     local has_lists, lists_by_key, opened = call('EXISTS', root .. 'closing') == 1, {}, {}
+    local lane_keys = {}
+    for _, lane in ipairs(lanes) do
+      lane_keys[lane] = root .. 'lane|' .. queue .. '|' .. bases[lane]
+    end
 
     local function is_before(a, b)
       local a_score, b_score = a.score, b.score
@@ -151,7 +302,7 @@ local function choosing()
       if fair then
         candidate.score, candidate.tie = made.turn_of(queue, candidate.keys), candidate.keys
       else
-        candidate.score, candidate.tie = candidate.rank, sub(candidate.member, 1, 16) .. '|' .. candidate.keys
+        candidate.score, candidate.tie = candidate.rank, sub(candidate.member, 1, 16) .. BETWEEN .. candidate.keys
       end
     end
 
@@ -203,9 +354,11 @@ local function choosing()
     local function new_candidate(lane, keys)
       local lane_name = queue .. '|' .. lane
       local name = lane_name .. '|' .. keys
+      -- With room for all, because a table that grows costs more.
       return {
-        name = name, keys = keys, lane = lane, lane_key = root .. 'lane|' .. queue .. '|' .. bases[lane], group = made.group(name),
-        read = 0, gone = 0,
+        name = name, keys = keys, lane = lane, lane_key = lane_keys[lane], group = made.group(name), read = 0, gone = 0, found = false,
+        records = false, at = 1, is_all = false, member = false, rank = 0, score = 0, tie = '', entry = false, entry_score = 0, slots = 1,
+        units = 1, first_over = false,
       }
     end
 
@@ -233,6 +386,33 @@ local function choosing()
       stream.is_all = #found < 2 * asked
     end
 
+    local open_others
+
+    -- Notes which of these keys have no lists, which is most of them.
+    local function note_lists(keys)
+      local unknown = {}
+      for _, key in ipairs(keys) do
+        if not lists_by_key[key] then unknown[key] = true end
+      end
+      local there = made.with_lists(unknown)
+      for _, key in ipairs(there) do
+        unknown[key] = nil
+      end
+      for key in pairs(unknown) do
+        lists_by_key[key] = {}
+      end
+    end
+
+    -- Opens what a group stands for of which all that waits is over, so that it is no candidate: the groups behind its head.
+    local function open_behind_over(candidate)
+      local head = candidate.first_over and call('GET', root .. 'm:' .. id_of(candidate.first_over[1]))
+      local is_read, _, _, _, slots, units = pcall(read_head, head or nil)
+      if is_read then
+        candidate.slots, candidate.units = slots, units
+        open_others(candidate)
+      end
+    end
+
     local function read_groups(stream)
       local asked = stream.asked
       stream.asked = min(2 * asked, 100)
@@ -241,9 +421,10 @@ local function choosing()
       local texts, names, keys = {}, {}, {}
       for n = 1, #found, 2 do
         local entry = found[n]
-        local text = string.byte(entry, 17) == BAR and sub(entry, 18) or string.match(entry, '[^|]*$')
+        local is_padded = not fair and #entry > 66 and string.byte(entry, 66) == BAR
+        local text = is_padded and sub(entry, 67) or string.match(entry, '[^|]*$')
         texts[#texts + 1] = text
-        if #lanes == 1 and not fair and #text + 17 == #entry then
+        if #lanes == 1 and is_padded then
           made.note_open(stream.prefix .. text, queue, stream.lane_name, text, entry, tonumber(found[n + 1]))
         else
           for _, lane in ipairs(lanes) do
@@ -256,6 +437,7 @@ local function choosing()
       end
       made.load_groups(names)
       made.load_keys(keys)
+      if has_lists then note_lists(keys) end
       local candidates = {}
       for n, text in ipairs(texts) do
         local candidate = new_candidate(stream.lane, text)
@@ -279,12 +461,14 @@ local function choosing()
             touched[candidate] = true
             put_back(candidate)
           end
+        else
+          open_behind_over(candidate)
         end
       end
     end
 
     for _, lane in ipairs(lanes) do
-      local key = root .. 'lane|' .. queue .. '|' .. bases[lane]
+      local key = lane_keys[lane]
       sources[key] = sources[key] or { queue, bases[lane] }
       if prefers[lane] == '' then streams[#streams + 1] = { key = key, ahead = 0, found = {}, at = 1, read = read_plain } end
       streams[#streams + 1] = {
@@ -338,7 +522,7 @@ local function choosing()
           return
         end
         opened[set] = from + 1
-        local candidate = new_candidate(lane, string.match(entry, '^%d+|(.*)$') or entry)
+        local candidate = new_candidate(lane, string.match(entry, '[^|]*$'))
         local group = candidate.group
         if group.seq and group.where == key .. '|' .. slots .. ',' .. units then
           group.where = ''
@@ -357,7 +541,7 @@ local function choosing()
     end
 
     -- Opens what a group stands for that leaves its place: the next on the lists of its keys, but for the one that keeps it back.
-    local function open_others(candidate, by)
+    function open_others(candidate, by)
       for _, key in ipairs(has_lists and made.split(candidate.keys) or {}) do
         if key ~= by then open_next(key, candidate.slots, candidate.units, candidate.lane) end
       end
@@ -513,7 +697,7 @@ local function choosing()
       if cost and cost[2] ~= '' then
         ids[#ids + 1] = id
         holds[#holds + 1] = id
-        holds[#holds + 1] = format('%d|%d|%s', cost[1], struct_unpack('>i8', fields, TOKEN_AT), cost[2])
+        holds[#holds + 1] = format('%d|%064d|', cost[1], struct_unpack('>i8', fields, TOKEN_AT)) .. cost[2]
       end
       costs[id] = nil
     end
@@ -541,6 +725,6 @@ local function choosing()
     flush()
   end
 
-  made_choosing = { choose = choose, hold_slots = hold_slots, go_on_with_places = go_on_with_places }
+  made_choosing = { choose = choose, choose_simply = choose_simply, hold_slots = hold_slots, go_on_with_places = go_on_with_places }
   return made_choosing
 end

@@ -87,8 +87,9 @@ end
 -- Makes jobs of one queue run, which have left their source already, and adds the id, fields, data and number of steps of
 -- each to `claimed`. What does not change of them is hardly read, and no table is made of what does: this is done for every job
 -- there is. Answers how many there were, and how many were put into their groups instead: those with limit keys that are not
--- among the `costs` of this claim. `source` is the one that all of them are of, where it is one.
-local function take(found, queue, worker, lease_until, claimed, costs, source)
+-- among the `costs` of this claim. `source` is the one that all of them are of, where it is one; `records` are theirs, where they
+-- have been read.
+local function take(found, queue, worker, lease_until, claimed, costs, source, records)
   -- Where the lengths of a unique key and of limit keys stand after a queue and a kind.
   local kind_at = source and #root + #queue + 7
   local keys_at = source and 39 + #queue + find(source, '|', kind_at, true) - kind_at
@@ -97,12 +98,13 @@ local function take(found, queue, worker, lease_until, claimed, costs, source)
     local id = id_of(member)
     ids[i], keys[i], keys[many + i] = id, root .. 'm:' .. id, root .. 'd:' .. id
   end
-  local read = many > 0 and call('MGET', unpack(keys)) or {}
+  local read = many > 0 and call('MGET', unpack(keys, records and many + 1 or 1)) or {}
+  local data_at = records and 0 or many
   local running, taken, left, moved = list_of(added, running_key), 0, 0, 0
   local n, v, c, until_text = #running, #values, #claimed, digits(lease_until)
   local try, read_fields, write_fields, rest_of = pcall, struct_unpack, struct_pack, sub
   for i, id in ipairs(ids) do
-    local fields, data = read[i], read[many + i]
+    local fields, data = (records or read)[i], read[data_at + i]
     if fields and data then
       local is_ours, state, run_at, attempt, crashes, interruptions, _, _, finished_at, _, _, last_event, _, _, log, steps,
         errors, progress, output_at, _, output, children, at = try(read_fields, CHANGING, fields)
@@ -187,11 +189,14 @@ local function claim(wanted)
       local taken, moved, looked_at
       local keys, has_groups = known_sources(name, kinds)
       if has_groups or keyed.is_fair and groups().is_fair(name) or keyed.is_limited and groups().is_limited(name) then
-        local costs, before, found = {}, #claimed, nil
+        local costs, before = {}, #claimed
+        local found, records = choosing().choose_simply(name, kinds, asked, costs)
         local is_cut
-        found, is_cut = choosing().choose(name, kinds, labels, asked, costs)
+        if not found then
+          found, is_cut = choosing().choose(name, kinds, labels, asked, costs)
+        end
         looked_at = is_cut and left or #found
-        taken, moved = take(found, name, worker, now + lease_for, claimed, costs)
+        taken, moved = take(found, name, worker, now + lease_for, claimed, costs, nil, records)
         choosing().hold_slots(claimed, before + 1, costs)
         -- What is chosen next must see all that.
         if taken < asked or keyed.over then flush() end

@@ -7,6 +7,10 @@
 
 -- The length of a turn: see `lifecycle/limits.rs`.
 local TURN = 1000000
+-- What stands between the seq and the keys of a group where it stands among others: see `limits.lua` on its length.
+local BETWEEN = '|000000000000000000000000000000000000000000000000|'
+-- And what stands before the head of a group in the hash of these.
+local PLACED = '000000000000000000000000000000000000000000000000|'
 -- The keys that one call looks at anew.
 local KEYS_AT_ONCE = 100
 
@@ -98,7 +102,7 @@ local function groups()
     end
     for i, placed in ipairs(read_hash('placed', missing)) do
       local lane, queue, keys = string.match(missing[i], '^(([^|]*)|[^|]*|[^|]*)|(.*)$')
-      local seq, rank, where = string.match(placed or '', '^(%d+)|(%-?%d+)|(.*)$')
+      local seq, rank, where = string.match(placed or '', '^0*|?(%d+)|(%-?%d+)|(.*)$')
       known[missing[i]] = {
         name = missing[i], lane = lane, queue = queue, keys = keys, stored_seq = seq or false, stored_where = where,
         seq = seq or false, rank = tonumber(rank) or 0, where = where or '',
@@ -118,7 +122,12 @@ local function groups()
   end
 
   function api.group(name)
-    load_groups({ name })
+    if not known[name] then load_groups({ name }) end
+    return known[name]
+  end
+
+  -- True for a group that this script has looked at.
+  function api.is_known(name)
     return known[name]
   end
 
@@ -189,6 +198,8 @@ local function groups()
   -- Noted: name -> members that come as scores and members, members that go, and how many go at its beginning; keys of groups that
   -- are taken whole.
   local coming, going, popping, emptied = {}, {}, {}, {}
+  -- Of the members that come to a group, the first and its rank.
+  local first_of = {}
 
   function api.add(lane, text, rank, member)
     local group_lane, keys = group_of(lane, text)
@@ -200,6 +211,8 @@ local function groups()
     end
     list[#list + 1] = format('%d', rank)
     list[#list + 1] = member
+    local first = first_of[name]
+    if not first or rank < first[2] or rank == first[2] and member < first[1] then first_of[name] = { member, rank } end
   end
 
   function api.remove(lane, text, member)
@@ -236,7 +249,8 @@ local function groups()
   local function write_members_of_groups()
     write_all('DEL', nil, emptied)
     for name, many in pairs(popping) do
-      write_now('ZREMRANGEBYRANK', root .. 'group|' .. name, 0, many - 1)
+      -- In text: the server would write each number with more care than whole ones need.
+      write_now('ZREMRANGEBYRANK', root .. 'group|' .. name, '0', many == 1 and '0' or format('%d', many - 1))
     end
     for name, members in pairs(plucked) do
       write_all('ZREM', root .. 'group|' .. name, members)
@@ -253,23 +267,15 @@ local function groups()
     end
     load_groups(names)
     for _, name in ipairs(names) do
-      local group, members, member, rank = known[name], coming[name] or {}, nil, nil
+      local group, first = known[name], first_of[name]
       if going[name] then
-        local head = write_now('ZRANGE', root .. 'group|' .. name, 0, 0, 'WITHSCORES') or {}
-        member, rank = head[1], tonumber(head[2])
-        set_head(group, member, rank)
-      else
-        for n = 1, #members, 2 do
-          local score = tonumber(members[n])
-          local first_rank, first = rank or group.seq and group.rank, member or group.seq
-          if not first or score < first_rank or score == first_rank and members[n + 1] < first then
-            member, rank = members[n + 1], score
-          end
-        end
-        if member then set_head(group, member, rank) end
+        local head = write_now('ZRANGE', root .. 'group|' .. name, '0', '0', 'WITHSCORES') or {}
+        set_head(group, head[1], tonumber(head[2]))
+      elseif not group.seq or first[2] < group.rank or first[2] == group.rank and first[1] < group.seq then
+        set_head(group, first[1], first[2])
       end
     end
-    coming, going, popping, emptied = {}, {}, {}, {}
+    coming, going, popping, emptied, first_of = {}, {}, {}, {}, {}
   end
 
   local function set_of(lane, where)
@@ -301,31 +307,58 @@ local function groups()
     end
   end
 
+  -- What `write_groups` writes: by set its entries that go, and scores and entries that come; by name where groups stand, and names of
+  -- those that do no more; by queue what hangs on keys no more; and by set its lane and what keeps it back.
+  local removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}
+
+  local function unhang(queue, lane, keys)
+    local list, rest = listed(unhung, queue), sub(lane, #queue + 2) .. '|' .. keys
+    for _, key in ipairs(split(keys)) do
+      list[#list + 1] = key .. ' ' .. rest
+    end
+  end
+
+  -- Notes that an open group, of which this script knows no more than its entry, has another head, whose rank is in text, or none.
+  function api.move(queue, lane, name, keys, entry, member, rank)
+    local set = 'groups|' .. lane
+    if not sets[set] then sets[set] = { lane, '' } end
+    local list = listed(removed, set)
+    list[#list + 1] = entry
+    if not member then
+      gone[#gone + 1] = name
+      return unhang(queue, lane, keys)
+    end
+    local seq, comes, n, p = sub(member, 1, 16), listed(added, set), nil, #places
+    n = #comes
+    comes[n + 1], comes[n + 2] = rank, seq .. BETWEEN .. keys
+    places[p + 1], places[p + 2] = name, PLACED .. seq .. '|' .. rank .. '|'
+  end
+
   local function write_groups()
-    local removed, added, places, gone, hung, unhung, sets, preferring = {}, {}, {}, {}, {}, {}, {}, {}
+    local hung, preferring, placed = {}, {}, #places
     for group in pairs(dirty) do
       local keys = group.keys
       if group.stored_seq then
         local set = set_of(group.lane, group.stored_where)
-        sets[set] = { group.lane, group.stored_where }
+        if not sets[set] then sets[set] = { group.lane, group.stored_where } end
         local list = listed(removed, set)
         local n = #list
         if group.entry then
           list[n + 1] = group.entry
         else
-          -- A queue that is fair now may not have been when this was written.
-          list[n + 1], list[n + 2] = group.stored_seq .. '|' .. keys, keys
+          -- A queue that is fair now may not have been when this was written, nor was it padded by a process of before.
+          list[n + 1], list[n + 2], list[n + 3] = group.stored_seq .. BETWEEN .. keys, keys, group.stored_seq .. '|' .. keys
         end
       end
       if group.seq then
         local set = set_of(group.lane, group.where)
-        sets[set] = { group.lane, group.where }
+        if not sets[set] then sets[set] = { group.lane, group.where } end
         local list, fair = listed(added, set), is_fair(group.queue)
         local n = #list
-        group.entry = fair and keys or group.seq .. '|' .. keys
+        group.entry = fair and keys or group.seq .. BETWEEN .. keys
         list[n + 1], list[n + 2] = format('%d', fair and turn_of(group.queue, keys) or group.rank), group.entry
-        places[#places + 1] = group.name
-        places[#places + 1] = format('%s|%d|%s', group.seq, group.rank, group.where)
+        places[placed + 1], places[placed + 2] = group.name, format('%s%s|%d|%s', PLACED, group.seq, group.rank, group.where)
+        placed = placed + 2
       else
         gone[#gone + 1] = group.name
       end
@@ -333,10 +366,10 @@ local function groups()
         if find(group.lane, ';', 1, true) then
           preferring[group.lane] = (preferring[group.lane] or 0) + (group.seq and 1 or -1)
         end
-        local rest = sub(group.lane, #group.queue + 2) .. '|' .. keys
-        for _, key in ipairs(split(keys)) do
-          local list = listed(group.seq and hung or unhung, group.queue)
-          if group.seq then list[#list + 1] = 0 end
+        local list, rest = listed(hung, group.queue), sub(group.lane, #group.queue + 2) .. '|' .. keys
+        if not group.seq then unhang(group.queue, group.lane, keys) end
+        for _, key in ipairs(group.seq and split(keys) or {}) do
+          list[#list + 1] = 0
           list[#list + 1] = key .. ' ' .. rest
         end
       end
@@ -366,6 +399,7 @@ local function groups()
     for set, of in pairs(sets) do
       mark_set(set, of[1], of[2], added[set] ~= nil)
     end
+    removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}
     write_turns()
   end
 
@@ -377,7 +411,7 @@ local function groups()
       local set = 'closed|' .. key .. '|' .. list
       local entry = not at and call('ZRANGE', root .. set, 0, 0)[1]
       while entry do
-        local group = api.group(lane .. '|' .. (string.match(entry, '^%d+|(.*)$') or entry))
+        local group = api.group(lane .. '|' .. string.match(entry, '[^|]*$'))
         if group.seq and set_of(lane, group.where) == set then
           group.where = ''
           mark(group)
@@ -449,6 +483,28 @@ local function groups()
     write_now('HSET', root .. 'turn_at', queue, page[1])
   end
 
+  -- The slots and the keys of what a run holds. Most hold few slots, and to match a pattern costs more.
+  local function parts_of_hold(text)
+    if not text then return nil end
+    if string.byte(text, 2) == BAR and string.byte(text, 67) == BAR then return sub(text, 1, 1), sub(text, 68) end
+    return string.match(text, '^(%d+)|%d+|(.*)$')
+  end
+
+  -- Those of a set of keys that have lists.
+  function api.with_lists(set)
+    local keys, found = {}, {}
+    for key in pairs(set) do
+      keys[#keys + 1] = key
+    end
+    for from = 1, #keys, ARGUMENTS do
+      local to = min(from + ARGUMENTS - 1, #keys)
+      for i, is_there in ipairs(call('ZMSCORE', root .. 'closing', unpack(keys, from, to))) do
+        if is_there then found[#found + 1] = keys[from + i - 1] end
+      end
+    end
+    return found
+  end
+
   local function settle(ended)
     local ids = {}
     for id in pairs(ended) do
@@ -457,7 +513,7 @@ local function groups()
     local held, gone = read_hash('holding', ids), {}
     local freed, slots_of = {}, {}
     for i = 1, #ids do
-      local slots, keys = string.match(held[i] or '', '^(%d+)|%d+|(.*)$')
+      local slots, keys = parts_of_hold(held[i])
       if slots then
         gone[#gone + 1] = ids[i]
         slots_of[keys] = (slots_of[keys] or 0) + slots
@@ -474,10 +530,7 @@ local function groups()
     write_members_of_groups()
     write_groups()
     if next(again) and call('EXISTS', root .. 'closing') == 1 then
-      local keys = {}
-      for key in pairs(again) do
-        keys[#keys + 1] = key
-      end
+      local keys = api.with_lists(again)
       load_keys(keys)
       for _, key in ipairs(keys) do
         look_at_lists(key)

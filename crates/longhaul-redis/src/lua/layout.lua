@@ -16,8 +16,8 @@
 --                   previous release finds them, and counts and places are read
 -- <root>lanes|Q     a set of 'K|V': the claim sources of a queue that are not empty; and 'K|V|groups' where one has open groups
 -- <root>group|Q|K|V|KEYS   a group: the available jobs with the same limit keys, as KEYS joins them, by rank
--- <root>placed      a hash: 'Q|K|V|KEYS' -> 'seq|rank|' of the head of a group, and where it is kept back 'key|slots,units'
--- <root>groups|Q|K|V       the open groups of a lane: 'seq|KEYS' by rank of the head, or in a fair queue KEYS by turn
+-- <root>placed      a hash: 'Q|K|V|KEYS' -> '0…|seq|rank|' of the head of a group, and where it is kept back 'key|slots,units'
+-- <root>groups|Q|K|V       the open groups of a lane: 'seq|0…|KEYS' by rank of the head, or in a fair queue KEYS by turn
 -- <root>closed|KEY|COST|Q|K|V  the groups that a key keeps back, with the same members; COST is 'slots,units' of each head
 -- <root>closing|KEY a set of 'COST|Q|K|V': the lists that a key has; <root>closing: the keys with lists, all of score 0
 -- <root>hung|Q      'KEY K|V|KEYS' for each key of each group of a queue, all of score 0
@@ -42,7 +42,7 @@
 -- <root>waking      members of blocked jobs whose wait has an end of its own, by when that is
 -- <root>running     members by the end of their leases
 -- <root>stopping    members that were asked to stop, by the end of their grace
--- <root>ended|Q|S   members by when their retention begins
+-- <root>ended|Q|S   members by when their retention begins, or until when it passes over them
 -- <root>prune       'Q|S' by when its oldest job may be removed, and '*' by when all of them are to be looked for
 -- <root>capped      a set of the queues whose retention has a count
 -- <root>counts      a hash: 'Q|S' -> number of jobs
@@ -132,6 +132,8 @@ local DEPENDS_ON = 7
 
 local KEPT_ERRORS = 20
 local GONE_FOR = 86400000
+-- For how long retention passes over a job that others depend on which have not ended, and how many of these it looks at.
+local AWAITED_FOR, DEPENDANTS_LOOKED_AT = 60000, 100
 -- The last millisecond of the year 9999, beyond which nothing waits.
 local END_OF_TIME = 253402300799999
 local MOST = 4294967295

@@ -1,13 +1,18 @@
 -- Limit keys: their limits, what is taken of these, and what they admit. All of it is made where a script needs it, because most jobs
 -- have no keys. It repeats `lifecycle/limits.rs`.
 
+-- Values of the hashes of limit keys, of groups and of what runs hold are padded: with one beyond 64 bytes, and with one in an ordered
+-- set, the server keeps a small one by hash, too, where it would else look through all of it for each of the fields that a call names.
+
 -- The fields of what is taken of a key: slots; the microsecond at which all units of its rate are free; the rate by which that was
 -- counted, or ''; the end of its pause.
 local USED, RATE_FREE_AT, RATE_OF, PAUSED_UNTIL = 1, 2, 3, 4
 -- The fields of a key's limits, of which each may be false but the weight: a rate is n in so many microseconds, a burst and a name;
 -- a bound is how many may wait, and what happens then.
 local SLOTS, WEIGHT, RATE_N, RATE_PER, RATE_BURST, RATE_NAME, LIMITS_JSON, MAX_WAITING, ON_FULL = 1, 2, 3, 4, 5, 6, 7, 8, 9
-local EQUALS = 61
+local EQUALS, BAR = 61, 124
+-- The middle of a padded value of one digit, of a rate that is free.
+local FREE = '|0000000000000000000000000000000000000000000000000000000000000000|'
 local made_limits
 -- The pauses of limit keys that this script is to write: key -> end.
 local pauses = {}
@@ -97,10 +102,14 @@ local function limits()
     end
     for i, stored in ipairs(read_hash('limits', missing)) do
       local used, free_at, rate
-      if stored then
-        used, free_at, rate = string.match(stored, '^(%d+)|(%d+)|(.*)$')
+      -- Most are of few slots and a free rate: to match a pattern costs more.
+      if stored and sub(stored, 2, 67) == FREE then
+        used, rate = sub(stored, 1, 1), sub(stored, 68)
+      elseif stored then
+        used, free_at, rate = string.match(stored, '^(%d+)|0*(%d*)|(.*)$')
       end
-      states[missing[i]] = { tonumber(used) or 0, tonumber(free_at) or 0, rate or '', 0 }
+      -- Most rates are free, and a number costs to be read.
+      states[missing[i]] = { tonumber(used) or 0, free_at and free_at ~= '' and tonumber(free_at) or 0, rate or '', 0 }
     end
   end
 
@@ -162,6 +171,14 @@ local function limits()
     return rate_admits_at(key, units)
   end
   api.refuses = refuses
+
+  -- How many slots a key admits, so that nothing but these has to be looked at, and how many are taken; false where it has a rate or is
+  -- paused.
+  function api.slots_of(key)
+    local limits, state = configs[key], states[key]
+    if limits[RATE_N] or state[PAUSED_UNTIL] > now then return false end
+    return limits[SLOTS] or math.huge, state[USED]
+  end
 
   -- What is kept of a key for those who look: if it has limits of its own, those that hold, the slots that are taken, the end of its
   -- pause, and when its rate admits so many units.
@@ -242,7 +259,9 @@ local function limits()
         state[RATE_FREE_AT], state[RATE_OF] = 0, ''
       else
         kept[#kept + 1] = key
-        kept[#kept + 1] = format('%d|%d|%s', state[USED], state[RATE_FREE_AT], state[RATE_OF])
+        local free_at = state[RATE_FREE_AT]
+        kept[#kept + 1] = free_at == 0 and format('%d', state[USED]) .. FREE .. state[RATE_OF]
+          or format('%d|%064d|%s', state[USED], free_at, state[RATE_OF])
       end
     end
     write_all('HDEL', root .. 'limits', gone)

@@ -22,6 +22,21 @@ local function note_next(key, place, kept, age)
   end
 end
 
+-- True where one of the first jobs that depend on a job has not ended.
+local function is_awaited(job)
+  if job[AWAITED] ~= 1 then return false end
+  local entries, ids = call('ZRANGE', root .. 'dependants|' .. digits(job[SEQ]), 0, DEPENDANTS_LOOKED_AT - 1), {}
+  for i, entry in ipairs(entries) do
+    ids[i] = sub(entry, 17)
+  end
+  read_jobs(ids)
+  for i, entry in ipairs(entries) do
+    local dependant = jobs[ids[i]]
+    if dependant and dependant[SEQ] == tonumber(sub(entry, 1, 16)) and dependant[STATE] < COMPLETED then return true end
+  end
+  return false
+end
+
 -- Prunes one place of at most `most`, and answers how many were looked at and how many removed.
 local function prune(queue, state, kept, age, most)
   local key = ended_of(queue, state)
@@ -35,10 +50,17 @@ local function prune(queue, state, kept, age, most)
     old[#old + 1] = found[i]
   end
   local there = jobs_at(key, old, state, state)
+  local removed = 0
   for _, id in ipairs(there) do
-    remove(id, jobs[id])
+    local job = jobs[id]
+    if is_awaited(job) then
+      add_member(key, now + AWAITED_FOR, member_of(id, job))
+    else
+      remove(id, job)
+      removed = removed + 1
+    end
   end
-  return #old, #there
+  return #old, removed
 end
 
 local looked_at, pruned, finished = 0, 0, 0

@@ -5,7 +5,7 @@
 mod single {
     use longhaul::Clock;
     use longhaul_conformance::jobs::HOUR;
-    use longhaul_conformance::{Fixture, conformance};
+    use longhaul_conformance::{Fixture, conformance, histories};
     use longhaul_redis::{RedisOptions, RedisStore};
 
     use crate::server;
@@ -18,6 +18,7 @@ mod single {
     }
 
     conformance!(fixture);
+    histories!(fixture);
 }
 
 mod cluster {

@@ -165,6 +165,20 @@ impl Gardener {
                     (rate.n, rate.burst) = (rate.n * 2, Some(rate.burst() * 2));
                 }
             }
+            Planted::QueueLimitsArePerProcess => {
+                if let Call::SetQueue(_, config) = &mut call {
+                    config.slots = config.slots.map(|slots| slots * 2);
+                    if let Some(rate) = &mut config.rate {
+                        (rate.n, rate.burst) = (rate.n * 2, Some(rate.burst() * 2));
+                    }
+                }
+            }
+            Planted::PreferenceIsOverlooked => {
+                if let Call::FinishAndClaim(_, claim) = &mut call {
+                    let (label, value) = crate::scenario::LABEL;
+                    claim.worker.labels.insert(label.into(), value.into());
+                }
+            }
             Planted::PauseIsOverlooked => return self.overlook_pauses(store.as_ref(), call).await,
             Planted::DependantStartsTooSoon => {
                 if let Call::Enqueue(jobs) = &mut call {

@@ -55,6 +55,10 @@ pub enum Planted {
     EarlySignalIsLost,
     /// A wait does not end by its timeout.
     TimeoutIsForgotten,
+    /// The slots and the rate of a queue count each process by itself.
+    QueueLimitsArePerProcess,
+    /// A busy worker is given jobs that are for others.
+    PreferenceIsOverlooked,
 }
 
 impl Planted {
@@ -98,6 +102,12 @@ impl Planted {
             }
             Planted::EarlySignalIsLost => ("an early signal is lost", "a signal before its wait"),
             Planted::TimeoutIsForgotten => ("the timeout of a wait is forgotten", "a timer that is not kept"),
+            Planted::QueueLimitsArePerProcess => {
+                ("the limits of a queue are counted by each process", "a concurrency of each worker")
+            }
+            Planted::PreferenceIsOverlooked => {
+                ("a preference is overlooked by a busy worker", "two ways to claim")
+            }
         }
     }
 

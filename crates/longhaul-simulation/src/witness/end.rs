@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use longhaul::{Enqueued, JobId, Json, KeyFilter, Lookup, NewJob, Start, State, Timestamp, Unique};
 
+use super::limits::name_of;
 use super::{ACKNOWLEDGED, COUNTS, SLOTS, TICKS, UNIQUE_FREE, Witness};
 use crate::world::at_once;
 
@@ -40,6 +41,14 @@ impl Witness {
             if queue.counts != there && queue.name != crate::planted::QUEUE {
                 let how = format!("queue {} tells {:?}, and has {there:?}", queue.name, queue.counts);
                 self.break_promise(COUNTS, how);
+            }
+            let taken = used.get(&name_of(&queue.name)).copied().unwrap_or_default();
+            if queue.used.is_some_and(|told| told != taken) && queue.name != crate::planted::QUEUE {
+                let how = format!(
+                    "queue {} tells that {:?} slots are taken, and {taken} are",
+                    queue.name, queue.used
+                );
+                self.break_promise(SLOTS, how);
             }
         }
         if let Some((queue, counts)) = counted.into_iter().find(|(_, counts)| !counts.is_empty()) {

@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use longhaul::lifecycle::prefer::fits;
 use longhaul::testing::{Answer, Call};
 use longhaul::{Claim, Claimed, EnqueueStatus, Finish, Json, Lease, LeaseStatus, Outcome, State, Timestamp};
 
 use super::ledger::Ledger;
-use super::{CLAIMS, FENCED, STEPS};
+use super::{CLAIMS, FENCED, PREFERS, STEPS};
 
 /// The leases of a call as they stood before it.
 #[derive(Default)]
@@ -168,6 +169,15 @@ impl Ledger {
                     known.state
                 );
                 return self.break_promise(CLAIMS, how);
+            }
+            // Nothing is due before it is created.
+            let fits = fits(known.spec.prefer.as_ref(), &claim.worker.labels, known.created_at);
+            if !fits.at(now) {
+                let how = format!(
+                    "{id} prefers {:?} and was created at {}, and {} with the labels {:?} was given it at {}",
+                    known.spec.prefer, known.created_at.0, claim.worker.id, claim.worker.labels, now.0
+                );
+                return self.break_promise(PREFERS, how);
             }
             known.token = token;
             known.lease_until = now.plus(claim.lease_for);

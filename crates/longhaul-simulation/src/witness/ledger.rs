@@ -363,7 +363,10 @@ impl Ledger {
             Call::Act(filter, Action::Cancel { grace, .. }, _) => {
                 self.cancels.push((filter.clone(), now.plus(*grace)));
             }
-            Call::SetQueue(queue, config) => drop(self.queue_configs.insert(queue.clone(), config.clone())),
+            Call::SetQueue(queue, config) => {
+                self.limits.set_queue(queue, config);
+                self.queue_configs.insert(queue.clone(), config.clone());
+            }
             Call::SetKey(key, config) => self.limits.set(key, config.as_ref()),
             Call::PauseKey(key, pause) => self.limits.pause(key, *pause, now),
             Call::ResumeKey(key) => self.limits.resume(key),

@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use longhaul::lifecycle::limits::limits_of;
-use longhaul::{JobId, KeyConfig, NewJob, Rate, Timestamp};
+use longhaul::{JobId, KeyConfig, NewJob, QueueConfig, Rate, Timestamp};
 
 use super::{PAUSES, RATES, SLOTS};
 
-/// What runs take of limit keys, by the witness' own count.
+/// What runs take of limit keys and of whole queues, by the witness' own count. A queue stands among the keys by a name that no key has.
 #[derive(Default)]
 pub(super) struct Limits {
     configs: BTreeMap<String, KeyConfig>,
@@ -39,6 +39,16 @@ impl Limits {
         }
     }
 
+    pub(super) fn set_queue(&mut self, queue: &str, config: &QueueConfig) {
+        self.set(&name_of(queue), config.is_limited().then(|| config.limits()).as_ref());
+    }
+
+    /// True where the limits of a queue may keep its jobs back, one after the other, whatever keys they have.
+    pub(super) fn may_keep_back(&self, queue: &str, slots: u32) -> bool {
+        let name = name_of(queue);
+        self.config(&name).rate.is_some() || self.is_full(&name, slots)
+    }
+
     pub(super) fn pause(&mut self, key: &str, pause: Duration, now: Timestamp) {
         let until = self.closed_until.entry(key.to_owned()).or_default();
         *until = now.plus(pause).max(*until);
@@ -58,7 +68,7 @@ impl Limits {
         self.config(key).slots.is_some_and(|most| used > 0 && used + u64::from(slots) > u64::from(most))
     }
 
-    /// A run begins: all its keys must admit it.
+    /// A run begins: all its keys and its queue must admit it.
     pub(super) fn take(
         &mut self,
         id: &JobId,
@@ -66,7 +76,7 @@ impl Limits {
         now: Timestamp,
     ) -> Result<(), (&'static str, String)> {
         let cost = job.policy.cost;
-        for key in &job.limit_keys {
+        for key in &names(job) {
             if self.is_closed(key, now) {
                 return Err((PAUSES, format!("{id} was claimed while its key {key} was paused")));
             }
@@ -113,10 +123,20 @@ impl Limits {
     }
 
     pub(super) fn give_back(&mut self, job: &NewJob) {
-        for key in &job.limit_keys {
+        for key in &names(job) {
             if let Some(used) = self.used.get_mut(key) {
                 *used = used.saturating_sub(u64::from(job.policy.cost.slots));
             }
         }
     }
+}
+
+/// What a queue is called among limit keys.
+pub(super) fn name_of(queue: &str) -> String {
+    format!("={queue}")
+}
+
+/// The limits that count the runs of a job.
+fn names(job: &NewJob) -> Vec<String> {
+    job.limit_keys.iter().cloned().chain([name_of(&job.queue)]).collect()
 }

@@ -46,7 +46,7 @@ pub struct Broken {
 }
 
 /// The promises that a run is judged by.
-pub const PROMISES: [&str; 25] = [
+pub const PROMISES: [&str; 26] = [
     ACKNOWLEDGED,
     BATCH,
     BOUNDS,
@@ -62,6 +62,7 @@ pub const PROMISES: [&str; 25] = [
     OVERLAP,
     PAUSES,
     PERSONS,
+    PREFERS,
     RATES,
     SIGNALS,
     SLEEPS,
@@ -88,11 +89,13 @@ pub(crate) const LIVELY: &str = "every job ends once faults have stopped";
 pub(crate) const OVERLAP: &str = "two runs of a job never overlap while their processes and clocks go on";
 pub(crate) const PAUSES: &str = "no job of a paused queue or key starts";
 pub(crate) const PERSONS: &str = "only a job whose attempts are used up waits for a person, and only for one";
+pub(crate) const PREFERS: &str =
+    "no worker is given a job that is for others, nor before they had their time";
 pub(crate) const RATES: &str = "no window has more starts than its rate allows";
 pub(crate) const SIGNALS: &str =
     "the first signal of a name is kept, ends its wait, and is what the job is given";
 pub(crate) const SLEEPS: &str = "a sleep or a timeout is over no sooner than its time";
-pub(crate) const SLOTS: &str = "runs never take more slots than a key has, and none is lost";
+pub(crate) const SLOTS: &str = "runs never take more slots than a key or a queue has, and none is lost";
 pub(crate) const STEPS: &str = "a step whose output is recorded is not run again";
 pub(crate) const TICKS: &str = "each tick of a schedule is fired once";
 pub(crate) const BOUNDS: &str = "no job is enqueued beyond a bound on what waits";

@@ -122,18 +122,32 @@ impl Witness {
         let groups: Vec<Group> = {
             let ledger = self.ledger.lock();
             let mut groups: BTreeMap<(&str, &[String]), Group> = BTreeMap::new();
-            let mut kept_back = BTreeSet::new();
+            let (mut kept_back, mut full) = (BTreeSet::new(), BTreeSet::new());
             for (id, job) in
                 ledger.jobs.iter().filter(|(_, job)| is_due(job, now) && is_asked(claim, &job.spec))
             {
                 let group = (&*job.spec.queue, &*job.spec.limit_keys);
-                groups.entry(group).or_default().push((id.clone(), job.spec.clone()));
-                // One whose time is over makes way when a sweep has ended it.
+                let is_preferred =
+                    job.spec.prefer.as_ref().is_none_or(|prefer| prefer.is_met_by(&claim.worker.labels));
+                // The first job that a queue does not admit keeps all behind it back.
+                if ledger.limits.may_keep_back(&job.spec.queue, job.spec.policy.cost.slots) {
+                    full.insert(&*job.spec.queue);
+                }
+                // One whose time is over makes way when a sweep has ended it, and one that prefers others when it has waited for them.
                 if job.is_over(now) || ledger.is_kept_back(&job.spec, now) {
                     kept_back.insert(group);
+                } else if !is_preferred {
+                    // Those without keys keep no order with it.
+                    if !job.spec.limit_keys.is_empty() {
+                        kept_back.insert(group);
+                    }
+                    continue;
                 }
+                groups.entry(group).or_default().push((id.clone(), job.spec.clone()));
             }
-            groups.into_iter().filter(|(group, _)| !kept_back.contains(group)).map(|(_, jobs)| jobs).collect()
+            let free =
+                groups.into_iter().filter(|(group, _)| !kept_back.contains(group) && !full.contains(group.0));
+            free.map(|(_, jobs)| jobs).collect()
         };
         for group in groups {
             let mut all_admitted = true;

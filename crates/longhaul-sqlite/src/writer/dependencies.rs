@@ -1,5 +1,7 @@
 use longhaul::lifecycle::{self, End, Standing};
-use longhaul::{CancelReason, Dependency, Idempotency, NewJob, OnFailure, Result, State, WaitsFor};
+use longhaul::{
+    CancelReason, DEPENDANTS_LOOKED_AT, Dependency, Idempotency, NewJob, OnFailure, Result, State, WaitsFor,
+};
 use rusqlite::{OptionalExtension, params};
 
 use super::waits::Blocked;
@@ -196,6 +198,13 @@ impl WriteTx<'_> {
             self.notes.changed.push(found.id);
         }
         Ok(())
+    }
+
+    /// True where one of the jobs that depend on this one has not ended, of the first of them.
+    pub(super) fn is_awaited(&self, seq: i64) -> rusqlite::Result<bool> {
+        let awaited = include_str!("../sql/is_awaited.sql");
+        let most = DEPENDANTS_LOOKED_AT as i64;
+        Ok(self.has_edges && self.connection.prepare_cached(awaited)?.exists([seq, most])?)
     }
 
     /// Leaves the dependants of a job that has ended to later transactions.

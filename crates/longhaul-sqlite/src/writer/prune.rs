@@ -1,4 +1,4 @@
-use longhaul::{Change, GONE_FOR, Keep, QueueConfig, Result, Retention, State};
+use longhaul::{AWAITED_FOR, Change, GONE_FOR, Keep, QueueConfig, Result, Retention, State};
 use rusqlite::{OptionalExtension, params};
 
 use super::write_tx::WriteTx;
@@ -79,7 +79,7 @@ impl WriteTx<'_> {
     }
 
     /// Removes the oldest finished jobs, of those whose retention counts from `kept_from` or earlier; it counts from later
-    /// than now while a unique key is held.
+    /// than now while a unique key is held, and where others depended on a job that have not ended.
     fn remove_oldest(
         &mut self,
         queue: &str,
@@ -97,8 +97,14 @@ impl WriteTx<'_> {
             .collect::<rusqlite::Result<_>>()?;
         let mut removed = 0;
         for seq in seqs {
-            self.remove(seq, queue, state)?;
-            removed += 1;
+            if self.is_awaited(seq)? {
+                self.connection
+                    .prepare_cached("UPDATE jobs SET kept_from = ?2 WHERE seq = ?1")?
+                    .execute([seq, self.now.plus(AWAITED_FOR).0])?;
+            } else {
+                self.remove(seq, queue, state)?;
+                removed += 1;
+            }
         }
         Ok(removed)
     }

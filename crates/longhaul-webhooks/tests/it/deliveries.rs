@@ -3,8 +3,8 @@ use std::time::Duration;
 use longhaul::testing::Harness;
 use longhaul::webhook::{self, Delivery, Redelivered, Secret, Secrets};
 use longhaul::{
-    Context, Done, Enqueued, Job, JobError, JobId, JobRecord, JobResult, NewJob, State, Unique, Webhook,
-    WebhookEvent,
+    AWAITED_FOR, Context, Done, Enqueued, Job, JobError, JobId, JobRecord, JobResult, Keep, Lookup, NewJob,
+    QueueConfig, Retention, State, Unique, Webhook, WebhookEvent,
 };
 use longhaul_webhooks::{Deliver, Outbound, Sender, sign};
 use serde::{Deserialize, Serialize};
@@ -329,8 +329,36 @@ async fn a_job_that_was_removed_before_it_was_told_fails_its_delivery_with_the_r
     harness.drain().await;
     let delivery = &deliveries(&harness, &id).await[0];
     assert_eq!(delivery.state, State::Failed);
-    assert!(delivery.errors[0].message.contains("pruned or deleted before its end could be told"));
+    assert!(delivery.errors[0].message.contains("deleted before its end could be told"));
     assert!(receiver.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_end_is_told_however_short_the_retention_and_however_late_the_delivery() {
+    let (receiver, mut harness) = (Receiver::start(|_| Reply::status("200 OK")).await, Harness::new());
+    harness.register::<Work>(());
+    let at_once = Keep { age: Some(Duration::from_secs(1)), count: Some(0) };
+    let retention =
+        Retention { completed: at_once.clone(), failed: at_once.clone(), cancelled: at_once.clone() };
+    let config = QueueConfig { retention, ..QueueConfig::default() };
+    let id = enqueue(&harness, told(&FINE, Webhook::new(receiver.url("/")))).await;
+    harness.longhaul().store().set_queue(&harness.job(&id).queue, &config).await.unwrap();
+    let other = enqueue(&harness, NewJob::of(&FINE).unwrap()).await;
+    harness.drain().await;
+    // Nobody serves the queue of deliveries for a week.
+    for _ in 0..7 {
+        harness.advance(Duration::from_secs(24 * 3600));
+        harness.longhaul().store().sweep(1_000).await.unwrap();
+    }
+    let gone = harness.longhaul().get(&other).await.unwrap();
+    assert_eq!(gone, Lookup::Unknown, "a job that nothing depends on is pruned");
+    harness.register::<Deliver>(Sender::new(outbound("127.0.0.1")));
+    harness.drain().await;
+    assert_eq!(types(&receiver), ["job.completed"]);
+    assert_eq!(body(&receiver.seen()[0])["data"]["output"], json!({"pages": 3}));
+    harness.advance(AWAITED_FOR);
+    harness.longhaul().store().sweep(1_000).await.unwrap();
+    assert_eq!(harness.longhaul().get(&id).await.unwrap(), Lookup::Gone, "and pruned once it is told");
 }
 
 #[tokio::test]

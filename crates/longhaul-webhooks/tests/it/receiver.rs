@@ -29,7 +29,7 @@ pub(crate) enum Reply {
     Answer(String, String),
     /// Hangs up without a word.
     Reset,
-    /// Never answers.
+    /// Never answers, until the sender hangs up.
     Hang,
     /// Begins a body and never ends it.
     HangInBody,
@@ -101,10 +101,10 @@ async fn serve(
                 let _ = stream.set_zero_linger();
                 return;
             }
-            Reply::Hang => return std::future::pending().await,
+            Reply::Hang => return until_closed(stream).await,
             Reply::HangInBody => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nslow").await;
-                return std::future::pending().await;
+                return until_closed(stream).await;
             }
             Reply::Flood => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
@@ -116,6 +116,11 @@ async fn serve(
             return;
         }
     }
+}
+
+/// Says nothing until the sender gives the connection up, which thousands of senders do: a process may have so many files open.
+async fn until_closed(mut stream: TcpStream) {
+    while more(&mut stream, &mut Vec::new()).await.is_some() {}
 }
 
 async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Seen> {

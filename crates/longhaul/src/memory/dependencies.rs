@@ -5,7 +5,7 @@ use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle::{self, End, Standing};
 use crate::model::{CancelReason, Dependency, Idempotency, JobId, NewJob, OnFailure, State, WaitsFor};
-use crate::store::Result;
+use crate::store::{DEPENDANTS_LOOKED_AT, Result};
 
 /// Which jobs depend on which: by the number of the dependency, and then by that of the dependant.
 #[derive(Debug, Default)]
@@ -105,6 +105,12 @@ impl Table {
                 }
             });
         }
+    }
+
+    /// True where one of the jobs that depend on this one has not ended, of the first of them.
+    pub(super) fn is_awaited(&self, seq: u64) -> bool {
+        let dependants = self.edges.of(seq).take(DEPENDANTS_LOOKED_AT);
+        dependants.filter_map(|seq| self.rows.get(&seq)).any(|row| !row.record.state.is_finished())
     }
 
     /// The jobs that were enqueued to depend on one, in the order in which they were.

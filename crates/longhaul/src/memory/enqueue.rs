@@ -298,6 +298,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         batch: None,
         dependencies: Vec::new(),
         dependencies_left: 0,
+        passed_over_until: None,
         lease_until: Timestamp::default(),
         cancel_by: None,
         state_event: 1,

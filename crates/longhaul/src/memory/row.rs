@@ -28,6 +28,8 @@ pub(super) struct Row {
     pub(super) dependencies: Vec<u64>,
     /// How many of them it still waits for, while it waits for them.
     pub(super) dependencies_left: usize,
+    /// Until when retention passes over it, where others depended on it when it was due.
+    pub(super) passed_over_until: Option<Timestamp>,
     /// When its lease ends; means something while it is running.
     pub(super) lease_until: Timestamp,
     /// When it is fenced off, where somebody has asked it to stop; only while it is running.
@@ -53,10 +55,13 @@ impl Row {
         (lifecycle::rank(self.record.run_at, self.record.priority), self.seq)
     }
 
-    /// From when on its retention counts: its end, or that of the period for which its key outlives it.
+    /// From when on its retention counts: its end, or that of the period for which its key outlives it, or for which retention passes
+    /// over it.
     pub(super) fn kept_from(&self) -> Timestamp {
         let ended = self.record.finished_at.unwrap_or_default();
-        self.unique.as_ref().map_or(ended, |(_, hold)| hold.kept_from(self.record.state, ended))
+        let kept_from =
+            self.unique.as_ref().map_or(ended, |(_, hold)| hold.kept_from(self.record.state, ended));
+        self.passed_over_until.map_or(kept_from, |until| kept_from.max(until))
     }
 
     /// The job as the holder of its unique key.
@@ -97,6 +102,7 @@ impl Row {
         self.state_event = self.record.last_event;
         self.state_at = now;
         self.record.state = state;
+        self.passed_over_until = None;
         self.record.cancel_requested = false;
         self.record.cancel_reason = None;
         self.cancel_by = None;

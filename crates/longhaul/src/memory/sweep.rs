@@ -4,7 +4,7 @@ use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle;
 use crate::model::{CancelReason, Keep, Retention, State, Swept};
-use crate::store::{STOP_GRACE, WORKER_SEEN_FOR};
+use crate::store::{AWAITED_FOR, STOP_GRACE, WORKER_SEEN_FOR};
 
 impl Table {
     pub(super) fn sweep(&mut self, limit: usize, now: Timestamp) -> Swept {
@@ -56,6 +56,7 @@ impl Table {
         due.len() as u64
     }
 
+    /// Removes at most `limit` jobs that have ended and are not kept any more, or passes over them for a while.
     fn prune(&mut self, limit: usize, now: Timestamp) -> u64 {
         let mut doomed = Vec::new();
         for ((queue, state), jobs) in &self.index.finished {
@@ -73,10 +74,16 @@ impl Table {
             let free = too_many.map(|(_, (_, seq))| *seq);
             doomed.extend(free.take(limit - doomed.len()));
         }
-        for seq in &doomed {
-            self.remove(*seq, now);
+        let mut pruned = 0;
+        for seq in doomed {
+            if self.is_awaited(seq) {
+                self.change(seq, now, |row| row.passed_over_until = Some(now.plus(AWAITED_FOR)));
+            } else {
+                self.remove(seq, now);
+                pruned += 1;
+            }
         }
-        doomed.len() as u64
+        pruned
     }
 
     fn keep(&self, queue: &str, state: State) -> Keep {

@@ -149,6 +149,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - Jobs of a paused key keep their order.
     /// - Very many jobs of a paused key keep no other back.
     /// - Very many keys that are paused keep no other back.
+    /// - A job whose time is over keeps no other of its limit keys back.
     /// - A waiting claim answers when a pause ends.
     /// - No more jobs of a key run than it has slots.
     /// - A job takes as many slots of its keys as it costs.
@@ -328,6 +329,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A sweep prunes by age.
     /// - A sweep prunes by count.
     /// - A sweep keeps a job whose unique key is held.
+    /// - A sweep keeps a job while one that depends on it has not ended.
     /// - A sweep does no more than its limit.
     /// - A sweep with nothing to do says so.
     async fn sweep(&self, limit: usize) -> Result<Swept>;
@@ -394,6 +396,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - An action stops at its limit.
     /// - An action tells how many jobs fit and how many it changed.
     /// - An action checks its filter where it writes.
+    /// - An action leaves alone what comes to fit while it acts.
     /// - An action keeps to the terms of its filter.
     /// - A dependency counts once though it is retried by hand.
     /// - A dependant retried by hand does not wait again.
@@ -546,6 +549,11 @@ pub const KEPT_EVENT_BYTES: usize = 16 * 1024 * 1024;
 pub const KEPT_ERRORS: usize = 20;
 /// The time that a pruned or deleted job is remembered as gone.
 pub const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
+/// The time for which retention passes over a job that others depend on which have not ended: they may want its output, or are to
+/// tell of its end. After that a sweep looks again.
+pub const AWAITED_FOR: Duration = Duration::from_secs(60);
+/// How many of the jobs that depend on one retention looks at, the oldest first: of more, some have ended long before the others.
+pub const DEPENDANTS_LOOKED_AT: usize = 100;
 /// The time that a running job has to stop once it was superseded or its deadline has passed.
 pub const STOP_GRACE: Duration = Duration::from_secs(30);
 /// The time that a silent worker is listed.
