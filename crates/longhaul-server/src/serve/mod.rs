@@ -94,7 +94,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let stop = signals::listen()?;
     // Before anything is opened or made: a server that must not run leaves nothing behind.
     let admin = access::admin(args.listen)?;
-    let mut listener = listen::bind(args.listen).await?;
+    let mut listener = listen::bind(args.listen, "--listen").await?;
     listener.most_connections = args.max_connections;
     let stores = args.stores.open_as_owner().await?;
     let services =

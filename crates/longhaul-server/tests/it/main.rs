@@ -31,3 +31,4 @@ mod unique;
 mod uploads;
 mod waits;
 mod webhooks;
+mod worker_metrics;
