@@ -11,7 +11,7 @@ use crate::serve::listen;
 use crate::services::{self, Selection, Services};
 use crate::stores::StoreArgs;
 use crate::work::{self, Work};
-use crate::{Result, logging, signals};
+use crate::{Result, logging, signals, systemd};
 
 /// Run jobs without serving anything: more hands for a server that runs with --no-worker, on the same store.
 ///
@@ -56,7 +56,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     if let Some(listener) = listener {
         watch(listener, &services, watched);
     }
+    systemd::ready("running jobs");
     stop.cancelled().await;
+    systemd::stopping();
     work::stop(worker, args.work.grace()).await;
     tracing::info!("stopped");
     Ok(())

@@ -29,7 +29,7 @@ use self::banner::Banner;
 use crate::services::{self, Selection};
 use crate::stores::StoreArgs;
 use crate::work::{self, Work};
-use crate::{Result, logging, signals};
+use crate::{Result, logging, signals, systemd};
 
 /// Serve the API and the services, and run their jobs.
 #[derive(Debug, ClapArgs)]
@@ -136,9 +136,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     // no reason not to serve.
     let _ = writeln!(std::io::stdout(), "http://{}", listener.address());
 
+    let address = listener.address();
     let server = tokio::spawn(listener.serve(app, stop.clone()));
     services.start();
+    systemd::ready(&format!("listening on http://{address}"));
     stop.cancelled().await;
+    systemd::stopping();
     drain(role, server, &args.work, &stopping).await;
     // The worker has done so, too; the last requests may have changed something since.
     match tokio::time::timeout(FLUSH_TIMEOUT, stores.longhaul.flush()).await {

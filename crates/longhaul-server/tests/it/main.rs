@@ -25,6 +25,7 @@ mod readme;
 mod run;
 mod schedules;
 mod server;
+mod systemd;
 mod terminal;
 mod top;
 mod unique;
