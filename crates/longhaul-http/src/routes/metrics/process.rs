@@ -68,7 +68,7 @@ impl Collector for Operations {
         )?;
         for of in operations.times() {
             let labels = [("operation", of.operation), ("outcome", of.outcome)];
-            distribution(metric.encode_family(&labels)?, of.times, MICRO)?;
+            distribution(metric.encode_family(&labels)?, of.times, MICROS)?;
         }
         Ok(())
     }
@@ -131,14 +131,14 @@ impl Collector for Workers {
     }
 }
 
-/// The seconds of a microsecond.
-const MICRO: f64 = 1e-6;
+/// The microseconds of a second.
+const MICROS: f64 = 1e6;
 
-fn distribution(mut metric: MetricEncoder<'_>, values: &Distribution, unit: f64) -> fmt::Result {
+fn distribution(mut metric: MetricEncoder<'_>, values: &Distribution, per: f64) -> fmt::Result {
     let buckets: Vec<(f64, u64)> = values
         .ranges()
-        .map(|(end, count)| (end.map_or(f64::INFINITY, |end| end as f64 * unit), count))
+        .map(|(end, count)| (end.map_or(f64::INFINITY, |end| end as f64 / per), count))
         .collect();
     let count = buckets.iter().map(|(_, count)| count).sum();
-    metric.encode_histogram::<NoLabelSet>(values.sum() as f64 * unit, count, &buckets, None)
+    metric.encode_histogram::<NoLabelSet>(values.sum() as f64 / per, count, &buckets, None)
 }
