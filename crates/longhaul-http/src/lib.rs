@@ -32,7 +32,7 @@ pub use redaction::{Redaction, redacted};
 pub use remote_store::RemoteStore;
 pub use routes::{
     ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, document, health_router, login_router,
-    schedules_of_file,
+    schedules_of_file, worker_router,
 };
 pub use time::Rfc3339;
 

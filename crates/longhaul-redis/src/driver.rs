@@ -341,6 +341,7 @@ impl DriverState {
             let arguments = first..arguments.len();
             calls.push(Part { arguments, jobs: call.jobs, reply: call.reply, hear: call.hear });
         }
+        self.telling.changes.committed(calls.len());
         Box::pin(async move {
             caller.run_together(script, &arguments, calls, jobs).await;
             (Some(script), None)

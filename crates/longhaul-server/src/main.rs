@@ -28,6 +28,7 @@ mod services;
 mod signals;
 mod store_url;
 mod stores;
+mod systemd;
 mod terminal;
 mod token;
 mod top;

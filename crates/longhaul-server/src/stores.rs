@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use longhaul::clock::Stopwatch;
+use longhaul::stats::Metered;
 use longhaul::{Longhaul, Store};
 use longhaul_http::{Redaction, RemoteStore, redacted};
 use longhaul_postgres::PostgresStore;
@@ -111,7 +112,7 @@ impl StoreArgs {
             }
             return Ok(stores);
         }
-        let (longhaul, shared) = (Longhaul::over(jobs.store()), jobs.shared());
+        let (longhaul, shared) = (Longhaul::new(Metered::over(jobs.store())), jobs.shared());
         let db = Database::open(&database).await?.tables()?.with_jobs_in(longhaul.clone());
         let belongs = match jobs.tables() {
             Ok(beside) => db.belongs_to_database(&beside).await?,
@@ -136,7 +137,7 @@ impl StoreArgs {
         }
         make_private_folder(&self.data)?;
         let late = Late::default();
-        let longhaul = Longhaul::over(late.store());
+        let longhaul = Longhaul::new(Metered::over(late.store()));
         let db = Database::open(&database).await?.tables()?.with_jobs_in(longhaul.clone());
         let described = format!("{store}, tables in {database}");
         late.look_for(url.clone(), store, database, db.clone());
@@ -299,7 +300,7 @@ impl Database {
 
     fn with_tables(self, url: &StoreUrl) -> Result<OpenStores> {
         Ok(OpenStores {
-            longhaul: Longhaul::over(self.store()),
+            longhaul: Longhaul::new(Metered::over(self.store())),
             db: self.tables()?,
             described: url.to_string(),
             durability: None,

@@ -27,6 +27,14 @@ pub fn health_router(longhaul: Longhaul, config: HttpConfig) -> Router {
     frame::around(routes.with_state(probes), known)
 }
 
+/// `/health`, `/ready` and the `/metrics` of a process that runs jobs and serves nothing else. `/metrics` does not ask the store.
+pub fn worker_router(longhaul: Longhaul, config: HttpConfig) -> Router {
+    let probes = Probes { longhaul, clock: config.clock, details: Arc::new(config.health) };
+    let routes = OpenApiRouter::default().routes(routes!(health)).routes(routes!(ready));
+    let (routes, document) = routes.routes(routes!(metrics::worker_metrics)).split_for_parts();
+    frame::around(routes.with_state(probes), Known::of(&document))
+}
+
 /// The probes with their documentation.
 pub(super) fn documented() -> OpenApiRouter<Probes> {
     OpenApiRouter::default().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics::metrics))

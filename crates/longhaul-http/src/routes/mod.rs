@@ -20,7 +20,7 @@ mod workers;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use self::health::health_router;
+pub use self::health::{health_router, worker_router};
 pub use self::jobs::{ChildrenBody, ErrorBody, JobBody, ProgressBody};
 pub use self::login::login_router;
 pub use self::openapi::document;

@@ -1,12 +1,14 @@
 //! The application under test, and answers in a form that a snapshot can hold.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use longhaul::stats::Metered;
 use longhaul::{Clock, Longhaul, MemoryStore, Worker, WorkerBuilder};
 use longhaul_http::{HttpConfig, health_router, login_router, router};
 use serde_json::Value;
@@ -30,7 +32,7 @@ impl App {
     /// All of `config` but the clock, which is the store's.
     pub(crate) fn with(config: HttpConfig) -> Self {
         let clock = Clock::manual();
-        let longhaul = Longhaul::new(MemoryStore::with_clock(clock.clone()));
+        let longhaul = Longhaul::new(Metered::over(Arc::new(MemoryStore::with_clock(clock.clone()))));
         kinds::declare(&longhaul);
         Self::over(longhaul, HttpConfig { clock, ..config })
     }

@@ -6,9 +6,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use longhaul::stats::Recorder;
-use longhaul::{KeyConfig, Longhaul, MemoryStore};
-use longhaul_http::{HttpConfig, health_router};
+use longhaul::stats::{Metered, Recorder};
+use longhaul::{Json, KeyConfig, Longhaul, MemoryStore, NewJob};
+use longhaul_http::{HttpConfig, health_router, worker_router};
 use serde_json::json;
 use tower::ServiceExt;
 
@@ -104,10 +104,30 @@ async fn the_alerts_and_the_grafana_dashboard_name_metrics_that_are_told() {
             .collect();
         assert!(named.len() > 10, "{file} names {named:?}");
         for name in named {
-            let family = ["_total", "_bucket"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+            let family = ["_total", "_bucket", "_count", "_sum"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .unwrap_or(name);
             assert!(told.contains(family), "{file} names {name}, and /metrics tells {told:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_scraper_is_told_how_long_the_store_takes_and_whether_it_is_there() {
+    let longhaul = Longhaul::new(Metered::over(Arc::new(MemoryStore::new())));
+    longhaul.enqueue_one(NewJob::new("greet", Json::null())).await.unwrap();
+    longhaul.enqueue_one(NewJob { version: 0, ..NewJob::new("greet", Json::null()) }).await.unwrap_err();
+    let text = scraped(worker_router(longhaul, HttpConfig::default())).await;
+    for line in [
+        "longhaul_store_up 1",
+        r#"longhaul_store_operation_seconds_count{operation="enqueue",outcome="ok"} 1"#,
+        r#"longhaul_store_operation_seconds_count{operation="enqueue",outcome="refused"} 1"#,
+        r#"longhaul_store_operation_seconds_bucket{le="30.0",operation="enqueue",outcome="ok"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    assert!(!text.contains(r#"operation="queues""#), "a worker's metrics ask the store for nothing:\n{text}");
 }
 
 async fn scraped(app: Router) -> String {

@@ -331,6 +331,9 @@ impl Writer {
 
     /// Answers everybody, and lets the claims that found nothing wait.
     fn deliver(&mut self, calls: Vec<Call>, done: Done) {
+        if !calls.is_empty() {
+            self.transactor.observers.committed(calls.len());
+        }
         self.next = done.next;
         self.look.merge(done.look);
         self.is_unsettled |= std::mem::take(&mut self.look.unsettled);

@@ -41,11 +41,11 @@ pub(crate) struct Listener {
     pub(crate) most_connections: Option<u32>,
 }
 
-/// Binds `address`.
-pub(crate) async fn bind(address: SocketAddr) -> Result<Listener> {
+/// Binds the address that `flag` has named.
+pub(crate) async fn bind(address: SocketAddr, flag: &str) -> Result<Listener> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("failed to listen on {address}: something else does; choose another with --listen")
+            format!("failed to listen on {address}: something else does; choose another with {flag}")
         }
         _ => format!("failed to listen on {address}: {e}"),
     };
@@ -57,7 +57,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<Listener> {
 /// Serves `app` on a free port of the loopback address until `stop`, for `longhaul bench`.
 pub(crate) fn on_loopback(app: Router, stop: CancellationToken) -> BoxFuture<'static, Result<SocketAddr>> {
     Box::pin(async move {
-        let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), "--listen").await?;
         let address = listener.address();
         tokio::spawn(listener.serve(app, stop));
         Ok(address)

@@ -29,7 +29,7 @@ use self::banner::Banner;
 use crate::services::{self, Selection};
 use crate::stores::{DurabilityArgs, StoreArgs};
 use crate::work::{self, Work};
-use crate::{Result, logging, signals};
+use crate::{Result, logging, signals, systemd};
 
 /// Serve the API and the services, and run their jobs.
 #[derive(Debug, ClapArgs)]
@@ -96,7 +96,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let stop = signals::listen()?;
     // Before anything is opened or made: a server that must not run leaves nothing behind.
     let admin = access::admin(args.listen)?;
-    let mut listener = listen::bind(args.listen).await?;
+    let mut listener = listen::bind(args.listen, "--listen").await?;
     listener.most_connections = args.max_connections;
     let stores = args.stores.open_as_owner(args.durability.durability).await?;
     let services =
@@ -139,9 +139,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     // no reason not to serve.
     let _ = writeln!(std::io::stdout(), "http://{}", listener.address());
 
+    let address = listener.address();
     let server = tokio::spawn(listener.serve(app, stop.clone()));
     services.start();
+    systemd::ready(&format!("listening on http://{address}"));
     stop.cancelled().await;
+    systemd::stopping();
     drain(role, server, &args.work, &stopping).await;
     // The worker has done so, too; the last requests may have changed something since.
     match tokio::time::timeout(FLUSH_TIMEOUT, stores.longhaul.flush()).await {

@@ -92,6 +92,11 @@ impl Place {
 }
 
 impl Server {
+    /// A process beside servers, which listens nowhere.
+    pub(crate) fn of(child: Child, log: PathBuf) -> Self {
+        Self { child, url: String::new(), log }
+    }
+
     /// An address on this server.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)

@@ -245,6 +245,9 @@ impl<'w> Session<'w> {
             Ok(()) => {
                 if self.tx.connection().total_changes() != before {
                     self.writer.volume.wrote();
+                    self.writer
+                        .changes
+                        .committed(round.calls.len() + round.claims.len() + round.served.len());
                 }
                 self.answer(round);
             }

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -7,6 +7,7 @@ use super::bucket::Bucket;
 use super::histogram::Histogram;
 use super::recorder::Recorder;
 use super::report::Counts;
+use super::worker::WorkerFigures;
 use crate::model::Swept;
 
 /// The jobs of one queue and kind that this process has changed since it began to count.
@@ -41,6 +42,7 @@ pub struct Counters {
     pub readers: Arc<Counter>,
     /// Events that reached a reader who had caught up with the store, and the time from when each was stored.
     pub lag: Mutex<Histogram>,
+    workers: Mutex<Vec<Weak<WorkerFigures>>>,
 }
 
 /// A number that many threads change at once.
@@ -78,6 +80,19 @@ impl Drop for OneMore {
 }
 
 impl Counters {
+    /// The workers of this process that have not come to their end.
+    #[must_use]
+    pub fn workers(&self) -> Vec<Arc<WorkerFigures>> {
+        self.workers.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Tells the figures of a worker for as long as it keeps them.
+    pub(crate) fn add_worker(&self, figures: &Arc<WorkerFigures>) {
+        let mut workers = self.workers.lock();
+        workers.retain(|worker| worker.strong_count() > 0);
+        workers.push(Arc::downgrade(figures));
+    }
+
     /// Counts the effect of a sweep.
     pub(crate) fn swept(&self, swept: &Swept) {
         self.rescued.add(swept.rescued);

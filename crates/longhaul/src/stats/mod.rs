@@ -10,6 +10,8 @@
 //! | `histogram` | durations, from which percentiles are read |
 //! | `counters` | all that this process has counted since it began, for Prometheus |
 //! | `report` | reads samples back: throughput, times, groups of failures |
+//! | `metered` | measures the calls of a store |
+//! | `worker` | what a worker does now and how its runs ended, for Prometheus |
 //! | `feed`, `item` | the changes themselves, for those who watch |
 //!
 //! Counters live in memory and are written every second, so that the hot path pays for an addition and no row. A process
@@ -23,14 +25,20 @@ mod exchange;
 mod feed;
 mod histogram;
 mod item;
+mod metered;
 mod recorder;
 mod report;
 mod shared;
+mod worker;
 
 pub use bucket::Failure;
 pub use counters::{Counted, Counter, Counters, OneMore};
 pub use feed::Feed;
 pub use histogram::Histogram;
 pub use item::{FeedItem, FeedNews};
+pub use metered::Metered;
 pub use recorder::Recorder;
 pub use report::{Counts, Failures, Group, Percentiles, Point, Report, Totals, Window};
+pub use worker::{QueueFigures, WorkerFigures};
+
+pub use crate::store::{Distribution, OperationTimes, Operations};

@@ -4,15 +4,16 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 
+use super::distribution::Distribution;
 use crate::model::Change;
 
 /// Those who want to know of each change of state that a store makes in this process.
 ///
 /// A store with no observer pays for one load; one with an observer tells each change once, after it is durable.
-#[derive(Default)]
 pub struct Changes {
     is_observed: AtomicBool,
     observers: RwLock<Vec<Weak<dyn Observer>>>,
+    commits: Distribution,
 }
 
 /// Somebody who wants to know of changes. It is called on the store's own threads, so it must neither wait nor work long.
@@ -21,7 +22,21 @@ pub trait Observer: Send + Sync {
     fn changed(&self, change: &Change<'_>);
 }
 
+/// The ends of the ranges of the calls that share a commit.
+const CALLS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024];
+
 impl Changes {
+    /// Counts a commit that has carried so many calls of the store's callers.
+    pub fn committed(&self, calls: usize) {
+        self.commits.add(calls as u64);
+    }
+
+    /// The commits of this process, by the calls that each has carried.
+    #[must_use]
+    pub fn commits(&self) -> &Distribution {
+        &self.commits
+    }
+
     /// Tells `observer` of each change from now on, until the last other reference to it is dropped.
     pub fn observe(&self, observer: &Arc<impl Observer + 'static>) {
         let observer: Weak<dyn Observer> = Arc::<_>::downgrade(observer) as Weak<dyn Observer>;
@@ -54,6 +69,13 @@ impl Changes {
                 observer.changed(&change);
             }
         }
+    }
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        let (is_observed, observers) = (AtomicBool::default(), RwLock::default());
+        Self { is_observed, observers, commits: Distribution::new(CALLS) }
     }
 }
 

@@ -7,11 +7,16 @@
 //! `longhaul-conformance`, which holds that the two agree.
 
 mod changes;
+mod distribution;
 mod error;
+mod operations;
 mod signals;
 
 pub use changes::{Changes, Observer};
+pub use distribution::Distribution;
 pub use error::{Error, Result};
+pub(crate) use operations::Operation;
+pub use operations::{OperationTimes, Operations};
 pub use signals::{Listener, Signals};
 
 use std::fmt::Debug;
@@ -533,6 +538,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A change tells when the wait or the run before it began.
     /// - A failed attempt is told with its message.
     fn changes(&self) -> Option<&Changes>;
+
+    /// The times of its calls, where they are [measured](crate::stats::Metered).
+    fn operations(&self) -> Option<&Operations> {
+        None
+    }
 
     /// The workers heard of within the last minute.
     ///

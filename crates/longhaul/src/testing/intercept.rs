@@ -11,7 +11,7 @@ use crate::model::{
     KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
     Record, Sample, Signalled, StepRecord, Swept, WorkerInfo,
 };
-use crate::store::{Changes, Result, Store};
+use crate::store::{Changes, Operations, Result, Store};
 
 /// A store with a function around each call: it may look at the call and its answer, change both, fail in place of the store
 /// or after it, wait, or do something else as well.
@@ -368,6 +368,10 @@ impl Store for Intercept {
     /// The store's own, whatever the function around it does.
     fn changes(&self) -> Option<&Changes> {
         self.store.changes().filter(|_| self.tells_changes)
+    }
+
+    fn operations(&self) -> Option<&Operations> {
+        self.store.operations()
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

@@ -82,7 +82,7 @@ impl Dispatch {
         let members: Vec<_> = taken
             .into_iter()
             .map(|Gathered { run, job, .. }| {
-                let task = Task::new(run, Slot::OfCall, Arc::clone(&job), self.ended.clone());
+                let task = Task::new(run, Slot::OfCall(queue), Arc::clone(&job), self.ended.clone());
                 (job, task.execute(Arc::clone(&stack)))
             })
             .collect();

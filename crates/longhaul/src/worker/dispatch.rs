@@ -19,7 +19,7 @@ use crate::handle::Longhaul;
 use crate::maintenance::Activity;
 use crate::model::{Claim, Claimed, QueueSlots, SupportedKind, WorkerInfo};
 use crate::runtime::Runtime;
-use crate::stats::Recorder;
+use crate::stats::{Recorder, WorkerFigures};
 use crate::store::{Error, Result};
 
 /// Claims jobs into free slots, runs each in a task, and sends their ends to the store in turns: what ended while
@@ -37,6 +37,7 @@ pub(crate) struct Dispatch {
     pub(crate) active: Active,
     pub(crate) recorder: mpsc::UnboundedSender<Arc<RunningJob>>,
     pub(crate) stats: Recorder,
+    pub(crate) figures: Arc<WorkerFigures>,
     pub(crate) activity: Activity,
     /// Fired when no more jobs are to be claimed.
     pub(crate) stopping: CancellationToken,
@@ -161,6 +162,7 @@ impl Dispatch {
                 poll = Some(self.open_poll());
             }
             self.open_gather_claims();
+            self.tell_slots();
             let look = self.next_look(poll.as_ref());
             tokio::select! {
                 // In this order, so that nothing is claimed once the worker was told to stop.
@@ -357,6 +359,7 @@ impl Dispatch {
                 return self.start(queue);
             }
         };
+        self.figures.note_end(end.slot.queue(), end.finish.as_ref().map(|finish| &finish.outcome));
         if let Slot::Of(queue) = end.slot {
             self.queues[queue].note_end(end.took, end.finish.as_ref().map(|finish| &finish.outcome));
         }
@@ -403,6 +406,7 @@ impl Dispatch {
                     }
                 }
             }
+            self.tell_slots();
             tokio::select! {
                 biased;
                 Some(end) = ends.recv() => self.note_end(end),
@@ -444,6 +448,13 @@ impl Dispatch {
             .iter()
             .zip(&poll.wanted)
             .any(|(queue, wanted)| (queue.free > 0 && *wanted == 0) || queue.free < *wanted)
+    }
+
+    /// Lets others read how many slots are taken.
+    fn tell_slots(&self) {
+        for (place, queue) in self.queues.iter().enumerate() {
+            self.figures.use_slots(place, queue.slots.saturating_sub(queue.free));
+        }
     }
 
     fn has_free_slot(&self) -> bool {

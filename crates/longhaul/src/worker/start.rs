@@ -22,7 +22,7 @@ use crate::model::{QueueSlots, WorkerInfo, process_id};
 use crate::panics::contain_future;
 use crate::runtime::Runtime;
 use crate::schedule::Scheduler;
-use crate::stats::Recorder;
+use crate::stats::{Recorder, WorkerFigures};
 use crate::store::Result;
 
 /// The longest time that a worker may go without a heartbeat before its jobs are given to others.
@@ -216,7 +216,11 @@ impl WorkerBuilder {
         let (ended, ends) = mpsc::unbounded_channel();
         let slots =
             |queue: &QueueSlots| WorkerQueue::new(queue.queue.clone(), queue.slots, runtime.clock.clone());
+        let held = active.clone();
+        let figures = Arc::new(WorkerFigures::new(&worker.queues, move || held.len()));
+        stats.counters().add_worker(&figures);
         let dispatch = Dispatch {
+            figures,
             queues: worker.queues.iter().map(slots).collect(),
             unsent: Vec::new(),
             sends: Pause::default(),

@@ -31,8 +31,16 @@ pub(crate) struct RunEnded {
 pub(crate) enum Slot {
     /// One of this queue.
     Of(usize),
-    /// That of its call, with the other jobs of it.
-    OfCall,
+    /// That of its call, with the other jobs of it, which is one of this queue.
+    OfCall(usize),
+}
+
+impl Slot {
+    /// The place of its queue among the worker's.
+    pub(crate) fn queue(self) -> usize {
+        let (Self::Of(queue) | Self::OfCall(queue)) = self;
+        queue
+    }
 }
 
 /// The slot of a call, which comes back when this is dropped, and so however the call ends.

@@ -1,6 +1,7 @@
 //! `/metrics`: the figures of the store, the same on every server, and the counts of this process.
 
 mod counted;
+mod process;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -9,17 +10,13 @@ use axum::extract::State as Extract;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use longhaul::stats::Recorder;
 use longhaul::{Clock, KeyFilter, KeyInfo, Longhaul, State, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use self::counted::{ByKind, Times};
 use crate::problem::Problem;
 
 /// The most limit keys that are told, so that a key for each tenant does not make a series for each.
@@ -56,6 +53,12 @@ const KEYS: usize = 100;
 /// | `longhaul_jobs_rescued_total`, `longhaul_jobs_poisoned_total`, `longhaul_jobs_fenced_total`, `longhaul_jobs_pruned_total` | | what the sweeps of this process did |
 /// | `longhaul_event_readers` | | readers that follow a job's events |
 /// | `longhaul_event_lag_seconds` | | histogram: from when an event was stored to when it was handed to a reader |
+/// | `longhaul_process_slots`, `longhaul_process_slots_used` | `queue` | slots of this process' workers, and those of them that are taken |
+/// | `longhaul_process_jobs` | | jobs whose leases this process keeps |
+/// | `longhaul_process_runs_total` | `queue`, `outcome` | runs of this process that have ended: `completed`, `retried`, `failed`, `cancelled`, `snoozed`, `rate_limited`, `released`, `waiting`, `lease_lost` |
+/// | `longhaul_store_up` | | 1 unless the last call that this process made of its store found it away or full |
+/// | `longhaul_store_operation_seconds` | `operation`, `outcome` | histogram: calls of the store, `ok`, `refused` or `unavailable`; `claim_waiting` and `events_waiting` may wait for something to come |
+/// | `longhaul_commit_calls` | | histogram: the calls that one commit of the store has carried (in Redis: one script) |
 /// | `longhaul_build_info` | `version` | always 1 |
 #[utoipa::path(
     get,
@@ -111,14 +114,32 @@ pub(super) async fn metrics(
         worker_slots.get_or_create(&Queue { queue }).set(count);
     }
     registry.register("worker_slots", "Slots that workers have for a queue", worker_slots);
-    registry.register("build", "What runs here", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    process::register(&mut registry, store);
+    told(&registry)
+}
 
-    if let Some(recorder) = Recorder::of(store) {
-        register_counted(&mut registry, &recorder);
-    }
+/// The process of a worker, for Prometheus
+///
+/// The part of a server's metrics that is of its process, so that the store is asked for nothing and its absence is told:
+/// `longhaul_store_up` is 0 then.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "getWorkerMetrics",
+    tag = "about",
+    security(()),
+    responses((status = 200, description = "The metrics", body = String,
+        content_type = "application/openmetrics-text")),
+)]
+pub(super) async fn worker_metrics(Extract(longhaul): Extract<Longhaul>) -> Result<Response, Problem> {
+    let mut registry = Registry::with_prefix("longhaul");
+    process::register(&mut registry, longhaul.store());
+    told(&registry)
+}
 
+fn told(registry: &Registry) -> Result<Response, Problem> {
     let mut text = String::new();
-    encode(&mut text, &registry).map_err(|e| Problem::internal(format!("failed to write metrics: {e}")))?;
+    encode(&mut text, registry).map_err(|e| Problem::internal(format!("failed to write metrics: {e}")))?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
 }
@@ -166,25 +187,4 @@ fn register_keys(registry: &mut Registry, keys: &[KeyInfo], now: Timestamp) {
 /// A number as gauges take it.
 fn gauged(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
-}
-
-fn register_counted(registry: &mut Registry, recorder: &Recorder) {
-    registry.register_collector(Box::new(ByKind(recorder.counted())));
-    let counters = recorder.counters();
-    for (name, help, counter) in [
-        ("leases_lost", "Runs that were stopped because their lease was another's", &counters.leases_lost),
-        ("jobs_rescued", "Jobs taken from workers that were not heard of", &counters.rescued),
-        ("jobs_poisoned", "Jobs that had crashed too often and failed", &counters.poisoned),
-        ("jobs_fenced", "Jobs that did not stop within their grace", &counters.fenced),
-        ("jobs_pruned", "Finished jobs that were removed", &counters.pruned),
-    ] {
-        registry.register(name, help, ConstCounter::new(counter.get()));
-    }
-    let readers = ConstGauge::new(gauged(counters.readers.get()));
-    registry.register("event_readers", "Readers that follow a job's events", readers);
-    registry.register_collector(Box::new(Times {
-        name: "event_lag",
-        help: "From when an event was stored to when it was handed to a reader",
-        times: counters.lag.lock().clone(),
-    }));
 }
