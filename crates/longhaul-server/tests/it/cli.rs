@@ -40,6 +40,8 @@ async fn every_command_has_help_with_examples() {
         &["doctor", "--help"],
         &["completions", "--help"],
         &["migrate", "--help"],
+        &["export", "--help"],
+        &["import", "--help"],
         &["bench", "--help"],
     ] {
         let help = place.printed(command).await;
