@@ -31,6 +31,7 @@ pub mod limits;
 pub mod max_waiting;
 pub mod migrate;
 pub mod model;
+pub mod moving;
 pub mod paused_queues;
 pub mod prefer;
 pub mod prune;

@@ -48,6 +48,11 @@ macro_rules! conformance {
         fn the_store_agrees_with_the_model() {
             $crate::model::model_agrees($fixture, $crate::model::CASES);
         }
+
+        #[test]
+        fn a_store_that_is_moved_in_the_midst_of_a_history_goes_on_as_the_model_does() {
+            $crate::model::moves_agree($fixture, $crate::model::MOVES);
+        }
     };
 }
 
@@ -492,6 +497,23 @@ macro_rules! sentences {
                 retrying_from_a_step_forgets_it_and_those_after_it
                 retrying_from_a_step_that_is_not_there_does_nothing
                 retrying_a_completed_job_from_a_step_does_nothing
+            }
+            moving {
+                an_export_shows_the_store_as_it_was_when_it_began_or_fails
+                an_export_of_an_empty_store_has_no_records
+                an_export_has_settings_before_jobs_and_jobs_in_the_order_in_which_they_were_enqueued
+                what_was_exported_and_imported_is_as_it_was
+                importing_twice_adds_nothing
+                a_record_that_is_there_already_stays_as_it_is
+                a_job_that_was_removed_is_not_imported_again
+                a_running_job_is_imported_as_one_that_was_given_back
+                a_running_job_that_was_asked_to_stop_is_cancelled_when_it_is_imported
+                imported_jobs_are_claimed_in_their_order_and_run_to_their_ends
+                an_imported_job_keeps_to_the_limits_of_its_keys_and_its_queue
+                an_imported_dependant_counts_the_end_of_a_job_that_has_ended_since
+                a_dependency_that_is_not_there_counts_as_ended_for_an_imported_job
+                a_unique_key_that_another_job_holds_stays_with_that_one
+                a_record_that_cannot_be_kept_is_refused_and_nothing_of_its_call_is_written
             }
             samples {
                 a_sample_is_read_back_in_its_series

@@ -33,6 +33,7 @@ mod keyed;
 mod keys;
 mod limits;
 mod migrate;
+mod moving;
 mod narrow;
 mod new_dependencies;
 mod new_rows;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use futures::future::BoxFuture;
 use longhaul::lifecycle::{self, Deed};
+use longhaul::moving::{self, Export, Exported, Imported};
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Entry, Event, Finish, FinishAndClaim,
     JobFilter, JobId, JobPage, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob,
@@ -21,6 +22,7 @@ use crate::driver::Driver;
 use crate::error::{closed, failed, fault};
 use crate::limits::config_text;
 use crate::migrate::migrate;
+use crate::moving::Snapshot;
 use crate::notifier::{NOTIFY, available};
 use crate::options::PostgresOptions;
 use crate::read::{self, Candidate, Reads};
@@ -494,5 +496,24 @@ impl Store for PostgresStore {
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         read::workers(&self.inner.reads, self.now().minus(longhaul::WORKER_SEEN_FOR)).await
+    }
+
+    async fn export(&self) -> Result<Box<dyn Export>> {
+        let settings = moving::export_settings(self).await?;
+        let client = self.inner.reads.connection("export").await?;
+        Ok(Box::new(Snapshot::begin(client, settings, self.now()).await?))
+    }
+
+    async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {
+        let records = moving::admit(records)?;
+        let settings = moving::import_settings(self, &records, self.now()).await?;
+        let fault = fault("import");
+        let mut client = self.inner.reads.connection("import").await?;
+        let transaction = client.transaction().await.map_err(fault)?;
+        let (mut tx, theirs) = self.begin_in(&transaction).await?;
+        let imported = tx.import(&records, &settings).await?;
+        self.end_in(&transaction, tx, &theirs).await?;
+        transaction.commit().await.map_err(fault)?;
+        Ok(imported)
     }
 }

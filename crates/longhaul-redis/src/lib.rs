@@ -47,7 +47,8 @@
 //! # What it needs
 //! Redis from 7.0, or Valkey. A user of the server's (ACL) needs the keys `{PREFIX}:*`, the channel `{PREFIX}:news`, and the
 //! commands `EVALSHA`, `EVAL`, `INFO`, `PING`, `SUBSCRIBE`, `PUBLISH` and what the scripts call: strings, hashes, lists,
-//! sets, sorted sets, streams, `TIME` and `UNLINK`. Nothing else should write to these keys.
+//! sets, sorted sets, streams, `TIME` and `UNLINK`; and `CLIENT|PAUSE` and `CLIENT|UNPAUSE` to be exported while it is in use.
+//! Nothing else should write to these keys.
 //!
 //! # On a cluster
 //! All keys of a prefix share one hash tag, and are on one node. That is what the promises need: unique keys are
@@ -72,6 +73,7 @@ mod finish;
 mod limit_keys;
 mod looks;
 mod lost;
+mod moving;
 mod notifier;
 mod options;
 mod pack;

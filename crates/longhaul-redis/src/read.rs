@@ -237,7 +237,7 @@ fn read_log(answer: Value, after: u64, limit: usize) -> Option<Log> {
 }
 
 /// An entry of the stream: its id, and names and values.
-fn entry(value: Value) -> Option<Event> {
+pub(crate) fn entry(value: Value) -> Option<Event> {
     let [id, values] = <[Value; 2]>::try_from(list(value)?).ok()?;
     let values = list(values)?;
     Some(Event {

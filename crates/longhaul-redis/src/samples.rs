@@ -22,7 +22,7 @@ fn place_of(at: Timestamp) -> String {
 /// Keeps samples, all of a call or none.
 pub(crate) async fn put(driver: &Driver, samples: &[Sample]) -> Result<()> {
     let arguments = |sample: &Sample| {
-        let name = format!("{}|{}|{}", sample.series, place_of(sample.at), sample.source);
+        let name = name_of(sample);
         let keep_for = bounded(sample.keep_for).to_string();
         [name.into_bytes(), keep_for.into_bytes(), sample.body.as_str().as_bytes().to_vec()]
     };
@@ -57,13 +57,24 @@ fn read_part(answer: Value) -> Option<(Option<String>, Vec<Sample>)> {
 }
 
 fn sample(parts: &[Value]) -> Option<Sample> {
-    let mut name = text(&parts[0])?.splitn(3, '|');
+    let keep_for = Duration::from_millis(u64::try_from(int(&parts[1])?).ok()?);
+    sample_of(text(&parts[0])?, keep_for, json(&parts[2])?)
+}
+
+/// The name of a sample.
+pub(crate) fn name_of(sample: &Sample) -> String {
+    format!("{}|{}|{}", sample.series, place_of(sample.at), sample.source)
+}
+
+/// The sample of a name.
+pub(crate) fn sample_of(name: &str, keep_for: Duration, body: longhaul::Json) -> Option<Sample> {
+    let mut name = name.splitn(3, '|');
     let (series, place, source) = (name.next()?, name.next()?, name.next()?);
     Some(Sample {
         series: series.to_owned(),
         at: Timestamp((u64::from_str_radix(place, 16).ok()? ^ SIGN) as i64),
         source: source.to_owned(),
-        keep_for: Duration::from_millis(u64::try_from(int(&parts[1])?).ok()?),
-        body: json(&parts[2])?,
+        keep_for,
+        body,
     })
 }

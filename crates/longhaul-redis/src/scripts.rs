@@ -290,6 +290,22 @@ pub(crate) static READY: Lazy =
 pub(crate) static MIGRATE: Lazy =
     LazyLock::new(|| Script::new("migrate", Flags::GoesOn, &[STORE, include_str!("lua/migrate.lua")]));
 
+pub(crate) static EXPORT_JOBS: Lazy = LazyLock::new(|| {
+    Script::new("export", Flags::Reads, &[STORE, KEYS, include_str!("lua/moving/export_jobs.lua")])
+});
+pub(crate) static EXPORT_MEMORIES: Lazy = LazyLock::new(|| {
+    Script::new("export", Flags::Reads, &[STORE, include_str!("lua/moving/export_memories.lua")])
+});
+pub(crate) static STAMP: Lazy =
+    LazyLock::new(|| Script::new("export", Flags::Reads, &[include_str!("lua/moving/stamp.lua")]));
+pub(crate) static IMPORT_JOBS: Lazy = LazyLock::new(|| {
+    let parts = [STORE, KEYS, BATCHES, RUNS, include_str!("lua/moving/import_jobs.lua")];
+    Script::new("import", Flags::Adds, &parts)
+});
+pub(crate) static IMPORT_MEMORIES: Lazy = LazyLock::new(|| {
+    Script::new("import", Flags::Adds, &[STORE, include_str!("lua/moving/import_memories.lua")])
+});
+
 /// Puts numbers, texts and the server's functions in the place of their names. Lua 5.1 has no constants, only variables, and
 /// every function that uses one must first be given it, by a search among all that are in use: with the names in place, the
 /// server would spend more on making the functions of a script than on most of its work.

@@ -17,7 +17,8 @@ pub(crate) async fn steps(driver: &Driver, id: &JobId) -> Result<Option<Vec<Step
     }
 }
 
-fn read_steps(answer: Value) -> Option<Vec<StepRecord>> {
+/// The steps of an answer of `steps.lua`.
+pub(crate) fn read_steps(answer: Value) -> Option<Vec<StepRecord>> {
     let [state, outputs, times] = <[Value; 3]>::try_from(list(answer)?).ok()?;
     let has_completed = int(&state)? == State::Completed as i64;
     let output = |pair: &[Value]| Some((text(&pair[0])?.to_owned(), json(&pair[1])?));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{BoxFuture, select_all};
+use longhaul::moving::{Export, Exported, Imported};
 use longhaul::{
     Acted, Action, Backoff, Changes, Claim, Claimed, Clock, Enqueued, Event, Finish, FinishAndClaim,
     JobFilter, JobId, JobPage, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Listener,
@@ -17,6 +18,7 @@ use crate::claim::{Patience, Taken};
 use crate::driver::Driver;
 use crate::due::DueTimer;
 use crate::error::{failed, unreadable};
+use crate::moving::{self, Snapshot};
 use crate::options::RedisOptions;
 use crate::{act, claim, enqueue, finish, limit_keys, queues, read, samples, scripts, steps, sweep, waits};
 
@@ -33,6 +35,8 @@ struct Inner {
     driver: Arc<Driver>,
     due: DueTimer,
     look_every: Duration,
+    /// For connections that are made later.
+    options: RedisOptions,
 }
 
 /// The version of what the scripts keep. A store of a newer version is refused, because this binary would not know
@@ -73,10 +77,11 @@ impl RedisStore {
         }
         options.check()?;
         let signals = Arc::new(Signals::default());
-        let look_every = options.look_every;
+        let (look_every, kept) = (options.look_every, options.clone());
         let driver = Arc::new(Driver::start(options, clock.clone(), Arc::clone(&signals)).await?);
         let due = DueTimer::start(Arc::clone(&driver), clock.clone());
-        let store = Self { inner: Arc::new(Inner { clock, signals, driver, due, look_every }) };
+        let store =
+            Self { inner: Arc::new(Inner { clock, signals, driver, due, look_every, options: kept }) };
         store.migrate().await?;
         Ok(store)
     }
@@ -302,5 +307,17 @@ impl Store for RedisStore {
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         queues::workers(&self.inner.driver).await
+    }
+
+    async fn export(&self) -> Result<Box<dyn Export>> {
+        let settings = longhaul::moving::export_settings(self).await?;
+        let Inner { options, clock, driver, .. } = &*self.inner;
+        Ok(Box::new(Snapshot::begin(options, clock.clone(), driver.runtime(), settings).await?))
+    }
+
+    async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {
+        let records = longhaul::moving::admit(records)?;
+        let settings = longhaul::moving::import_settings(self, &records, self.inner.clock.now()).await?;
+        moving::import(&self.inner.driver, &records, &settings).await
     }
 }

@@ -5,8 +5,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
 use crate::{
-    backup, completions, doctor, jobs, keys, look, migrate, queues, run, schedules, serve, token, top,
-    webhooks, worker,
+    backup, completions, doctor, jobs, keys, look, migrate, moving, queues, run, schedules, serve, token,
+    top, webhooks, worker,
 };
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
@@ -60,6 +60,10 @@ pub(crate) enum Command {
     Migrate(migrate::Args),
     /// Copy an SQLite store to a file while it is in use
     Backup(backup::Args),
+    /// Write all that a store of jobs keeps into a file
+    Export(moving::export::Args),
+    /// Write an export into another store
+    Import(moving::import::Args),
     /// Measure how fast jobs are on this machine, beside what its disk allows
     Bench(longhaul_bench::Args),
 }
@@ -125,6 +129,8 @@ impl Command {
             | Command::Token(_)
             | Command::Migrate(_)
             | Command::Backup(_)
+            | Command::Export(_)
+            | Command::Import(_)
             | Command::Bench(_) => None,
         }
     }

@@ -18,6 +18,7 @@ mod late;
 mod logging;
 mod look;
 mod migrate;
+mod moving;
 mod output;
 mod pages;
 mod queues;
@@ -119,6 +120,8 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Token(args) => token::run(&args),
             Command::Migrate(args) => migrate::run(args).await,
             Command::Backup(args) => backup::run(args).await,
+            Command::Export(args) => moving::export::run(args).await,
+            Command::Import(args) => moving::import::run(args).await,
             Command::Bench(args) => longhaul_bench::run(args, serve::listen::on_loopback).await,
         }
         .map(|()| ExitCode::SUCCESS)

@@ -169,16 +169,7 @@ impl StoreArgs {
     /// The same, without what is hidden by `redaction`.
     pub(crate) async fn open_shown(&self, redaction: Redaction) -> Result<(Longhaul, String)> {
         let (store, _) = self.urls()?;
-        if let StoreUrl::Sqlite(path) = &store
-            && !path.exists()
-        {
-            return Err(format!(
-                "there is no store at {}; name the server's data folder with --data, its store with --store, or the server \
-                 with --url",
-                path.display(),
-            )
-            .into());
-        }
+        must_exist(&store)?;
         let jobs = redacted(Database::open(&store).await?.store(), redaction);
         Ok((Longhaul::over(jobs), store.to_string()))
     }
@@ -186,6 +177,22 @@ impl StoreArgs {
     /// The address of the jobs.
     pub(crate) fn jobs_url(&self) -> Result<StoreUrl> {
         Ok(self.urls()?.0)
+    }
+
+    /// Opens the store of jobs as it is, without a view of what is hidden, and answers its kind: it must be there already.
+    pub(crate) async fn open_to_export(&self) -> Result<(Arc<dyn Store>, &'static str)> {
+        let (store, _) = self.urls()?;
+        must_exist(&store)?;
+        Ok((Database::open(&store).await?.store(), kind_of(&store)))
+    }
+
+    /// Opens the store of jobs as it is, and makes it where it is missing.
+    pub(crate) async fn open_to_import(&self) -> Result<Arc<dyn Store>> {
+        let (store, _) = self.urls()?;
+        if matches!(&store, StoreUrl::Sqlite(path) if path.starts_with(&self.data)) {
+            make_private_folder(&self.data)?;
+        }
+        Ok(Database::open(&store).await?.store())
     }
 
     /// The addresses of the jobs and the tables. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.
@@ -221,6 +228,31 @@ impl StoreArgs {
             );
         }
         Ok((store, database))
+    }
+}
+
+/// A mistyped path is an error, not a new and empty store.
+fn must_exist(store: &StoreUrl) -> Result<()> {
+    if let StoreUrl::Sqlite(path) = store
+        && !path.exists()
+    {
+        return Err(format!(
+            "there is no store at {}; name the server's data folder with --data, its store with --store, or the server \
+             with --url",
+            path.display(),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// The kind of a store.
+fn kind_of(store: &StoreUrl) -> &'static str {
+    match store {
+        StoreUrl::Sqlite(_) => "sqlite",
+        StoreUrl::Postgres(_) => "postgres",
+        StoreUrl::Redis(_) => "redis",
+        StoreUrl::Remote(_) => "remote",
     }
 }
 

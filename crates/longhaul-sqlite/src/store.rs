@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use longhaul::moving::{self, Export, Exported, Imported};
 use longhaul::{
     Acted, Action, Changes, Claim, Claimed, Clock, Enqueued, Error, Event, Finish, FinishAndClaim, JobFilter,
     JobId, JobPage, Json, KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page,
@@ -629,6 +630,18 @@ impl Store for SqliteStore {
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         let since = self.inner.clock.now().minus(longhaul::WORKER_SEEN_FOR);
         self.inner.look_ups.read(move |connection| read::workers(connection, since)).await
+    }
+
+    async fn export(&self) -> Result<Box<dyn Export>> {
+        let settings = moving::export_settings(self).await?;
+        let snapshot = read::Snapshot::begin(self.inner.path.clone(), settings, self.inner.clock.now());
+        Ok(Box::new(snapshot.await?))
+    }
+
+    async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {
+        let records = moving::admit(records)?;
+        let settings = moving::import_settings(self, &records, self.inner.clock.now()).await?;
+        self.write(Class::Growth, move |tx| tx.import(&records, &settings)).await
     }
 }
 

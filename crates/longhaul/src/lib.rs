@@ -11,6 +11,7 @@ pub mod lifecycle;
 mod maintenance;
 mod memory;
 mod model;
+pub mod moving;
 mod panics;
 mod runtime;
 pub mod schedule;

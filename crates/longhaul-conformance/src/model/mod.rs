@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `operation` | what can be done, and how sequences of it are drawn |
 //! | `hearing` | what a store tells of its changes of state |
+//! | `moving` | stores that are moved in the midst of a sequence |
 //! | `observation` | what can be seen afterwards, and what must hold of it on any store |
 
 mod hearing;
+mod moving;
 mod observation;
 mod operation;
 
@@ -25,6 +27,7 @@ use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 use self::hearing::Ear;
+pub use self::moving::{MOVES, moves_agree};
 use self::observation::Observation;
 use self::operation::{End, Operation, Run};
 use crate::Fixture;

@@ -41,6 +41,8 @@ async fn every_command_has_help_with_examples() {
         &["completions", "--help"],
         &["migrate", "--help"],
         &["backup", "--help"],
+        &["export", "--help"],
+        &["import", "--help"],
         &["bench", "--help"],
     ] {
         let help = place.printed(command).await;

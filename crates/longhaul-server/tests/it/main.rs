@@ -20,6 +20,7 @@ mod kill;
 mod kill_services;
 mod lifecycle;
 mod many_machines;
+mod moving;
 mod old_data;
 mod openapi;
 mod pages;

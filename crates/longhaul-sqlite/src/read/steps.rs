@@ -25,7 +25,7 @@ fn read(connection: &Connection, id: &JobId) -> rusqlite::Result<Option<Vec<Step
     find.query_map([job], step)?.collect::<rusqlite::Result<_>>().map(Some)
 }
 
-fn step(row: &Row<'_>) -> rusqlite::Result<StepRecord> {
+pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<StepRecord> {
     let mut columns = Columns::new(row);
     let (name, attempt) = (columns.next(), columns.next::<Option<u32>>());
     let finished_at = columns.next::<Option<i64>>().map(Timestamp);

@@ -21,6 +21,7 @@ mod keys;
 mod limit_costs;
 mod limits;
 mod merge;
+mod moving;
 mod parked;
 mod pauses;
 mod prune;

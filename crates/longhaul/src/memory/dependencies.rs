@@ -30,6 +30,16 @@ impl Edges {
         }
     }
 
+    /// Whether the end of a job was counted by one that depends on it; `None` where it does not.
+    pub(super) fn is_settled(&self, job: u64, dependant: u64) -> Option<bool> {
+        self.0.get(&(job, dependant)).map(|edge| edge.is_settled)
+    }
+
+    /// Notes that a job depends on another.
+    pub(super) fn add(&mut self, job: u64, dependant: u64, on_failure: OnFailure, is_settled: bool) {
+        self.0.insert((job, dependant), Edge { on_failure, is_settled });
+    }
+
     /// The dependants of a job.
     fn of(&self, seq: u64) -> impl Iterator<Item = u64> {
         self.0.range((seq, 0)..=(seq, u64::MAX)).map(|((_, dependant), _)| *dependant)

@@ -51,7 +51,45 @@ impl Keys {
         self.hold_until(key, row.seq, hold.before_end());
     }
 
-    fn hold_until(&mut self, key: &str, seq: u64, expires_at: Option<Timestamp>) {
+    /// The job that has a unique key, and until when; expired or not.
+    pub(super) fn held(&self, key: &str) -> Option<(u64, Option<Timestamp>)> {
+        self.unique.get(key).map(|hold| (hold.seq, hold.expires_at))
+    }
+
+    /// The idempotency keys that are remembered, with their fingerprints, jobs and ends.
+    pub(super) fn promises(&self, now: Timestamp) -> Vec<(&str, &str, &JobId, Timestamp)> {
+        let kept = self.idempotency.iter().filter(|(_, promise)| promise.expires_at > now);
+        kept.map(|(key, promise)| {
+            (key.as_str(), promise.fingerprint.as_str(), &promise.id, promise.expires_at)
+        })
+        .collect()
+    }
+
+    /// The ids that are remembered as gone, and until when.
+    pub(super) fn gone(&self, now: Timestamp) -> Vec<(&JobId, Timestamp)> {
+        self.gone.iter().filter(|(_, until)| **until > now).map(|(id, until)| (id, *until)).collect()
+    }
+
+    /// Remembers an idempotency key until a moment.
+    pub(super) fn promise_until(
+        &mut self,
+        key: String,
+        fingerprint: String,
+        id: JobId,
+        expires_at: Timestamp,
+    ) {
+        self.expiries.insert((expires_at, Memory::Idempotency(key.clone())));
+        self.idempotency.insert(key, Promise { fingerprint, id, expires_at });
+    }
+
+    /// Remembers until a moment that a job was there.
+    pub(super) fn remember_gone_until(&mut self, id: JobId, until: Timestamp) {
+        self.expiries.insert((until, Memory::Gone(id.clone())));
+        self.gone.insert(id, until);
+    }
+
+    /// Gives a unique key to a job until a moment; `None` is until it ends.
+    pub(super) fn hold_until(&mut self, key: &str, seq: u64, expires_at: Option<Timestamp>) {
         self.unique.insert(key.to_owned(), Hold { seq, expires_at });
         self.expiries.extend(expires_at.map(|at| (at, Memory::Unique(key.to_owned()))));
     }
@@ -93,9 +131,7 @@ impl Keys {
     /// Remembers how a request with an idempotency key was answered.
     pub(super) fn promise(&mut self, idempotency: Idempotency, id: JobId, now: Timestamp) {
         let Idempotency { key, fingerprint, keep_for } = idempotency;
-        let expires_at = now.plus(keep_for);
-        self.expiries.insert((expires_at, Memory::Idempotency(key.clone())));
-        self.idempotency.insert(key, Promise { fingerprint, id, expires_at });
+        self.promise_until(key, fingerprint, id, now.plus(keep_for));
     }
 
     pub(super) fn is_gone(&self, id: &JobId, now: Timestamp) -> bool {
@@ -103,9 +139,7 @@ impl Keys {
     }
 
     pub(super) fn remember_gone(&mut self, id: JobId, now: Timestamp) {
-        let until = now.plus(GONE_FOR);
-        self.expiries.insert((until, Memory::Gone(id.clone())));
-        self.gone.insert(id, until);
+        self.remember_gone_until(id, now.plus(GONE_FOR));
     }
 
     pub(super) fn forget_gone(&mut self, id: &JobId) {

@@ -12,6 +12,7 @@
 //! | `bounds` | bounds on waiting jobs |
 //! | `dependencies` | which jobs depend on which |
 //! | `keys` | unique keys, idempotency keys, and the ids of jobs that are gone |
+//! | `moving` | exports and imports |
 //! | `enqueue`, `claim`, `finish`, `sweep`, `act`, `read` | the operations |
 
 mod act;
@@ -23,6 +24,7 @@ mod finish;
 mod index;
 mod keys;
 mod limits;
+mod moving;
 mod queue_limits;
 mod read;
 mod row;
@@ -47,6 +49,7 @@ use crate::model::{
     KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo, Record,
     Sample, Signalled, StepRecord, Swept, WorkerInfo,
 };
+use crate::moving::{self as moved, Export, Exported, Imported};
 use crate::store::{Changes, Listener, Result, Signals, Store};
 
 /// A store that forgets everything when it is dropped: for tests, examples, and work that need not survive
@@ -286,6 +289,18 @@ impl Store for MemoryStore {
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         Ok(self.table.lock().workers(self.clock.now()))
+    }
+
+    async fn export(&self) -> Result<Box<dyn Export>> {
+        let settings = moved::export_settings(self).await?;
+        Ok(Box::new(self.table.lock().export(settings, self.clock.now())))
+    }
+
+    async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {
+        let records = moved::admit(records)?;
+        let now = self.clock.now();
+        let settings = moved::import_settings(self, &records, now).await?;
+        Ok(self.table.lock().import(records, settings, now))
     }
 }
 

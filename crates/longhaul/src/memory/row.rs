@@ -303,7 +303,7 @@ impl Row {
 }
 
 /// The bytes of an entry as JSON.
-fn bytes(body: &EventBody) -> usize {
+pub(super) fn bytes(body: &EventBody) -> usize {
     Json::new(body).map_or(0, |json| json.as_str().len())
 }
 

@@ -25,6 +25,21 @@ impl Samples {
         kept.map(|(_, (_, sample))| sample.clone()).take(MAX_SAMPLES).collect()
     }
 
+    /// All that are kept, with their ends.
+    pub(super) fn all(&self, now: Timestamp) -> impl Iterator<Item = &(Timestamp, Sample)> {
+        self.kept.values().filter(move |(until, _)| *until > now)
+    }
+
+    /// Keeps a sample until a moment, unless there is one in its place. Answers true where there was none.
+    pub(super) fn put_until(&mut self, sample: Sample, until: Timestamp, now: Timestamp) -> bool {
+        let place = (sample.series.clone(), sample.at, sample.source.clone());
+        if self.kept.get(&place).is_some_and(|(until, _)| *until > now) {
+            return false;
+        }
+        self.kept.insert(place, (until, sample));
+        true
+    }
+
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.kept.retain(|_, (until, _)| *until > now);
     }

@@ -137,18 +137,38 @@ impl Table {
         if !row.record.state.is_finished() {
             self.keys.hold(&row);
         }
-        self.keys.forget_gone(&row.record.id);
-        self.index.insert(&row);
-        announce(&self.signals, &row);
         self.changes.tell([changed(&row, None, row.record.created_at)]);
         let (seq, now) = (row.seq, row.record.created_at);
         if row.record.state.is_finished() {
             self.ended.push_back((row.seq, row.record.state));
         }
+        self.place(row, now);
+        seq
+    }
+
+    /// Adds a job that another store has kept, and answers its number. Nobody is told: its changes have been.
+    pub(super) fn insert_imported(&mut self, make: impl FnOnce(u64) -> Row, now: Timestamp) -> u64 {
+        self.last_seq += 1;
+        self.place(make(self.last_seq), now);
+        self.last_seq
+    }
+
+    fn place(&mut self, row: Row, now: Timestamp) {
+        self.keys.forget_gone(&row.record.id);
+        self.index.insert(&row);
+        announce(&self.signals, &row);
+        let seq = row.seq;
         self.ids.insert(row.record.id.clone(), seq);
         self.rows.insert(seq, row);
         self.limit(seq, None, now);
-        seq
+    }
+
+    /// Has the dependants of a job that has ended already count that, where they have not.
+    pub(super) fn settle_again(&mut self, seq: u64, now: Timestamp) {
+        if let Some(row) = self.rows.get(&seq).filter(|row| row.record.state.is_finished()) {
+            self.settle_dependants(seq, row.record.state, now);
+            self.settle(now);
+        }
     }
 
     /// Removes a job with its log, its steps and its unique key, and remembers for a while that it was there.

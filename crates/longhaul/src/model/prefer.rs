@@ -54,7 +54,7 @@ impl Prefer {
         self.labels.iter().all(|(label, value)| labels.get(label) == Some(value))
     }
 
-    pub(super) fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         if !(1..=MAX_PREFERRED).contains(&self.labels.len()) {
             return invalid(
                 "prefer",

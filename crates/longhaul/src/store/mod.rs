@@ -30,6 +30,7 @@ use crate::model::{
     KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
     Record, Sample, Signalled, StepRecord, Swept, WorkerInfo,
 };
+use crate::moving::{Export, Exported, Imported};
 
 /// A database of jobs. Small, dyn-safe and batch-first: single-item forms are on [`Longhaul`](crate::Longhaul).
 #[async_trait]
@@ -548,6 +549,47 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// - A silent worker is forgotten after a minute.
     async fn workers(&self) -> Result<Vec<WorkerInfo>>;
+
+    /// Begins to read all that is kept: [`moving`](crate::moving) says in which order, and what is left behind. Nothing is changed. A
+    /// store that has no snapshots has writers wait until the read has ended or is dropped, and the read fails where they did not. A
+    /// store in front of another one refuses this, and an import: the other one is moved.
+    ///
+    /// - An export shows the store as it was when it began or fails.
+    /// - An export of an empty store has no records.
+    /// - An export has settings before jobs and jobs in the order in which they were enqueued.
+    async fn export(&self) -> Result<Box<dyn Export>> {
+        Err(not_moved("export"))
+    }
+
+    /// Writes records that a store has [exported](Self::export) as they are, all of the call or none, and answers what became of each,
+    /// in order. No lease comes over: a running job is [given back](crate::moving::admit), so that its worker's finish means nothing
+    /// here.
+    ///
+    /// - What was exported and imported is as it was.
+    /// - Importing twice adds nothing.
+    /// - A record that is there already stays as it is.
+    /// - A job that was removed is not imported again.
+    /// - A running job is imported as one that was given back.
+    /// - A running job that was asked to stop is cancelled when it is imported.
+    /// - Imported jobs are claimed in their order and run to their ends.
+    /// - An imported job keeps to the limits of its keys and its queue.
+    /// - An imported dependant counts the end of a job that has ended since.
+    /// - A dependency that is not there counts as ended for an imported job.
+    /// - A unique key that another job holds stays with that one.
+    /// - A record that cannot be kept is refused and nothing of its call is written.
+    async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {
+        match records.is_empty() {
+            true => Ok(Vec::new()),
+            false => Err(not_moved("import")),
+        }
+    }
+}
+
+/// The refusal of a store that is a view of another one, which is moved itself.
+fn not_moved(operation: &'static str) -> Error {
+    let source =
+        "jobs are moved between the stores themselves: name the store, and not a server in front of it";
+    Error::Store { store: "remote", operation, source: source.into() }
 }
 
 /// The most entries that a job's log keeps. Stores may drop up to a tenth more at once, so that dropping is not paid for

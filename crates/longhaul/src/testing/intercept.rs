@@ -11,6 +11,7 @@ use crate::model::{
     KeyConfig, KeyFilter, KeyInfo, Lane, Lease, LeaseStatus, Lookup, NewJob, Page, QueueConfig, QueueInfo,
     Record, Sample, Signalled, StepRecord, Swept, WorkerInfo,
 };
+use crate::moving::{Export, Exported, Imported};
 use crate::store::{Changes, Operations, Result, Store};
 
 /// A store with a function around each call: it may look at the call and its answer, change both, fail in place of the store
@@ -376,5 +377,14 @@ impl Store for Intercept {
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         answer!(self, Call::Workers, Answer::Workers(workers) => workers)
+    }
+
+    // A read that goes on and what it has read are no single calls: they pass by the function.
+    async fn export(&self) -> Result<Box<dyn Export>> {
+        self.store.export().await
+    }
+
+    async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {
+        self.store.import(records).await
     }
 }

@@ -8,7 +8,7 @@ mod stamp;
 mod value;
 
 pub use migrate::Migration;
-pub use stamp::Belongs;
+pub use stamp::{Belongs, STAMP};
 pub use value::{FromValue, Row, Value};
 
 use std::borrow::Cow;

@@ -20,7 +20,7 @@ pub enum Belongs {
 
 /// The job that carries the id of a database in a store that holds nothing but jobs. It never falls due: every store keeps
 /// the first job of an id, and so the first of those who come to it.
-const STAMP: &str = "longhaul-stamp";
+pub const STAMP: &str = "longhaul-stamp";
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS stamps (name TEXT PRIMARY KEY, value TEXT NOT NULL)";
 
 impl Db {

@@ -1,0 +1,7 @@
+//! Reads all that the store keeps, and writes what another has kept.
+
+mod export;
+mod import;
+mod rows;
+
+pub(crate) use export::Snapshot;
