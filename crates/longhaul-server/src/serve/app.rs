@@ -15,6 +15,7 @@ use super::arrival::{self, BasePath};
 use super::cors::Origins;
 use super::dashboard;
 use super::guard::{Guard, Reach};
+use super::sign_on::SignOn;
 use crate::Result;
 use crate::pages::{self, About, ServiceAbout};
 use crate::services::Services;
@@ -28,6 +29,8 @@ pub(super) struct Shown {
     /// The folder of the built guide, where one is named.
     pub(super) guide: Option<PathBuf>,
     pub(super) base_path: BasePath,
+    /// Tells who was signed in elsewhere, where that is configured.
+    pub(super) sign_on: Option<SignOn>,
 }
 
 /// The jobs' API under `/api`, health at the root, and the services' routes.
@@ -39,7 +42,7 @@ pub(super) fn app(
     shown: Shown,
     stopping: CancellationToken,
 ) -> Result<Router> {
-    let Shown { store, works, guide, base_path } = shown;
+    let Shown { store, works, guide, base_path, sign_on } = shown;
     let is_open = admin == Admin::Open;
     let document = longhaul_http::document(&base_path.to_string(), "/api", services.documents());
     let (described, about_services) = (Described::of(&document), ServiceAbout::all(&document));
@@ -95,6 +98,10 @@ pub(super) fn app(
     let routes =
         admin.merge(guarded(origins.around(others), Reach::Services)).merge(guarded(shown, Reach::Services));
     let routes = pages::for_browsers(routes, base_path.to_string());
+    let routes = match sign_on {
+        Some(sign_on) => sign_on.around(routes),
+        None => routes,
+    };
     Ok(arrival::around(routes, base_path, services.deps.config.trusted_proxies.clone()))
 }
 
