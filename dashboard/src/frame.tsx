@@ -19,6 +19,7 @@ const PAGES = [
   ["workers", "Workers", "w"],
   ["kinds", "Kinds", "k"],
   ["batches", "Batches", "b"],
+  ["access", "Access", "a"],
 ] as const;
 
 /** What stands around every page: where one may go, who looks, whether changes are told. */

@@ -5,7 +5,7 @@ export const isHelpOpen = signal(false);
 
 const KEYS: [string, string][] = [
   ["/", "search jobs"],
-  ["g then o, j, q, e, s, w, k, b", "go to Overview, Jobs, Queues, Errors, Schedules, Workers, Kinds, Batches"],
+  ["g then o, j, q, e, s, w, k, b, a", "go to Overview, Jobs, Queues, Errors, Schedules, Workers, Kinds, Batches, Access"],
   ["j, k", "next and previous job of a list"],
   ["x", "select the job"],
   ["Enter", "open the job"],

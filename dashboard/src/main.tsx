@@ -16,6 +16,7 @@ const Errors = lazy(() => import("./pages/errors").then((page) => page.Errors));
 const Workers = lazy(() => import("./pages/workers").then((page) => page.Workers));
 const Schedules = lazy(() => import("./pages/schedules").then((page) => page.Schedules));
 const Kinds = lazy(() => import("./pages/kinds").then((page) => page.Kinds));
+const Access = lazy(() => import("./pages/access/access").then((page) => page.Access));
 const Batches = lazy(() => import("./pages/batches").then((page) => page.Batches));
 
 function App() {
@@ -33,6 +34,7 @@ function App() {
         <Route path={`${base}workers`} component={Workers} />
         <Route path={`${base}kinds`} component={Kinds} />
         <Route path={`${base}batches`} component={Batches} />
+        <Route path={`${base}access`} component={Access} />
         <Route path={`${base}login`} component={Overview} />
         <Route default component={NotFound} />
       </Router>

@@ -9,7 +9,9 @@ export const me = signal<Me | null | undefined>(undefined);
 /** Asks who looks. A server that is away is asked again. */
 export async function meet(): Promise<void> {
   try {
-    me.value = await routes.whoAmI();
+    const who = await routes.whoAmI();
+    // A token without a role opens nothing that is shown here.
+    me.value = who.role == null ? null : who;
   } catch (error) {
     if (error instanceof Problem && (error.status === 401 || error.status === 403)) me.value = null;
     else setTimeout(() => void meet(), 1_000);
@@ -37,4 +39,4 @@ export async function signOut(): Promise<void> {
 const RANKS: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
 
 /** True where whoever looks may do what the role may. */
-export const may = (role: Role): boolean => me.value != null && RANKS[me.value.role] >= RANKS[role];
+export const may = (role: Role): boolean => me.value?.role != null && RANKS[me.value.role] >= RANKS[role];

@@ -52,11 +52,12 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     assert.equal(await visitor.button("Pause key tenant:7").count(), mayAct ? 1 : 0);
     assert.equal(await visitor.button("Limits of tenant:7").count(), maySet ? 1 : 0);
     assert.equal(await visitor.button("Set limits of another key").count(), maySet ? 1 : 0);
-    for (const name of ["Overview", "Errors", "Schedules", "Workers", "Kinds", "Batches"]) {
+    for (const name of ["Overview", "Errors", "Schedules", "Workers", "Kinds", "Batches", "Access"]) {
       await page.getByRole("link", { name, exact: true }).click();
       await page.getByRole("heading", { name, level: 1 }).waitFor();
       assert.equal(await page.getByRole("alert").count(), 0, name);
     }
+    assert.equal(await visitor.button("Make a token").count(), maySet ? 1 : 0);
     // What is not offered is not possible either.
     const status = (method, path, body) =>
       page.evaluate(
@@ -68,6 +69,8 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     assert.equal(await status("PUT", "/api/keys/tenant:7", '{"slots":5}'), maySet ? 200 : 403);
     assert.equal(await status("DELETE", "/api/keys/tenant:7"), maySet ? 204 : 403);
     assert.equal(await status("POST", "/api/keys/tenant:7/pause"), mayAct ? 200 : 403);
+    assert.equal(await status("POST", "/api/tokens", '{"name":"a","scopes":["viewer"]}'), maySet ? 201 : 403);
+    assert.equal(await status("GET", "/api/audit"), 200);
     assert.equal(await status("POST", "/api/jobs/one/cancel"), mayAct ? 200 : 403);
     await visitor.button("sign out").click();
     await page.getByLabel("Token").waitFor();

@@ -39,6 +39,23 @@ test("against a server", parallel, async (t) => {
       assert.equal(await client.run("add", { a: 1, b: 2 }), 3);
     }),
 
+    t.test("a token is made, used and revoked, and the log tells it", async (t) => {
+      const { server, client } = await setUp(t);
+      const made = await client.tokens.create({ name: "shop", scopes: ["enqueue:add", "read:own"], rate: { n: 100, per: 60 }, expires_in: 3_600 });
+      assert.deepEqual((await client.tokens.list()).map(({ id }) => id), [made.id]);
+      await client.enqueue("add", { a: 0, b: 0 });
+      const shop = new Longhaul({ url: server.url, token: made.token });
+      assert.deepEqual((await shop.me()).scopes, ["enqueue:add", "read:own"]);
+      const job = await shop.enqueue("add", { a: 1, b: 2 });
+      assert.deepEqual((await all(shop.jobs.list())).map(({ id }) => id), [job.id]);
+      await assert.rejects(shop.enqueue("other"), { code: "forbidden" });
+      await client.tokens.revoke(made.id);
+      assert.deepEqual(await client.tokens.list(), []);
+      await client.queues.pause("default");
+      const { entries } = await client.audit({ limit: 2 });
+      assert.deepEqual(entries.map(({ action }) => action), ["queue.pause", "token.delete"]);
+    }),
+
     t.test("a schedule is kept, run by hand, paused and deleted", async (t) => {
       const { client } = await setUp(t, (worker) => worker.job("add", (_, { a, b }) => a + b));
       const job = { kind: "add", args: { a: 1, b: 2 }, labels: { team: "ops" } };

@@ -63,6 +63,31 @@ class Jobs(Case):
         self.work(worker)
         self.assertEqual(self.client.run("add", {"a": 1, "b": 2}, wait_timeout=60), 3)
 
+    def test_a_token_is_made_used_and_revoked_and_the_log_tells_it(self) -> None:
+        made = self.client.tokens.create("shop", ["enqueue:add", "read:own"], rate={"n": 100, "per": 60}, expires_in=3_600)
+        self.assertEqual([token["id"] for token in self.client.tokens.list()], [made["id"]])
+        self.client.enqueue("add", {"a": 0, "b": 0})
+        with Longhaul(self.server.url, token=made["token"]) as shop:
+            self.assertEqual(shop.me()["scopes"], ["enqueue:add", "read:own"])
+            job = shop.enqueue("add", {"a": 1, "b": 2})
+            self.assertEqual([found.id for found in shop.jobs.list()], [job.id])
+            with self.assertRaises(longhaul.ApiError):
+                shop.enqueue("other")
+        self.client.tokens.revoke(made["id"])
+        self.assertEqual(self.client.tokens.list(), [])
+        self.client.queues.pause("default")
+        actions = [entry["action"] for entry in self.client.audit(limit=2)["entries"]]
+        self.assertEqual(actions, ["queue.pause", "token.delete"])
+
+        async def awaited() -> list[str]:
+            async with AsyncLonghaul(self.server.url) as client:
+                wall = await client.tokens.create("wall", ["viewer"])
+                names = [token["name"] for token in await client.tokens.list()]
+                await client.tokens.revoke(wall["id"])
+                return names + [(await client.audit())["entries"][0]["action"]]
+
+        self.assertEqual(asyncio.run(awaited()), ["wall", "token.delete"])
+
     def test_a_schedule_is_kept_run_by_hand_paused_and_deleted(self) -> None:
         job = {"kind": "add", "args": {"a": 1, "b": 2}, "labels": {"team": "ops"}}
         made = self.client.schedules.set("nightly", cron="0 3 * * *", timezone="Europe/Berlin", job=job)

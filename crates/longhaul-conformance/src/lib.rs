@@ -8,6 +8,7 @@ mod fixture;
 pub mod jobs;
 mod suite;
 
+pub mod access;
 pub mod act;
 pub mod admission;
 pub mod batches;

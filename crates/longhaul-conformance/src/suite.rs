@@ -218,6 +218,14 @@ macro_rules! sentences {
                 a_webhook_of_a_job_that_is_not_created_leaves_the_call_standing
                 a_follow_up_with_a_webhook_brings_its_delivery
             }
+            access {
+                a_token_is_kept_with_its_scopes_until_it_is_deleted
+                a_token_that_expires_is_forgotten_after_that
+                a_store_keeps_a_bounded_number_of_tokens
+                a_job_tells_the_token_that_it_was_enqueued_with_and_is_found_by_it
+                the_audit_log_is_read_newest_first_and_page_by_page
+                an_entry_of_the_audit_log_is_forgotten_after_its_time
+            }
             waits {
                 a_child_of_a_job_that_has_begun_and_not_ended_is_counted
                 a_child_of_a_job_that_has_not_begun_or_has_ended_is_not_counted

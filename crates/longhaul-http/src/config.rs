@@ -38,6 +38,8 @@ pub struct HttpConfig {
     pub origins: Vec<String>,
     /// Values of jobs that are shown to nobody. Workers are given them all the same.
     pub redaction: Redaction,
+    /// The name that the audit log has for callers who need no token, where access is open.
+    pub local: Option<String>,
     /// Fired when the server begins to stop: answers that are held open end at once, so that none of them
     /// outlasts the grace of a shutdown.
     pub stopping: CancellationToken,
@@ -97,6 +99,16 @@ pub struct Identity {
     pub role: Role,
     /// The end of the token: whoever signs in with it is signed out then.
     pub expires_at: Option<Timestamp>,
+}
+
+/// Somebody who was signed in elsewhere, as an application has made sure of: by a proxy's header or an id token. An application that
+/// knows it puts it into the request's extensions; it goes before the dashboard's cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The name to show to people, and in the audit log.
+    pub name: String,
+    /// The role; without one nothing is opened.
+    pub role: Option<Role>,
 }
 
 impl fmt::Debug for Verifier {

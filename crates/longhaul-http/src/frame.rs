@@ -12,12 +12,15 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 
+use crate::auth::Doorman;
 use crate::nearest::Known;
 use crate::problem::{Code, Problem};
 
-/// Puts the frame around a router, and makes its missing routes and methods problems too.
-pub(crate) fn around(router: Router, known: Known) -> Router {
+/// Puts the frame around a router, with the doorman within it where there is one, and makes its missing routes and methods problems
+/// too.
+pub(crate) fn around(router: Router, known: Known, doorman: Option<Doorman>) -> Router {
     let known = Arc::new(known);
+    let doorman = doorman.map(Arc::new);
     let answered = |answer: fn(&Known, &Method, &str, &str) -> Problem| {
         let known = Arc::clone(&known);
         async move |request: Request| {
@@ -30,7 +33,7 @@ pub(crate) fn around(router: Router, known: Known) -> Router {
     router
         .fallback(answered(no_route))
         .method_not_allowed_fallback(answered(no_method))
-        .layer(middleware::from_fn(frame))
+        .layer(middleware::from_fn(move |request: Request, next: Next| frame(doorman.clone(), request, next)))
 }
 
 /// Makes the missing methods of pages problems, and leaves all else of them as it is.
@@ -70,10 +73,16 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id of a caller's that is taken over.
 const LONGEST_REQUEST_ID: usize = 64;
 
-async fn frame(request: Request, next: Next) -> Response {
+async fn frame(doorman: Option<Arc<Doorman>>, request: Request, next: Next) -> Response {
     let request_id = request_id(request.headers());
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let answer = async {
+        match &doorman {
+            Some(doorman) => doorman.pass(request, &request_id, next).await,
+            None => next.run(request).await,
+        }
+    };
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
     let mut response =
         answer.unwrap_or_else(|panic| Problem::internal(panic_message(&*panic)).into_response());
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {

@@ -25,7 +25,7 @@ mod wire;
 pub use arrival::{Arrival, Held, Scheme};
 pub use auth::{Role, SignalTokens};
 pub use canonical::fingerprint;
-pub use config::{Access, Described, HttpConfig, Identity, Secret, UnknownKinds, Verifier};
+pub use config::{Access, Described, HttpConfig, Identity, Secret, SignedIn, UnknownKinds, Verifier};
 pub use nearest::{Known, Near};
 pub use redaction::{Redaction, redacted};
 #[cfg(feature = "remote")]
@@ -54,5 +54,7 @@ pub fn pages(routes: Router, config: &HttpConfig) -> Router {
 pub fn router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let (routes, document) = routes::all().split_for_parts();
     let known = config.known(|| Known::of(&document));
-    frame::around(routes.with_state(Api::new(longhaul, config, document)), known)
+    let api = Api::new(longhaul, config, document);
+    let doorman = api.doorman();
+    frame::around(routes.with_state(api), known, Some(doorman))
 }

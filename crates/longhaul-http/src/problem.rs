@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul::Full;
+use longhaul::{EnqueueStatus, Enqueued, Full};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,6 +60,7 @@ pub(crate) enum Code {
     Duplicate,
     NothingToDeliver,
     TooManySecrets,
+    TooManyTokens,
     QueueFull,
     IdempotencyKeyInUse,
     JobGone,
@@ -74,6 +75,7 @@ pub(crate) enum Code {
     StoreFull,
     StoreBroken,
     TooManyLogins,
+    RateLimited,
     UpgradeRequired,
 }
 
@@ -107,6 +109,7 @@ impl Code {
             Code::Duplicate => ("duplicate", StatusCode::CONFLICT),
             Code::NothingToDeliver => ("nothing_to_deliver", StatusCode::CONFLICT),
             Code::TooManySecrets => ("too_many_secrets", StatusCode::CONFLICT),
+            Code::TooManyTokens => ("too_many_tokens", StatusCode::CONFLICT),
             Code::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS),
             Code::IdempotencyKeyInUse => ("idempotency_key_in_use", StatusCode::CONFLICT),
             Code::JobGone => ("job_gone", StatusCode::GONE),
@@ -122,6 +125,7 @@ impl Code {
             Code::StoreBroken => ("store_broken", StatusCode::SERVICE_UNAVAILABLE),
             Code::UpgradeRequired => ("upgrade_required", StatusCode::UPGRADE_REQUIRED),
             Code::TooManyLogins => ("too_many_logins", StatusCode::TOO_MANY_REQUESTS),
+            Code::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS),
         }
     }
 }
@@ -194,6 +198,17 @@ impl Problem {
         Self { header, ..Self::new(Code::Duplicate, detail) }
     }
 
+    /// A job that another caller's stands for, which is not shown.
+    pub(crate) fn standing_for(enqueued: &Enqueued) -> Self {
+        let done = match enqueued.status {
+            EnqueueStatus::Replaced => "and has taken on what was asked for",
+            _ => "and nothing was created",
+        };
+        let detail =
+            format!("job {}, which was not enqueued with this token, stands for it, {done}", enqueued.id);
+        Self::new(Code::Duplicate, detail)
+    }
+
     /// A job that found no room among those that wait.
     pub(crate) fn full(full: &Full, retry_after: u64) -> Self {
         let detail = match full {
@@ -219,11 +234,24 @@ impl Problem {
         Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }
     }
 
+    /// A token that has made as many requests as it may, for so many seconds.
+    pub(crate) fn too_many(retry_after: u64) -> Self {
+        let detail = format!("the token has made as many requests as it may; go on in {retry_after} s");
+        let header = Some(Box::new((RETRY_AFTER, retry_after.into())));
+        Self { header, ..Self::new(Code::RateLimited, detail) }
+    }
+
     /// A caller whose role is not enough.
-    pub(crate) fn too_little(needed: Role, has: Role) -> Self {
-        let detail = format!(
-            "this needs the role {needed}, and the token's is {has}; use one of 'longhaul token --role {needed}'"
-        );
+    pub(crate) fn too_little(needed: Role, has: Option<Role>) -> Self {
+        let detail = match has {
+            Some(has) => format!(
+                "this needs the role {needed}, and the token's is {has}; use one of 'longhaul token --role {needed}'"
+            ),
+            None => format!(
+                "this needs the role {needed}, and the token's scopes neither name a role nor open it; use one of 'longhaul token \
+                 --role {needed}', or make one with the scope with 'longhaul tokens create'"
+            ),
+        };
         Self { needs: Some(needed), ..Self::new(Code::Forbidden, detail) }
     }
 

@@ -5,8 +5,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
 use crate::{
-    backup, completions, doctor, jobs, keys, look, migrate, moving, queues, run, schedules, serve, token,
-    top, webhooks, worker,
+    audit, backup, completions, doctor, jobs, keys, look, migrate, moving, queues, run, schedules, serve,
+    token, tokens, top, webhooks, worker,
 };
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
@@ -40,6 +40,10 @@ pub(crate) enum Command {
     Deliveries(webhooks::deliveries::Args),
     /// Make, list and delete the secrets that messages of webhooks are signed with
     WebhookSecrets(webhooks::secrets::Args),
+    /// Make, list and revoke tokens with scopes
+    Tokens(tokens::Args),
+    /// Show who has changed what, and when
+    Audit(audit::Args),
     /// Say why a job does not run
     Why(look::why::Args),
     /// Show throughput, and how long jobs waited and ran
@@ -116,6 +120,8 @@ impl Command {
             Command::Schedules(args) => Some(&mut args.place),
             Command::Deliveries(args) => Some(&mut args.place),
             Command::WebhookSecrets(args) => Some(&mut args.place),
+            Command::Tokens(args) => Some(&mut args.place),
+            Command::Audit(args) => Some(&mut args.place),
             Command::Workers(args) => Some(&mut args.place),
             Command::Why(args) => Some(&mut args.place),
             Command::Stats(args) => Some(&mut args.place),

@@ -6,6 +6,7 @@
     reason = "they panic on a closed pipe; `output` does not"
 )]
 
+mod audit;
 mod backup;
 mod belonging;
 mod cli;
@@ -32,6 +33,7 @@ mod stores;
 mod systemd;
 mod terminal;
 mod token;
+mod tokens;
 mod top;
 mod webhooks;
 mod work;
@@ -110,6 +112,8 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Schedules(args) => schedules::run(args).await,
             Command::Deliveries(args) => webhooks::deliveries::run(args).await,
             Command::WebhookSecrets(args) => webhooks::secrets::run(args).await,
+            Command::Tokens(args) => tokens::run(args).await,
+            Command::Audit(args) => audit::run(args).await,
             Command::Workers(args) => look::workers::run(args).await,
             Command::Why(args) => look::why::run(args).await,
             Command::Stats(args) => look::stats::run(args).await,

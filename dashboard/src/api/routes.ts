@@ -1,5 +1,5 @@
 import { api, base, call } from "./call";
-import type { Acted, Acting, Delivery, ErrorGroup, Graph, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, OnFull, Queue, Retention, Schedule, Stats, Step, Why, Worker } from "./model";
+import type { Acted, Acting, AuditPage, Delivery, ErrorGroup, Graph, Job, JobPage, KeyLimits, KeyList, Kind, LimitKey, Me, NewToken, OnFull, Queue, Retention, Schedule, Stats, Step, Token, Why, Worker } from "./model";
 
 const segment = encodeURIComponent;
 type Signal = AbortSignal | undefined;
@@ -66,6 +66,12 @@ export const pauseSchedule = steer("pause");
 export const resumeSchedule = steer("resume");
 export const runSchedule = (name: string) => call<Job>(`schedules/${segment(name)}/run`, { method: "POST" });
 export const deleteSchedule = (name: string) => call<unknown>(`schedules/${segment(name)}`, { method: "DELETE" });
+
+export const listTokens = (signal?: Signal) => call<{ tokens: Token[] }>("tokens", { signal });
+export const createToken = (token: NewToken) => call<Token>("tokens", { method: "POST", body: token });
+export const tokenPath = (id: string) => `tokens/${segment(id)}`;
+export const revokeToken = (id: string) => call<unknown>(tokenPath(id), { method: "DELETE" });
+export const readAudit = (page: { cursor?: string; limit?: number }, signal?: Signal) => call<AuditPage>(`audit${query({ ...page })}`, { signal });
 
 export const listWorkers = (signal?: Signal) => call<{ workers: Worker[] }>("workers", { signal });
 export const listKinds = (signal?: Signal) => call<{ kinds: Kind[] }>("kinds", { signal });

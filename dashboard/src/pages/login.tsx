@@ -13,7 +13,7 @@ export function Login() {
       await signIn(token);
     } catch (error) {
       const isRefused = error instanceof Problem && (error.status === 401 || error.status === 403);
-      setTrouble(isRefused ? "This token is not known here, or has expired." : (error as Error).message);
+      setTrouble(isRefused ? "This token is not known here, has expired or has no role." : (error as Error).message);
     }
   };
   return (
@@ -41,7 +41,8 @@ export function Login() {
           Sign in
         </button>
         <p class="soft">
-          LONGHAUL_ADMIN_TOKEN of the server, or one of <code>longhaul token --role viewer</code>, <code>operator</code> or <code>admin</code>.
+          LONGHAUL_ADMIN_TOKEN of the server, or one with the role viewer, operator or admin: of <code>longhaul token --role</code> or{" "}
+          <code>longhaul tokens create</code>.
         </p>
       </form>
     </main>

@@ -8,5 +8,6 @@ export { type EnqueueOptions, type FeedEvent, type Kinds, Longhaul, type Longhau
 export type { Schemas } from "./openapi.js";
 export { type Queue, Queues } from "./queues.js";
 export { type NewSchedule, type Schedule, Schedules } from "./schedules.js";
+export { type NewToken, type Token, Tokens } from "./tokens.js";
 export { VERSION } from "./version.js";
 export { eventOf, type Message, Parser } from "./sse.js";

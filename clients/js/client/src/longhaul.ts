@@ -8,6 +8,7 @@ import { askKey, type Key, type KeyFilter, type KeyPage, keysOf, keysPage, remov
 import type { Schemas } from "./openapi.js";
 import { Queues } from "./queues.js";
 import { Schedules } from "./schedules.js";
+import { Tokens } from "./tokens.js";
 import { messages } from "./stream.js";
 
 /**
@@ -48,6 +49,7 @@ export class Longhaul<K extends Kinds = Kinds> {
   readonly jobs: Jobs;
   readonly queues: Queues;
   readonly schedules: Schedules;
+  readonly tokens: Tokens;
   /** How the server is reached. */
   readonly settings: Settings;
 
@@ -62,6 +64,7 @@ export class Longhaul<K extends Kinds = Kinds> {
     this.jobs = new Jobs(this.settings);
     this.queues = new Queues(this.settings);
     this.schedules = new Schedules(this.settings);
+    this.tokens = new Tokens(this.settings);
   }
 
   /** Enqueues a job and answers as soon as it is durable. */
@@ -168,6 +171,11 @@ export class Longhaul<K extends Kinds = Kinds> {
 
   resumeKey(key: string): Promise<Key> {
     return askKey(this.settings, "POST", key, "/resume");
+  }
+
+  /** Who has changed what, newest first: a page of 50 entries unless `limit` says 1 to 500. */
+  audit(of: { cursor?: string; limit?: number } = {}): Promise<Schemas["AuditPage"]> {
+    return this.#read("/api/audit", of);
   }
 
   /** What the client's token may do. */

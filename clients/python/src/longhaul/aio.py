@@ -40,6 +40,7 @@ class AsyncLonghaul:
         self.jobs = AsyncJobs(self)
         self.queues = AsyncQueues(self)
         self.schedules = AsyncSchedules(self)
+        self.tokens = AsyncTokens(self)
 
     async def __aenter__(self) -> AsyncLonghaul:
         return self
@@ -145,6 +146,11 @@ class AsyncLonghaul:
     async def resume_key(self, key: str) -> dict[str, Any]:
         """Jobs of the key are given to workers again, as far as its limits admit them."""
         return dict(await self._run(flow.change(self._settings, "POST", flow.key_path(key, "/resume"))))
+
+    async def audit(self, *, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
+        """Who has changed what, newest first: ``entries``, 1 to 500 of them, and the cursor of the ``next`` page."""
+        query = {"cursor": cursor, "limit": limit}
+        return dict(await self._run(flow.read(self._settings, "/api/audit", query)))
 
     async def me(self) -> dict[str, Any]:
         """What the client's token may do."""
@@ -425,3 +431,26 @@ class AsyncSchedules:
 
     async def _change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         return dict(await self._client._run(flow.change(self._client._settings, method, path, body)))
+
+
+class AsyncTokens:
+    """Tokens with scopes, for applications, workers and people that are to do some things and no others. A token is the server's
+    answer, a mapping with ``id``, ``name``, ``scopes``, ``rate``, ``created_at`` and ``expires_at``."""
+
+    def __init__(self, client: AsyncLonghaul) -> None:
+        self._client = client
+
+    async def list(self) -> Rows:
+        """All tokens, oldest first."""
+        return list((await self._client._run(flow.read(self._client._settings, "/api/tokens")))["tokens"])
+
+    async def create(
+        self, name: str, scopes: Sequence[str], *, rate: Mapping[str, Any] | None = None, expires_in: float | None = None
+    ) -> dict[str, Any]:
+        """Makes a token, which the answer has as ``token``, this once. ``rate`` is ``{"n": requests, "per": seconds}``."""
+        body = flow.token(name, scopes, rate, expires_in)
+        return dict(await self._client._run(flow.change(self._client._settings, "POST", "/api/tokens", body)))
+
+    async def revoke(self, id: str) -> None:
+        """Revokes a token: no server takes it a second from now."""
+        await self._client._run(flow.remove(self._client._settings, flow.token_path(id)))

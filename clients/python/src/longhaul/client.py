@@ -45,6 +45,7 @@ class Longhaul:
         self.jobs = Jobs(self)
         self.queues = Queues(self)
         self.schedules = Schedules(self)
+        self.tokens = Tokens(self)
 
     def __enter__(self) -> Longhaul:
         return self
@@ -153,6 +154,11 @@ class Longhaul:
     def resume_key(self, key: str) -> dict[str, Any]:
         """Jobs of the key are given to workers again, as far as its limits admit them."""
         return dict(self._run(flow.change(self._settings, "POST", flow.key_path(key, "/resume"))))
+
+    def audit(self, *, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
+        """Who has changed what, newest first: ``entries``, 1 to 500 of them, and the cursor of the ``next`` page."""
+        query = {"cursor": cursor, "limit": limit}
+        return dict(self._run(flow.read(self._settings, "/api/audit", query)))
 
     def me(self) -> dict[str, Any]:
         """What the client's token may do."""
@@ -440,3 +446,26 @@ class Schedules:
 
     def _change(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         return dict(self._client._run(flow.change(self._client._settings, method, path, body)))
+
+
+class Tokens:
+    """Tokens with scopes, for applications, workers and people that are to do some things and no others. A token is the server's
+    answer, a mapping with ``id``, ``name``, ``scopes``, ``rate``, ``created_at`` and ``expires_at``."""
+
+    def __init__(self, client: Longhaul) -> None:
+        self._client = client
+
+    def list(self) -> Rows:
+        """All tokens, oldest first."""
+        return list((self._client._run(flow.read(self._client._settings, "/api/tokens")))["tokens"])
+
+    def create(
+        self, name: str, scopes: Sequence[str], *, rate: Mapping[str, Any] | None = None, expires_in: float | None = None
+    ) -> dict[str, Any]:
+        """Makes a token, which the answer has as ``token``, this once. ``rate`` is ``{"n": requests, "per": seconds}``."""
+        body = flow.token(name, scopes, rate, expires_in)
+        return dict(self._client._run(flow.change(self._client._settings, "POST", "/api/tokens", body)))
+
+    def revoke(self, id: str) -> None:
+        """Revokes a token: no server takes it a second from now."""
+        self._client._run(flow.remove(self._client._settings, flow.token_path(id)))

@@ -325,6 +325,17 @@ def schedule_path(name: str, rest: str = "") -> str:
     return f"/api/schedules/{quote(name, safe='')}{rest}"
 
 
+def token_path(id: str) -> str:
+    """The path of a token."""
+    return f"/api/tokens/{quote(id, safe='')}"
+
+
+def token(name: str, scopes: Sequence[str], rate: Mapping[str, Any] | None, expires_in: float | None) -> dict[str, Any]:
+    """The body of a new token. What is ``None`` is left out."""
+    given = {"rate": None if rate is None else dict(rate), "expires_in": expires_in}
+    return {"name": name, "scopes": list(scopes), **{name: value for name, value in given.items() if value is not None}}
+
+
 def remove(settings: Settings, path: str) -> Flow[None]:
     """Removes what is at a path."""
     yield from request(settings, "DELETE", path)

@@ -5,18 +5,30 @@
 //! | file | what |
 //! |---|---|
 //! | `roles` | the table of what each route asks for |
+//! | `scope` | the words of tokens' scopes, and what these admit |
+//! | `tokens` | the tokens with scopes that a server knows |
+//! | `caller` | what the bearer of one may do with jobs |
+//! | `quota` | the requests that it may make |
+//! | `doorman` | what happens around every request: tokens are recognised and counted, actions noted |
+//! | `audited` | the actions that are noted |
 //! | `session` | the cookie of the dashboard |
 //! | `ended` | sessions that somebody has signed out of |
 //! | `read_token` | tokens that read one job |
 //! | `signal_token` | tokens that give one job one signal |
 //! | `signed` | the JWTs that these are made of |
 
+mod audited;
+mod caller;
+mod doorman;
 mod ended;
+mod quota;
 mod read_token;
 mod roles;
+mod scope;
 mod session;
 mod signal_token;
 mod signed;
+mod tokens;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,15 +40,21 @@ use axum::http::request::Parts;
 use longhaul::{Clock, JobId, JobRecord, Store, Timestamp};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::audited::Done;
+pub(crate) use self::doorman::Doorman;
+use self::doorman::Visitor;
 use self::read_token::Readable;
 pub(crate) use self::read_token::{ReadTokens, expiry};
 pub use self::roles::Role;
 pub(crate) use self::roles::{Need, need};
+pub(crate) use self::scope::Scope;
 pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, cookie, set_cookie};
 pub(crate) use self::signal_token::LONGEST as LONGEST_SIGNAL_TOKEN;
 pub use self::signal_token::SignalTokens;
+use self::tokens::{Bearer, KnownTokens};
+pub(crate) use self::tokens::{digest as digest_of_token, generate as generate_token};
 use crate::arrival::Sender;
-use crate::config::{Access, HttpConfig, Identity, Verifier};
+use crate::config::{Access, HttpConfig, Identity, SignedIn, Verifier};
 use crate::path::JobPath;
 use crate::problem::{Code, Problem};
 use crate::query;
@@ -51,6 +69,7 @@ pub(crate) struct Auth {
     pub(crate) signal_tokens: Option<SignalTokens>,
     /// Absent where nobody need sign in, or where nothing is there to sign sessions with.
     pub(crate) sessions: Option<Sessions>,
+    pub(crate) tokens: KnownTokens,
     clock: Clock,
 }
 
@@ -62,13 +81,16 @@ enum Gate {
 }
 
 /// A caller that was let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// Says how it got in, so that no two ways share one: it keeps the keys of their requests apart.
     pub(crate) key: Cow<'static, str>,
-    pub(crate) role: Role,
+    /// Absent for the bearer of a token whose scopes name none.
+    pub(crate) role: Option<Role>,
     /// The name to show to people.
     pub(crate) name: Option<String>,
+    /// The token with scopes that was shown.
+    pub(crate) bearer: Option<Arc<Bearer>>,
 }
 
 /// The credentials that a request shows.
@@ -91,9 +113,23 @@ where
     }
 }
 
-/// A remote worker that was let in, or anybody who may do more. The name keeps the keys of their requests apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WorkerCaller(pub(crate) Cow<'static, str>);
+/// A remote worker that was let in, or anybody who may do more.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerCaller {
+    /// Keeps the keys of their requests apart.
+    pub(crate) key: Cow<'static, str>,
+    /// True for whoever may do more than workers.
+    is_admin: bool,
+    /// The token of a worker of some queues.
+    confined: Option<Arc<Bearer>>,
+}
+
+#[cfg(test)]
+impl WorkerCaller {
+    pub(crate) fn named(key: &'static str) -> Self {
+        Self { key: key.into(), is_admin: false, confined: None }
+    }
+}
 
 impl<S> FromRequestParts<S> for WorkerCaller
 where
@@ -105,26 +141,32 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let auth = Arc::<Auth>::from_ref(state);
         if auth.is_worker(bearer(&parts.headers)) {
-            return Ok(Self("worker".into()));
+            return Ok(Self { key: "worker".into(), is_admin: false, confined: None });
         }
-        auth.admit(parts, Need::Worker).await.map(|caller| Self(caller.key))
+        let Caller { key, role, bearer, .. } = auth.admit(parts, roles::need_of(parts)).await?;
+        let is_admin = role >= Some(Role::Admin);
+        Ok(Self { key, is_admin, confined: bearer.filter(|_| !is_admin) })
     }
 }
 
 /// A caller that may read the job which the path names: any [`Caller`], or the bearer of that job's read token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reader {
     pub(crate) id: JobId,
-    /// The creation of the job that its token was made for; absent for callers who may read any.
+    /// The creation of the job that its token was made for; absent for callers who may read others.
     created_at: Option<Timestamp>,
+    /// Absent for the bearer of a read token.
+    caller: Option<Caller>,
 }
 
 impl Reader {
-    /// Refuses a token whose job is gone, and whose id another one has now.
+    /// Refuses a token whose job is gone, and whose id another one has now; and a job that was not enqueued with the token, where that
+    /// reads its own alone.
     ///
     /// # Errors
-    /// 403.
+    /// 403 for the former, 404 for the latter.
     pub(crate) fn check(&self, job: &JobRecord) -> Result<(), Problem> {
+        self.caller.as_ref().map_or(Ok(()), |caller| caller.check_read(job))?;
         if self.created_at.is_none_or(|created_at| created_at == job.created_at) {
             return Ok(());
         }
@@ -132,8 +174,8 @@ impl Reader {
     }
 
     /// True where the bearer's token must be [checked](Self::check) against the job.
-    pub(crate) fn has_token(&self) -> bool {
-        self.created_at.is_some()
+    pub(crate) fn is_bound(&self) -> bool {
+        self.created_at.is_some() || self.caller.as_ref().is_some_and(|caller| !caller.reads_all())
     }
 }
 
@@ -147,8 +189,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let auth = Arc::<Auth>::from_ref(state);
         let id = JobPath::from_request_parts(parts, state).await.map(|JobPath(id)| id);
-        let Err(refusal) = auth.admit(parts, Need::ReadJob).await else {
-            return id.map(|id| Reader { id, created_at: None });
+        let refusal = match auth.admit(parts, Need::ReadJob).await {
+            Ok(caller) => return id.map(|id| Reader { id, created_at: None, caller: Some(caller) }),
+            Err(refusal) => refusal,
         };
         // A browser's EventSource cannot send headers, hence the token in the query.
         let in_query = query::value(parts.uri.query(), "token");
@@ -159,7 +202,7 @@ where
         if job.job != id.as_str() {
             return Err(Problem::new(Code::Forbidden, "the token is for another job"));
         }
-        Ok(Reader { id, created_at: Some(Timestamp(job.created)) })
+        Ok(Reader { id, created_at: Some(Timestamp(job.created)), caller: None })
     }
 }
 
@@ -213,12 +256,13 @@ impl Auth {
             read_tokens: secret.map(ReadTokens::new),
             signal_tokens: secret.map(|secret| SignalTokens::new(secret, config.clock.clone())),
             sessions,
+            tokens: KnownTokens::new(Arc::clone(store)),
             clock: config.clock.clone(),
         }
     }
 }
 
-const WHICH_TOKEN: &str = "LONGHAUL_ADMIN_TOKEN, or one of 'longhaul token --role viewer|operator|admin'";
+const WHICH_TOKEN: &str = "LONGHAUL_ADMIN_TOKEN, one of 'longhaul token --role viewer|operator|admin', or one of 'longhaul tokens create'";
 
 impl Auth {
     /// The bearer of a token, where it is one that opens something here for as long as it is good.
@@ -238,6 +282,25 @@ impl Auth {
         })
     }
 
+    /// The same where it may also be a token with scopes, of which one must be a role; and that one.
+    ///
+    /// # Errors
+    /// 401, and 403 for a token without a role.
+    pub(crate) async fn identify_for_session(
+        &self,
+        token: &str,
+    ) -> Result<(Identity, Option<Arc<Bearer>>), Problem> {
+        let Some(bearer) = self.tokens.find(token, self.clock.now()).await? else {
+            return self.identify(token).map(|identity| (identity, None));
+        };
+        let Some(role) = bearer.scopes.role() else { return Err(Problem::too_little(Role::Viewer, None)) };
+        let token = &bearer.token;
+        let subject = format!("token:{}", token.id);
+        let identity =
+            Identity { subject, name: Some(token.name.clone()), role, expires_at: token.expires_at };
+        Ok((identity, Some(bearer)))
+    }
+
     fn is_worker(&self, token: Option<&str>) -> bool {
         let Gate::Bearer { worker: Some(worker), .. } = &self.gate else { return false };
         token.is_some_and(|token| digest(token) == *worker)
@@ -246,15 +309,29 @@ impl Auth {
     async fn admit(&self, parts: &Parts, need: Need) -> Result<Caller, Problem> {
         let caller = self.known(parts).await?;
         let needed = need.role();
-        if caller.role < needed {
+        let is_opened = || caller.bearer.as_ref().is_some_and(|bearer| bearer.scopes.open(need));
+        if caller.role < Some(needed) && !is_opened() {
             return Err(Problem::too_little(needed, caller.role));
+        }
+        if let Some(Visitor(visitor)) = parts.extensions.get() {
+            // A second extractor finds the same caller.
+            let _ = visitor.set(caller.clone());
         }
         Ok(caller)
     }
 
     async fn known(&self, parts: &Parts) -> Result<Caller, Problem> {
+        // On an open server, too, a token says what its bearer may do: an application is tried there as it will run elsewhere.
+        if let Some(bearer) = parts.extensions.get::<Arc<Bearer>>() {
+            return Ok(Caller::from(Arc::clone(bearer)));
+        }
+        if let Some(signed_in) = parts.extensions.get::<SignedIn>() {
+            // A browser adds what the proxy knows it by to whatever a page asks for.
+            same_site(parts)?;
+            return signed_in.clone().caller();
+        }
         if matches!(self.gate, Gate::Open) {
-            return Ok(Caller { key: "open".into(), role: Role::Admin, name: None });
+            return Ok(Caller { key: "open".into(), role: Some(Role::Admin), name: None, bearer: None });
         }
         match shown(&parts.headers) {
             Shown::Nothing => {
@@ -272,12 +349,16 @@ impl Auth {
                     Some(all) => all.verify(token, self.clock.now()).await,
                     None => None,
                 };
-                let session = session.ok_or_else(|| {
-                    Problem::new(Code::InvalidToken, "the session has ended; sign in again")
-                })?;
+                let has_ended = || Problem::new(Code::InvalidToken, "the session has ended; sign in again");
+                let session = session.ok_or_else(has_ended)?;
                 same_site(parts)?;
-                let session::Session { sub: subject, name, role, .. } = session;
-                Ok(Identity { subject, name, role, expires_at: None }.into())
+                let session::Session { sub: subject, name, role, token, .. } = session;
+                // Whoever deletes a token ends what it has opened.
+                let bearer = match &token {
+                    Some(id) => Some(self.tokens.named(id, self.clock.now()).await?.ok_or_else(has_ended)?),
+                    None => None,
+                };
+                Ok(Caller { bearer, ..Identity { subject, name, role, expires_at: None }.into() })
             }
         }
     }
@@ -306,10 +387,29 @@ impl From<Identity> for Caller {
     fn from(Identity { subject, name, role, .. }: Identity) -> Self {
         // The administrator's token is nobody's.
         if subject.is_empty() {
-            return Self { key: "token".into(), role, name };
+            return Self { key: "token".into(), role: Some(role), name, bearer: None };
         }
         let key = format!("user:{subject}").into();
-        Self { key, role, name: Some(name.unwrap_or(subject)) }
+        Self { key, role: Some(role), name: Some(name.unwrap_or(subject)), bearer: None }
+    }
+}
+
+impl SignedIn {
+    fn caller(self) -> Result<Caller, Problem> {
+        let Self { name, role } = self;
+        if role.is_none() {
+            let detail = format!("{name} is signed in, and none of their groups has a role here");
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+        Ok(Caller { key: format!("signed-in:{name}").into(), role, name: Some(name), bearer: None })
+    }
+}
+
+impl From<Arc<Bearer>> for Caller {
+    fn from(bearer: Arc<Bearer>) -> Self {
+        let key = format!("token:{}", bearer.token.id).into();
+        let name = Some(bearer.token.name.clone());
+        Self { key, role: bearer.scopes.role(), name, bearer: Some(bearer) }
     }
 }
 

@@ -26,11 +26,21 @@ pub enum Role {
 pub(crate) enum Need {
     /// Anybody.
     Nothing,
-    /// Viewers, and the bearer of a token that reads the job of the path.
+    /// Everybody who was let in.
+    Known,
+    /// Viewers, the bearer of a token that reads the job of the path, and who has enqueued it and reads its own.
     ReadJob,
+    /// Viewers, and those who read their own jobs.
+    ReadJobs,
+    /// Operators, and who has enqueued the job of the path and reads its own.
+    ShareJob,
+    /// Operators, and those who enqueue jobs of some kinds.
+    Enqueue,
     /// This role.
     Role(Role),
-    /// Remote workers, and admins.
+    /// Remote workers, those of some queues included, and admins.
+    Lease,
+    /// Remote workers of all queues, and admins.
     Worker,
 }
 
@@ -43,10 +53,10 @@ const ADMIN: Need = Need::Role(Role::Admin);
 #[rustfmt::skip]
 pub(crate) const TABLE: &[(&str, &str, Need)] = &[
     ("GET",    "/openapi.json",           Need::Nothing),
-    ("GET",    "/me",                     VIEWER),
-    ("GET",    "/jobs",                   VIEWER),
-    ("POST",   "/jobs",                   OPERATOR),
-    ("POST",   "/jobs/batch",             OPERATOR),
+    ("GET",    "/me",                     Need::Known),
+    ("GET",    "/jobs",                   Need::ReadJobs),
+    ("POST",   "/jobs",                   Need::Enqueue),
+    ("POST",   "/jobs/batch",             Need::Enqueue),
     ("POST",   "/jobs/actions",           OPERATOR),
     ("GET",    "/jobs/{id}",              Need::ReadJob),
     ("DELETE", "/jobs/{id}",              OPERATOR),
@@ -70,7 +80,11 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
     ("POST",   "/webhook-secrets",        ADMIN),
     ("DELETE", "/webhook-secrets/{id}",   ADMIN),
     // It gives away no more than whoever enqueues jobs for others can read, and they are who needs it.
-    ("POST",   "/jobs/{id}/token",        OPERATOR),
+    ("POST",   "/jobs/{id}/token",        Need::ShareJob),
+    ("GET",    "/tokens",                 VIEWER),
+    ("POST",   "/tokens",                 ADMIN),
+    ("DELETE", "/tokens/{id}",            ADMIN),
+    ("GET",    "/audit",                  VIEWER),
     ("GET",    "/stats",                  VIEWER),
     ("GET",    "/errors",                 VIEWER),
     ("GET",    "/events",                 VIEWER),
@@ -98,6 +112,8 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
 
 /// The routes of remote workers.
 const WORKER: &str = "/worker/";
+/// Those of them that say by queues and leases what they are about, so that the workers of some queues may use them.
+const LEASE: &[&str] = &["claim", "turn", "abandon", "heartbeat", "record", "finish"];
 
 /// The right that an operation asks for. A route that the table does not name is for admins, so that one that was forgotten is closed.
 pub(crate) fn need(method: &str, path: &str) -> Need {
@@ -105,6 +121,7 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
     let row = TABLE.iter().find(|(m, p, _)| *m == method && *p == path);
     match row {
         Some((_, _, need)) => *need,
+        None if path.strip_prefix(WORKER).is_some_and(|route| LEASE.contains(&route)) => Need::Lease,
         None if path.starts_with(WORKER) => Need::Worker,
         None => ADMIN,
     }
@@ -121,9 +138,10 @@ impl Need {
     /// The role that opens it in any case.
     pub(crate) fn role(self) -> Role {
         match self {
-            Need::Nothing | Need::ReadJob => Role::Viewer,
+            Need::Nothing | Need::Known | Need::ReadJob | Need::ReadJobs => Role::Viewer,
+            Need::Enqueue | Need::ShareJob => Role::Operator,
             Need::Role(role) => role,
-            Need::Worker => Role::Admin,
+            Need::Lease | Need::Worker => Role::Admin,
         }
     }
 }

@@ -40,6 +40,9 @@ pub(crate) struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
     pub(crate) role: Role,
+    /// The id of the token with scopes that it was opened with: it ends with that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<String>,
 }
 
 impl Sessions {
@@ -53,13 +56,14 @@ impl Sessions {
     pub(crate) fn open(
         &self,
         identity: &Identity,
+        token: Option<String>,
         now: Timestamp,
     ) -> jsonwebtoken::errors::Result<(String, Duration)> {
         let longest = expiry(now, LASTS);
         let end = identity.expires_at.map_or(longest, |end| end.min(longest));
         let Identity { subject, name, role, .. } = identity.clone();
         let id = Some(JobId::random().to_string());
-        let token = self.signer.sign(Session { id, sub: subject, name, role }, end)?;
+        let token: String = self.signer.sign(Session { id, sub: subject, name, role, token }, end)?;
         Ok((token, Duration::from_millis(u64::try_from(end.0 - now.0).unwrap_or(0))))
     }
 

@@ -24,7 +24,7 @@ pub fn health_router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let (routes, document) = documented().split_for_parts();
     let known = config.known(|| Known::of(&document));
     let probes = Probes { longhaul, clock: config.clock, details: Arc::new(config.health) };
-    frame::around(routes.with_state(probes), known)
+    frame::around(routes.with_state(probes), known, None)
 }
 
 /// `/health`, `/ready` and the `/metrics` of a process that runs jobs and serves nothing else. `/metrics` does not ask the store.

@@ -37,7 +37,7 @@ pub fn login_router(longhaul: &Longhaul, config: HttpConfig) -> Router {
         clock: config.clock,
     };
     let routes = Router::new().route("/login", post(log_in)).route("/logout", post(log_out));
-    frame::around(routes.with_state(Arc::new(door)), known)
+    frame::around(routes.with_state(Arc::new(door)), known, None)
 }
 
 struct Door {
@@ -66,14 +66,17 @@ async fn log_in(State(door): State<Arc<Door>>, request: Request) -> Result<Respo
     if let Some(wait) = door.attempts.wait(arrival.client, now) {
         return Ok(too_many(wait));
     }
-    let identity = door.auth.identify(token.trim()).inspect_err(|_| {
-        door.attempts.failed(arrival.client, now);
-        let client = arrival.client.as_ref().map(IpAddr::to_string);
-        tracing::warn!(client, "somebody tried to sign in with a token that is not valid here");
-    })?;
+    let identified = door.auth.identify_for_session(token.trim()).await.inspect_err(|problem| {
+        if problem.code == Code::InvalidToken {
+            door.attempts.failed(arrival.client, now);
+            let client = arrival.client.as_ref().map(IpAddr::to_string);
+            tracing::warn!(client, "somebody tried to sign in with a token that is not valid here");
+        }
+    });
+    let (identity, bearer) = identified?;
     let mut headers = no_store();
     if let Some(sessions) = &door.auth.sessions {
-        let session = sessions.open(&identity, now);
+        let session = sessions.open(&identity, bearer.map(|bearer| bearer.token.id.clone()), now);
         let (session, lasts) =
             session.map_err(|error| Problem::internal(format!("failed to sign a session: {error}")))?;
         put_cookie(&mut headers, &set_cookie(&session, lasts, &door.base_path, arrival.scheme));

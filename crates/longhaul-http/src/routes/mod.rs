@@ -1,5 +1,6 @@
 //! The routes. Each is mounted and documented by the same call, so that neither exists without the other.
 
+mod audit;
 mod errors;
 mod feed;
 mod health;
@@ -14,6 +15,7 @@ mod queues;
 mod remote;
 mod schedules;
 mod stats;
+mod tokens;
 mod webhooks;
 mod workers;
 
@@ -38,6 +40,8 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .merge(schedules::routes())
         .merge(keys::routes())
         .merge(webhooks::routes())
+        .merge(tokens::routes())
+        .merge(audit::routes())
         .merge(kinds::routes())
         .merge(workers::routes())
         .merge(stats::routes())

@@ -100,7 +100,7 @@ impl Exchanges {
 
     /// The exchange of this key.
     pub(crate) fn named(&self, caller: &WorkerCaller, route: &str, key: &str) -> Arc<Exchange> {
-        let key = format!("{}\n{route}\n{key}", caller.0);
+        let key = format!("{}\n{route}\n{key}", caller.key);
         let mut remembered = self.0.lock();
         remembered.forget();
         if let Some(exchange) = remembered.by_key.get(&key) {
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn caller() -> WorkerCaller {
-        WorkerCaller("open".into())
+        WorkerCaller::named("open")
     }
 
     #[tokio::test]
@@ -183,7 +183,7 @@ mod tests {
         let second = second.await.unwrap();
         assert!(second.progress.abandoned && !second.superseded.is_cancelled());
         assert!(!exchanges.named(&caller(), "turn", "k").begin().await.progress.abandoned, "another route");
-        let other = exchanges.named(&WorkerCaller("token".into()), "claim", "k");
+        let other = exchanges.named(&WorkerCaller::named("token"), "claim", "k");
         assert!(!other.begin().await.progress.abandoned, "another caller");
     }
 

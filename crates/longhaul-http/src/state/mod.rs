@@ -23,7 +23,7 @@ use self::feed::Feeds;
 use self::inflight::InFlight;
 use self::kinds::RemoteKinds;
 use self::presence::Presence;
-use crate::auth::Auth;
+use crate::auth::{Auth, Doorman};
 use crate::config::HttpConfig;
 use crate::redaction::redacted;
 
@@ -90,6 +90,12 @@ impl Api {
             api.recorder();
         }
         api
+    }
+
+    /// Whoever stands around the routes.
+    pub(crate) fn doorman(&self) -> Doorman {
+        let (store, clock) = (Arc::clone(self.whole.store()), self.config.clock.clone());
+        Doorman::new(Arc::clone(&self.auth), store, clock, self.config.local.clone())
     }
 
     /// Acts on jobs, and sees to it that the next ends of those that run again are told to their webhooks.

@@ -5,6 +5,7 @@
 mod access;
 mod actions;
 mod app;
+mod audit;
 mod away;
 mod batch;
 mod create;
@@ -30,6 +31,7 @@ mod roles;
 mod schedules;
 mod seen;
 mod symptoms;
+mod tokens;
 mod unique;
 mod wait;
 mod waits;

@@ -104,7 +104,7 @@ async fn me_tells_the_role_and_the_name() {
 }
 
 /// Signs in; the cookie as a browser sends it back, and the attributes that came with it.
-async fn sign_in(app: &App, token: &str) -> (String, String) {
+pub(crate) async fn sign_in(app: &App, token: &str) -> (String, String) {
     let answer = log_in(app, token, &[]).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     let (cookie, attributes) = answer.header("set-cookie").split_once("; ").unwrap();

@@ -72,7 +72,8 @@ impl Client {
         let unknown_kinds = UnknownKinds::Accept;
         // The store hides by itself; here it is known too, so that what is shown does not come back as a value.
         let redaction = crate::stores::redaction().unwrap_or_default();
-        let config = HttpConfig { unknown_kinds, redaction, ..HttpConfig::default() };
+        let local = Some(local_user());
+        let config = HttpConfig { unknown_kinds, redaction, local, ..HttpConfig::default() };
         let routes = Router::new().nest("/api", longhaul_http::router(longhaul.clone(), config));
         Self { transport: Transport::Store(routes, longhaul), described }
     }
@@ -195,6 +196,14 @@ impl Client {
     fn strange(&self, reason: &str) -> String {
         format!("{} answered what is not understood: {reason}; is it a Longhaul server?", self.described)
     }
+}
+
+/// The user of this machine, as the audit log names whoever works on the store itself.
+fn local_user() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let named = named.map(|name| name.trim().to_owned()).find(|name| !name.is_empty());
+    let user = named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    format!("{user} (longhaul command)")
 }
 
 /// Notes an address that is none, in words that say what one is.

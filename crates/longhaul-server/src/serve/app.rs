@@ -16,6 +16,7 @@ use super::arrival::{self, BasePath};
 use super::cors::Origins;
 use super::dashboard;
 use super::guard::{Guard, Reach};
+use super::sign_on::SignOn;
 use crate::Result;
 use crate::pages::{self, About, ServiceAbout};
 use crate::services::Services;
@@ -31,6 +32,8 @@ pub(super) struct Shown {
     /// The folder of the built guide, where one is named.
     pub(super) guide: Option<PathBuf>,
     pub(super) base_path: BasePath,
+    /// Tells who was signed in elsewhere, where that is configured.
+    pub(super) sign_on: Option<SignOn>,
 }
 
 /// The jobs' API under `/api`, health at the root, and the services' routes.
@@ -42,7 +45,7 @@ pub(super) fn app(
     shown: Shown,
     stopping: CancellationToken,
 ) -> Result<Router> {
-    let Shown { store, durability, works, guide, base_path } = shown;
+    let Shown { store, durability, works, guide, base_path, sign_on } = shown;
     let mut details = services.details();
     details.extend(durability.map(|durability| ("durability".to_owned(), durability.to_string())));
     let is_open = admin == Admin::Open;
@@ -100,6 +103,10 @@ pub(super) fn app(
     let routes =
         admin.merge(guarded(origins.around(others), Reach::Services)).merge(guarded(shown, Reach::Services));
     let routes = pages::for_browsers(routes, base_path.to_string());
+    let routes = match sign_on {
+        Some(sign_on) => sign_on.around(routes),
+        None => routes,
+    };
     Ok(arrival::around(routes, base_path, services.deps.config.trusted_proxies.clone()))
 }
 

@@ -11,6 +11,7 @@ mod guard;
 pub(crate) mod listen;
 mod pace;
 mod schedules;
+mod sign_on;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -62,6 +63,8 @@ pub(crate) struct Args {
     /// Values of jobs that nobody is shown, by their paths: args.password,output.token,args.*.secret
     #[arg(long, env = "LONGHAUL_REDACT", value_name = "PATHS", default_value = "")]
     redact: Redaction,
+    #[command(flatten)]
+    sign_on: sign_on::Args,
     /// Only serve; the jobs wait for a `longhaul worker`
     #[arg(long, env = "LONGHAUL_NO_WORKER")]
     no_worker: bool,
@@ -109,6 +112,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     if let Some(file) = &args.schedules {
         schedules::load(&services.deps.longhaul, file).await?;
     }
+    let sign_on = args.sign_on.open(&services.deps.config.trusted_proxies, longhaul::Clock::system())?;
     let stopping = CancellationToken::new();
     let shown = app::Shown {
         store: stores.kind(),
@@ -116,6 +120,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         works: !args.no_worker,
         guide: args.docs.clone(),
         base_path: args.base_path.clone(),
+        sign_on,
     };
     let app = app::app(&services, args.redact.clone(), admin, args.unknown_kinds(), shown, stopping.clone())?;
     let role = if args.no_worker {

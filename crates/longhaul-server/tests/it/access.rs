@@ -161,3 +161,74 @@ async fn hidden_values_are_neither_in_answers_nor_in_the_terminal_nor_in_the_log
     let refused = place.run(&["serve", "--redact", "password"]).await;
     assert!(!refused.status.success() && stderr(&refused).contains("args.password"), "{}", stderr(&refused));
 }
+
+#[tokio::test]
+async fn a_token_that_was_made_beside_the_store_is_taken_by_its_server_and_the_log_tells_who_made_it() {
+    let place = Place::new();
+    let server = guarded(&place, &[]).await;
+    let created = ["tokens", "create", "the wall", "--scope", "viewer", "--rate", "100/1m"];
+    let token = place.printed(&created).await.trim().to_owned();
+    let me = send(client().get(server.at("/api/me")).bearer_auth(&token)).await;
+    assert_eq!(header(&me, "ratelimit-policy"), "\"token\";q=100;w=60");
+    let expected = json!({ "role": "viewer", "name": "the wall", "scopes": ["viewer"] });
+    assert_eq!(json_of(me).await, expected);
+    let paused = client().post(server.at("/api/queues/mail/pause")).bearer_auth(ADMIN);
+    assert_eq!(send(paused).await.status(), StatusCode::OK);
+    let listed = place.printed(&["tokens"]).await;
+    assert!(
+        listed.contains("the wall") && listed.contains("100 in 60 s") && !listed.contains(&token),
+        "{listed}"
+    );
+    let told = place.printed(&["audit"]).await;
+    let rows: Vec<&str> = told.lines().skip(1).collect();
+    assert!(
+        rows[0].contains("the administrator's token")
+            && rows[0].contains("queue.pause")
+            && rows[0].contains(" mail"),
+        "{told}"
+    );
+    assert!(rows[1].contains("(longhaul command)") && rows[1].contains("token.create"), "{told}");
+    let id = listed.split_whitespace().find(|word| word.starts_with("tok_")).expect("an id").to_owned();
+    let revoked = place.printed(&["tokens", "revoke", &id]).await;
+    assert!(revoked.contains("is revoked"), "{revoked}");
+    let refused = place.run(&["tokens", "create", "x", "--scope", "root"]).await;
+    assert!(!refused.status.success() && stderr(&refused).contains("enqueue:KIND"), "{}", stderr(&refused));
+    assert!(!server.log().contains(&token));
+}
+
+const BY_HEADER: [&str; 4] = ["--sso-user-header", "X-Forwarded-User", "--sso-roles", "ops=operator"];
+
+#[tokio::test]
+async fn whoever_a_trusted_proxy_has_signed_in_does_what_the_role_of_their_group_may() {
+    let place = Place::new();
+    let server = guarded(&place, &BY_HEADER).await;
+    let as_ada = |request: RequestBuilder| {
+        request.header("x-forwarded-user", "ada").header("x-forwarded-groups", "staff,ops")
+    };
+    let me = send(as_ada(client().get(server.at("/api/me")))).await;
+    assert_eq!(json_of(me).await, json!({ "role": "operator", "name": "ada" }));
+    let pause = || as_ada(client().post(server.at("/api/queues/mail/pause")));
+    assert_eq!(send(pause().header("origin", "https://evil.example")).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(send(pause()).await.status(), StatusCode::OK);
+    let patch = as_ada(client().patch(server.at("/api/queues/mail")).json(&json!({ "slots": 1 })));
+    assert_eq!(json_of(send(patch).await).await["needs"], "admin");
+    let eva = client().get(server.at("/api/me")).header("x-forwarded-user", "eva");
+    assert_eq!(send(eva).await.status(), StatusCode::FORBIDDEN, "none of their groups has a role");
+    let log = json_of(send(as_ada(client().get(server.at("/api/audit")))).await).await;
+    assert_eq!((&log["entries"][0]["who"], &log["entries"][0]["role"]), (&json!("ada"), &json!("operator")));
+    assert_eq!(send(client().get(server.at("/api/me"))).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn what_anybody_but_a_trusted_proxy_says_of_who_is_signed_in_is_not_believed() {
+    let place = Place::new();
+    let environment = [("LONGHAUL_ADMIN_TOKEN", ADMIN), ("TRUSTED_PROXIES", "10.0.0.1")];
+    let server = place.serve_with(&BY_HEADER, &environment).await;
+    let spoofed = client().get(server.at("/api/me")).header("x-forwarded-user", "ada");
+    let spoofed = send(spoofed.header("x-forwarded-groups", "ops")).await;
+    assert_eq!(spoofed.status(), StatusCode::UNAUTHORIZED);
+    let open = place.run(&[&["serve"], &BY_HEADER[..]].concat()).await;
+    assert!(!open.status.success() && stderr(&open).contains("TRUSTED_PROXIES"), "{}", stderr(&open));
+    let nobody = place.run(&["serve", "--sso-user-header", "X-Forwarded-User"]).await;
+    assert!(!nobody.status.success() && stderr(&nobody).contains("--sso-roles"), "{}", stderr(&nobody));
+}

@@ -31,6 +31,8 @@ async fn every_command_has_help_with_examples() {
         &["schedules", "set", "--help"],
         &["deliveries", "--help"],
         &["webhook-secrets", "--help"],
+        &["tokens", "--help"],
+        &["audit", "--help"],
         &["workers", "--help"],
         &["why", "--help"],
         &["kinds", "--help"],

@@ -227,6 +227,7 @@ async fn every_command_that_offers_json_prints_json() {
     }
     place.printed(&["keys", "set", "tenant:*", "--slots", "2"]).await;
     place.printed(&["webhook-secrets", "add"]).await;
+    place.printed(&["tokens", "create", "shop", "--scope", "viewer"]).await;
     let mut commands = vec![vec!["queues".to_owned()]];
     for command in subcommands(&place.printed(&["--help"]).await) {
         let below = subcommands(&place.printed(&[&command, "--help"]).await);
@@ -261,6 +262,7 @@ async fn every_command_that_offers_json_prints_json() {
             "queues show" | "queues pause" | "queues resume" | "queues retention" | "queues fair" => {
                 vec!["stage"]
             }
+            "tokens create" => vec!["painter", "--scope", "worker:images"],
             "queues set" => vec!["stage", "--max-waiting", "9"],
             "keys set" => vec!["tenant", "--slots", "2"],
             "keys pause" | "keys resume" | "keys remove" => vec!["tenant"],

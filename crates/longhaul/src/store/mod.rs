@@ -525,6 +525,15 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A later sample of the same moment and source takes the place of the earlier one.
     /// - A sample is forgotten after its time.
     /// - A sample that cannot be kept is refused.
+    ///
+    /// What [`access`](crate::access) keeps of callers are samples, too.
+    ///
+    /// - A token is kept with its scopes until it is deleted.
+    /// - A token that expires is forgotten after that.
+    /// - A store keeps a bounded number of tokens.
+    /// - A job tells the token that it was enqueued with and is found by it.
+    /// - The audit log is read newest first and page by page.
+    /// - An entry of the audit log is forgotten after its time.
     async fn put_samples(&self, samples: &[Sample]) -> Result<()>;
 
     /// The samples of a series from a moment on, by moment and source; at most [`MAX_SAMPLES`], the oldest of them.

@@ -1,7 +1,7 @@
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::{Extension, Json};
 use longhaul::lifecycle::{self, Deed};
 use longhaul::{Acted, Action, CANCEL_GRACE, JobFilter, JobRecord, Longhaul, Page, Payloads};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::body::JobBody;
 use super::filter::FilterRequest;
 use super::read::found;
-use crate::auth::Caller;
+use crate::auth::{Caller, Done};
 use crate::extract::JsonBody;
 use crate::faults::Faults;
 use crate::path::{JobPath, Mount};
@@ -129,8 +129,8 @@ const COUNTED_AT_ONCE: usize = 1_000;
 pub(crate) async fn act_on_many(
     State(api): State<Api>,
     _: Caller,
-    JsonBody { value, .. }: JsonBody<ActionRequest>,
-) -> Result<Json<ActionResult>, Problem> {
+    JsonBody { value, bytes }: JsonBody<ActionRequest>,
+) -> Result<(Extension<Done>, Json<ActionResult>), Problem> {
     let mut faults = Faults::default();
     let filter = value.filter.prepare(&mut faults);
     let limit = value.limit.unwrap_or(DEFAULT_ACTIONS);
@@ -153,12 +153,37 @@ pub(crate) async fn act_on_many(
     };
     faults.check(longhaul::admit::action(&action));
     faults.into_result()?;
-    let Some(filter) = filter else { return Ok(Json(Acted { complete: true, ..Acted::default() }.into())) };
-    let acted = match value.dry_run {
-        true => count(&api.longhaul, &filter, &action, limit).await?,
-        false => api.act(&filter, action, limit).await?,
+    let Some(filter) = filter else {
+        let acted = Acted { complete: true, ..Acted::default() };
+        return Ok((Extension(Done::Nothing), Json(acted.into())));
     };
-    Ok(Json(acted.into()))
+    if value.dry_run {
+        let acted = count(&api.longhaul, &filter, &action, limit).await?;
+        return Ok((Extension(Done::Nothing), Json(acted.into())));
+    }
+    let acted = api.act(&filter, action, limit).await?;
+    let action = match value.action {
+        ActionWord::Cancel => "jobs.cancel",
+        ActionWord::Retry => "jobs.retry",
+        ActionWord::Delete => "jobs.delete",
+        ActionWord::SetPriority => "jobs.set_priority",
+    };
+    let done = Done::ToMany { action, filter: told_filter(&bytes), count: acted.done };
+    Ok((Extension(done), Json(acted.into())))
+}
+
+/// The most bytes of a filter that the audit log tells.
+const MOST_TOLD: usize = 1_024;
+
+/// The filter of a request, as the audit log tells it.
+fn told_filter(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Told {
+        filter: serde_json::Value,
+    }
+    let filter = serde_json::from_slice(body).map(|Told { filter }| filter.to_string()).unwrap_or_default();
+    let end = (0..=MOST_TOLD.min(filter.len())).rev().find(|end| filter.is_char_boundary(*end)).unwrap_or(0);
+    filter[..end].to_owned()
 }
 
 /// Counts the jobs that fit, `limit` at most, and those among them that the action would change. That another job holds the

@@ -82,6 +82,7 @@ pub(crate) async fn create_batch(
         jobs.push(prepared.job);
     }
     faults.into_result()?;
+    caller.sign(&mut jobs, &**api.whole.store()).await?;
     let repeatable = Repeatable::begin(&headers, &caller, "/jobs/batch", &bytes, &api.in_flight)?;
     for (index, job) in jobs.iter_mut().enumerate() {
         job.idempotency = repeatable.as_ref().map(|repeatable| repeatable.nth(index));

@@ -3,12 +3,13 @@ use std::collections::BTreeMap;
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use longhaul::access::CREATED_BY;
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
     AttemptError, CancelReason, Children, Cost, Dependency, ErrorKind, JobId, JobRecord, Json, NewJob,
     OnExhausted, Progress, State, Timestamp, UniqueKey, WaitsFor,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::state::estimates::Estimate;
@@ -124,7 +125,11 @@ pub struct JobBody<'a> {
     /// True where no other worker is given it.
     pub prefer_hard: bool,
     /// Names and values to find it by.
+    #[serde(serialize_with = "without_creator")]
     pub labels: &'a BTreeMap<String, String>,
+    /// The id of the token that it was enqueued with, where that is one of `POST /tokens`. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<&'a str>,
     /// True in a list that left out `args` because they are larger than 1 KiB. Absent otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
@@ -148,6 +153,14 @@ pub struct JobBody<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub replaced: bool,
+}
+
+/// The labels that are the caller's own.
+fn without_creator<S: Serializer>(
+    labels: &BTreeMap<String, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter().filter(|(name, _)| *name != CREATED_BY))
 }
 
 /// A job's unique key, and the job that holds it.
@@ -273,6 +286,7 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             prefer: job.prefer.as_ref().map(|prefer| &prefer.labels),
             prefer_hard: is_hard(job.prefer.as_ref()),
             labels: &job.labels,
+            created_by: job.labels.get(CREATED_BY).map(String::as_str),
             args_cut: job.args_bytes.is_some(),
             args_bytes: job.args_bytes,
             output_cut: job.output_bytes.is_some(),
@@ -332,6 +346,7 @@ impl<'a> JobBody<'a> {
             prefer: job.prefer.as_ref().map(|prefer| &prefer.labels),
             prefer_hard: is_hard(job.prefer.as_ref()),
             labels: &job.labels,
+            created_by: job.labels.get(CREATED_BY).map(String::as_str),
             args_cut: false,
             args_bytes: None,
             output_cut: false,

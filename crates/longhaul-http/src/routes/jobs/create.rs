@@ -70,6 +70,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let wait = prefer::wait(&headers);
     let Prepared { mut job, on_disconnect } = prepare(value, &api, wait)?;
+    caller.sign(std::slice::from_mut(&mut job), &**api.whole.store()).await?;
     let repeatable = Repeatable::begin(&headers, &caller, "/jobs", &bytes, &api.in_flight)?;
     job.idempotency = repeatable.as_ref().map(Repeatable::one);
     let duplicates = Duplicates::of(&job);
@@ -86,6 +87,13 @@ pub(crate) async fn create(
         abandoned.job = None;
     } else if on_disconnect == OnDisconnect::CancelJob {
         abandoned.job = Some(enqueued.id.clone());
+    }
+    // What stands for the job may be another caller's, of which this one is told no more than that it is there.
+    if !enqueued.is_created() && !caller.reads_all() {
+        let holder = found(api.longhaul.get(&enqueued.id).await?)?;
+        if !caller.may_read(&holder) {
+            return Err(Problem::standing_for(&enqueued));
+        }
     }
     let response = tell(&api, &job, &enqueued, duplicates, wait, mount.base()).await;
     abandoned.job = None;

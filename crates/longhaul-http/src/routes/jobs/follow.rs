@@ -71,7 +71,7 @@ impl Follower {
     /// # Errors
     /// 403 where the reader's token is for an earlier job of the id, 404 or 410 where there is none, 503 without a store.
     pub(crate) async fn start(api: Api, reader: Reader, seen: Option<u64>) -> Result<Self, Problem> {
-        if reader.has_token() {
+        if reader.is_bound() {
             readable(&api, &reader).await?;
         }
         let page = VecDeque::new();

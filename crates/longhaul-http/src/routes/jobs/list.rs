@@ -3,6 +3,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderValue;
 use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
+use longhaul::access::CREATED_BY;
 use longhaul::{JobFilter, JobPage, Longhaul, Page, Payloads};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -43,7 +44,8 @@ pub(crate) struct Searched {
 /// Lists jobs
 ///
 /// Newest first, by keyset: pages neither overlap nor skip while jobs come and go. Args and outputs of more than 1 KiB
-/// are left out: they are null, and `args_cut` or `output_cut` is true. A parameter without a value fits no job.
+/// are left out: they are null, and `args_cut` or `output_cut` is true. A parameter without a value fits no job. A token whose scope
+/// is `read:own` is shown the jobs that were enqueued with it.
 #[utoipa::path(
     get,
     path = "/jobs",
@@ -55,6 +57,7 @@ pub(crate) struct Searched {
         ("queue" = Option<Vec<String>>, Query, description = "In any of these queues"),
         ("parent" = Option<Vec<String>>, Query, description = "That belong to any of these jobs"),
         ("label" = Option<Vec<String>>, Query, description = "With all of these labels, each as `name:value`"),
+        ("created_by" = Option<String>, Query, description = "Enqueued with the token of this id"),
         ("q" = Option<String>, Query, description = "That fit all of these words: `queue:` `kind:` `state:` `id:` (an id, or a prefix and `*`) `parent:` \
             `key:` (the limit key) `label.NAME:` `args.PATH:` (dots between names; a scalar, or one of an array) `error:` \
             (a fingerprint, or text of the last error), and any other text, which is looked for in the id, the kind, the \
@@ -74,13 +77,16 @@ pub(crate) struct Searched {
 )]
 pub(crate) async fn list(
     State(longhaul): State<Longhaul>,
-    _: Caller,
+    caller: Caller,
     mount: Mount,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (filter, page) = read_query(query.as_deref())?;
     let page = match filter {
-        Some(filter) => longhaul.store().list(&filter, page).await?,
+        Some(mut filter) => {
+            caller.narrow(&mut filter);
+            longhaul.store().list(&filter, page).await?
+        }
         None => JobPage::default(),
     };
     let body = PageBody {
@@ -107,7 +113,7 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
     let (mut without_value, mut search) = (Vec::new(), None);
     for (name, value) in query::pairs(query) {
         match &*name {
-            "kind" | "queue" | "label" => word(&name, &value, &mut faults),
+            "kind" | "queue" | "label" | "created_by" => word(&name, &value, &mut faults),
             "q" => short("q", &value, &mut faults),
             _ => {}
         }
@@ -121,6 +127,7 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
                 Some((label, value)) => filter.labels.push((label.to_owned(), value.to_owned())),
                 None => faults.add(Code::Invalid, "label", "must have the form 'name:value'"),
             },
+            "created_by" => filter.labels.push((CREATED_BY.into(), value.into_owned())),
             "q" => search = Some(value.into_owned()),
             "cursor" => page.cursor = Some(value.into_owned()),
             "limit" => match query::number(&value, 1..=MAX_LIMIT) {
@@ -135,7 +142,7 @@ fn read_query(query: Option<&str>) -> Result<(Option<JobFilter>, Page), Problem>
             other => faults.add(
                 Code::Invalid,
                 other,
-                "is not a parameter; use state, kind, queue, parent, label, q, cursor, limit or full",
+                "is not a parameter; use state, kind, queue, parent, label, created_by, q, cursor, limit or full",
             ),
         }
     }

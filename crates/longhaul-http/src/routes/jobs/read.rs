@@ -46,6 +46,10 @@ pub(crate) async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = prefer::wait(&headers);
+    // How long the answer takes must not tell of a job that is not shown.
+    if reader.is_bound() && wait.is_some() {
+        readable(&api, &reader).await?;
+    }
     let record = found(api.hold(&reader.id, wait).await?)?;
     reader.check(&record)?;
     let mut response = answer(&api, &record, &headers);

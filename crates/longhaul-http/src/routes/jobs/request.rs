@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use longhaul::access::CREATED_BY;
 use longhaul::{
     Cost, DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Deadline, Dependency, Error, JobId, Json, KindInfo, NewJob,
     OnExhausted, Start, default_max_crashes,
@@ -185,6 +186,11 @@ impl JobRequest {
             forked_from: None,
             webhook: self.webhook.map(WebhookBody::into_webhook),
         };
+        if job.labels.contains_key(CREATED_BY) {
+            let message =
+                format!("must not have {CREATED_BY}, which the server sets for jobs of tokens with scopes");
+            faults.add(Code::Invalid, "labels", message);
+        }
         for check in job.checks() {
             faults.check(check.map_err(|error| match error {
                 // In the words of the request.

@@ -57,7 +57,7 @@ const LONGEST: f64 = 86_400.0;
 )]
 pub(crate) async fn sign(
     State(api): State<Api>,
-    _: Caller,
+    caller: Caller,
     JobPath(id): JobPath,
     OptionalJson(request): OptionalJson<TokenRequest>,
 ) -> Result<(StatusCode, Json<TokenBody>), Problem> {
@@ -72,6 +72,7 @@ pub(crate) async fn sign(
     let expires_in = duration("expires_in", expires_in, &mut faults).unwrap_or_default();
     faults.into_result()?;
     let job = found(api.longhaul.get(&id).await?)?;
+    caller.check_read(&job)?;
     let expires_at = expiry(api.config.clock.now(), expires_in);
     let token = tokens.sign(&job, expires_at);
     let token = token.map_err(|error| Problem::internal(format!("failed to sign a read token: {error}")))?;

@@ -51,6 +51,7 @@ pub(crate) async fn claim(
     headers: HeaderMap,
     WorkerJson(body, _): WorkerJson<ClaimBody>,
 ) -> Result<Json<ClaimAnswer>, Problem> {
+    check_claim(&caller, &body)?;
     let claim = prepare(&api, body, "")?;
     let wait = claim.wait;
     make_known(&api, &claim).await;
@@ -135,7 +136,8 @@ pub(crate) async fn turn(
     headers: HeaderMap,
     WorkerJson(body, digest): WorkerJson<TurnBody>,
 ) -> Result<Json<TurnAnswer>, Problem> {
-    let finishes = finishes(body.finishes)?;
+    check_claim(&caller, &body.claim)?;
+    let finishes = finishes(&api, &caller, body.finishes).await?;
     let claim = Claim { wait: Duration::ZERO, ..prepare(&api, body.claim, "claim.")? };
     make_known(&api, &claim).await;
     let turned = match api.exchanges.of(&headers, &caller, "turn", digest)? {
@@ -219,6 +221,11 @@ pub(crate) async fn abandon(
     Ok(Json(AbandonAnswer { given_back }))
 }
 
+/// Checks that the caller may work for the queues that are named.
+fn check_claim(caller: &WorkerCaller, body: &ClaimBody) -> Result<(), Problem> {
+    caller.check_queues(body.queues.iter().map(|queue| queue.queue.as_str()))
+}
+
 /// The claim that is asked for. Its kinds are those that callers may enqueue from now on.
 fn prepare(api: &Api, body: ClaimBody, place: &str) -> Result<Claim, Problem> {
     let mut faults = Faults::default();
@@ -275,13 +282,20 @@ fn check_bounds(body: &ClaimBody, place: &str, faults: &mut Faults) {
     }
 }
 
-/// The ends of runs that are told of.
-pub(super) fn finishes(items: Vec<Item<FinishBody>>) -> Result<Vec<Finish>, Problem> {
+/// The ends of runs that are told of, which the caller may tell.
+pub(super) async fn finishes(
+    api: &Api,
+    caller: &WorkerCaller,
+    items: Vec<Item<FinishBody>>,
+) -> Result<Vec<Finish>, Problem> {
     if items.len() > MAX_ITEMS {
         let message = format!("must be at most {MAX_ITEMS}");
         return Err(Problem::fields(Code::Invalid, vec![FieldError { field: "finishes".into(), message }]));
     }
-    Ok(items.into_iter().map(Finish::from).collect())
+    let mut finishes: Vec<Finish> = items.into_iter().map(Finish::from).collect();
+    caller.check_leases(finishes.iter().map(|finish| &finish.lease), &**api.whole.store()).await?;
+    caller.sign(finishes.iter_mut().flat_map(|finish| &mut finish.follow_ups))?;
+    Ok(finishes)
 }
 
 fn bodies(claimed: Vec<Claimed>) -> Vec<ClaimedBody> {

@@ -32,9 +32,10 @@ use crate::wire::{
 )]
 pub(crate) async fn heartbeat(
     State(api): State<Api>,
-    _: WorkerCaller,
+    caller: WorkerCaller,
     WorkerJson(body, _): WorkerJson<HeartbeatBody>,
 ) -> Result<Json<StatusesAnswer>, Problem> {
+    caller.check_leases(body.leases.iter(), &**api.whole.store()).await?;
     let worker = body.worker.into();
     let statuses = api.whole.store().heartbeat(&worker, &body.leases, body.lease_for.0).await?;
     Ok(Json(StatusesAnswer { statuses }))
@@ -59,6 +60,11 @@ pub(crate) async fn record(
     headers: HeaderMap,
     WorkerJson(body, digest): WorkerJson<RecordsBody>,
 ) -> Result<Json<StatusesAnswer>, Problem> {
+    let leases = body.records.iter().map(|item| match item {
+        Item::Read(record) => &record.lease,
+        Item::Unreadable { lease, .. } => lease,
+    });
+    caller.check_leases(leases, &**api.whole.store()).await?;
     let exchange = api.exchanges.of(&headers, &caller, "record", digest)?;
     let store = Arc::clone(api.whole.store());
     statuses(exchange, async move { record_all(&*store, body.records).await }).await
@@ -110,7 +116,7 @@ pub(crate) async fn finish(
     WorkerJson(body, digest): WorkerJson<FinishesBody>,
 ) -> Result<Json<StatusesAnswer>, Problem> {
     let exchange = api.exchanges.of(&headers, &caller, "finish", digest)?;
-    let finishes = finishes(body.finishes)?;
+    let finishes = finishes(&api, &caller, body.finishes).await?;
     let store = Arc::clone(api.whole.store());
     statuses(exchange, async move { store.finish(finishes).await }).await
 }

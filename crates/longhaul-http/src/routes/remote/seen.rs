@@ -214,9 +214,10 @@ pub(crate) async fn dependants(
 )]
 pub(crate) async fn put_samples(
     State(api): State<Api>,
-    _: WorkerCaller,
+    caller: WorkerCaller,
     WorkerJson(PutSamplesBody { samples }, _): WorkerJson<PutSamplesBody>,
 ) -> Result<Json<NothingBody>, Problem> {
+    caller.check_series(samples.iter().map(|sample| sample.series.as_str()))?;
     api.whole.store().put_samples(&samples).await?;
     Ok(Json(NothingBody {}))
 }

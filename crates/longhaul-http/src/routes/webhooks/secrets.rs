@@ -1,11 +1,11 @@
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use longhaul::webhook::{Added, MAX_SECRETS, Secret, Secrets};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Done};
 use crate::path::QueuePath;
 use crate::problem::{Code, Problem};
 use crate::state::Api;
@@ -56,12 +56,13 @@ impl From<Secret> for SecretBody {
 pub(crate) async fn create(
     State(api): State<Api>,
     _: Caller,
-) -> Result<(StatusCode, Json<SecretBody>), Problem> {
+) -> Result<(StatusCode, Extension<Done>, Json<SecretBody>), Problem> {
     let secret = Secret::generate(api.config.clock.now());
     match Secrets::of(api.whole.store().as_ref()).add(&secret).await? {
         Added::Yes => {
             let told = Some(secret.secret.clone());
-            Ok((StatusCode::CREATED, Json(SecretBody { secret: told, ..secret.into() })))
+            let made = Extension(Done::Made(secret.id.clone()));
+            Ok((StatusCode::CREATED, made, Json(SecretBody { secret: told, ..secret.into() })))
         }
         Added::TooMany => {
             let detail =

@@ -1,0 +1,107 @@
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use longhaul::{Clock, Timestamp};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::keys::Keys;
+
+/// Checks the id tokens of one issuer.
+pub(super) struct IdTokens {
+    issuer: Issuer,
+    keys: Keys,
+    clock: Clock,
+}
+
+/// What an issuer's tokens must say.
+#[derive(Clone, Debug)]
+pub(super) struct Issuer {
+    pub(super) name: String,
+    pub(super) audiences: Vec<String>,
+    pub(super) groups_claim: String,
+    /// By how much its clock may differ.
+    pub(super) skew: Duration,
+}
+
+/// Whoever a token is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) name: String,
+    pub(super) groups: Vec<String>,
+}
+
+/// The claims that are read. Times are seconds since 1970, which some issuers write with a fraction.
+#[derive(Clone, Deserialize)]
+struct Claims {
+    sub: String,
+    exp: f64,
+    nbf: Option<f64>,
+    iat: Option<f64>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+/// The claims that name a person, the best for people first.
+const NAMES: [&str; 3] = ["email", "preferred_username", "name"];
+
+impl IdTokens {
+    pub(super) fn new(issuer: Issuer, keys: Keys, clock: Clock) -> Self {
+        Self { issuer, keys, clock }
+    }
+
+    /// Whoever a token is about; nobody where it is not the issuer's, not for us, or not good now.
+    pub(super) async fn verify(&self, token: &str) -> Option<Person> {
+        let header = decode_header(token).ok()?;
+        // No others: `none` is no signature, and with HS256 whoever knows the public key could sign.
+        if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
+            return None;
+        }
+        let key = self.keys.find(header.kid.as_deref()).await?;
+        match self.claims(token, header.alg, &key) {
+            Ok(claims) => Some(self.person(claims)),
+            Err(reason) => {
+                tracing::debug!("refused an id token: {reason}");
+                None
+            }
+        }
+    }
+
+    fn claims(&self, token: &str, algorithm: Algorithm, key: &Jwk) -> Result<Claims, String> {
+        if key.common.public_key_use.as_ref().is_some_and(|used| *used != PublicKeyUse::Signature) {
+            return Err("its key is not for signatures".into());
+        }
+        let key = DecodingKey::from_jwk(key).map_err(|error| error.to_string())?;
+        let mut validation = Validation::new(algorithm);
+        validation.set_issuer(&[&self.issuer.name]);
+        validation.set_audience(&self.issuer.audiences);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // The time is compared below, on our own clock.
+        validation.validate_exp = false;
+        let claims: Claims = decode(token, &key, &validation).map_err(|error| error.to_string())?.claims;
+        let Timestamp(now) = self.clock.now();
+        let (now, skew) = (now as f64 / 1_000.0, self.issuer.skew.as_secs_f64());
+        if claims.exp + skew <= now {
+            return Err("it has expired".into());
+        }
+        let begins = [claims.nbf, claims.iat].into_iter().flatten();
+        if begins.into_iter().any(|at| at - skew > now) {
+            return Err("it is not good yet".into());
+        }
+        Ok(claims)
+    }
+
+    fn person(&self, Claims { sub, others, .. }: Claims) -> Person {
+        let text = |name: &str| others.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let name = NAMES.into_iter().find_map(text).map_or(sub, str::to_owned);
+        let groups = match others.get(&self.issuer.groups_claim) {
+            Some(Value::Array(groups)) => {
+                groups.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            Some(Value::String(group)) => vec![group.clone()],
+            _ => Vec::new(),
+        };
+        Person { name, groups }
+    }
+}

@@ -1,0 +1,18 @@
+//! Access, as far as stores know of it: the tokens of an application's callers, and the log of what people have changed. Both are
+//! kept as samples, as the secrets of webhooks are, so that every store keeps them in the same way and no call is added to the
+//! contract. Who is let in, and what is logged, is decided in `longhaul-http`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `tokens` | tokens with scopes: their names, rights and digests |
+//! | `audit` | the audit log |
+
+mod audit;
+mod tokens;
+
+pub use self::audit::{AUDIT_KEPT_FOR, Audit, AuditEntry, AuditPage};
+pub use self::tokens::{Added, MAX_TOKENS, SERIES as TOKEN_SERIES, Token, TokenRate, Tokens};
+
+/// The label of a job that names the token which it was enqueued with, by the token's id. Routes set it and take it from nobody, and
+/// show it as the job's `created_by`.
+pub const CREATED_BY: &str = "longhaul.created_by";

@@ -1,0 +1,152 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::model::{Json, Sample};
+use crate::store::{Result, Store};
+
+/// The most tokens that a store keeps at a time: each server has all of them in memory.
+pub const MAX_TOKENS: usize = 1_000;
+
+/// The series of samples that tokens are kept in, by their ids as sources.
+pub const SERIES: &str = "longhaul.tokens";
+/// Until they are deleted: a thousand years.
+const FOR_EVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
+
+/// A token that lets an application in, with what it may do. The token itself is known to its bearer alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its name in lists, in jobs' `created_by` and in the audit log.
+    pub id: String,
+    /// The name that people gave it.
+    pub name: String,
+    /// Its rights, in the words of whoever checks them.
+    pub scopes: Vec<String>,
+    /// The requests that it may make.
+    pub rate: Option<TokenRate>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// The SHA-256 digest of the token, in hexadecimal.
+    pub digest: String,
+}
+
+/// A number of requests within a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRate {
+    /// The requests.
+    pub n: u32,
+    /// The time.
+    pub per: Duration,
+}
+
+impl Token {
+    /// True from the end of its validity on.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
+// The digest of a token that was made by chance tells nothing of it, and is no use in a log either.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("scopes", &self.scopes)
+            .field("rate", &self.rate)
+            .field("created_at", &self.created_at)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is kept of a token beside its id and its time.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    name: String,
+    scopes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate: Option<TokenRate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    digest: String,
+}
+
+/// The tokens of a store: all of its servers take the same ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokens<'s>(&'s dyn Store);
+
+impl<'s> Tokens<'s> {
+    /// Those of `store`.
+    #[must_use]
+    pub fn of(store: &'s dyn Store) -> Self {
+        Self(store)
+    }
+
+    /// All of them, oldest first; among them those that have expired, until the store has forgotten them.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn list(&self) -> Result<Vec<Token>> {
+        let samples = self.0.samples(SERIES, Timestamp(0)).await?;
+        let token = |Sample { source, at, body, .. }: Sample| {
+            let Kept { name, scopes, rate, expires_at, digest } = body.to().ok()?;
+            Some(Token { id: source, name, scopes, rate, created_at: at, expires_at, digest })
+        };
+        Ok(samples.into_iter().filter_map(token).collect())
+    }
+
+    /// Keeps one, until it expires or is deleted, unless there are [`MAX_TOKENS`] already.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn add(&self, token: &Token) -> Result<Added> {
+        let keep_for = token.expires_at.map_or(FOR_EVER, |end| end.since(token.created_at));
+        if self.list().await?.len() >= MAX_TOKENS {
+            return Ok(Added::TooMany);
+        }
+        self.put(token, keep_for).await?;
+        // Somebody else may have added some meanwhile: whoever is not among the oldest gives way.
+        let all = self.list().await?;
+        let oldest: HashSet<&str> = all.iter().take(MAX_TOKENS).map(|kept| kept.id.as_str()).collect();
+        if oldest.contains(token.id.as_str()) {
+            return Ok(Added::Yes);
+        }
+        self.put(token, Duration::ZERO).await?;
+        Ok(Added::TooMany)
+    }
+
+    /// Forgets one, which lets nobody in any more. Answers the one that it was.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn delete(&self, id: &str) -> Result<Option<Token>> {
+        let Some(token) = self.list().await?.into_iter().find(|token| token.id == id) else {
+            return Ok(None);
+        };
+        self.put(&token, Duration::ZERO).await?;
+        Ok(Some(token))
+    }
+
+    async fn put(&self, token: &Token, keep_for: Duration) -> Result<()> {
+        let Token { id, name, scopes, rate, created_at, expires_at, digest } = token.clone();
+        let body = Json::new(&Kept { name, scopes, rate, expires_at, digest })?;
+        let sample = Sample { series: SERIES.into(), at: created_at, source: id, keep_for, body };
+        self.0.put_samples(&[sample]).await
+    }
+}
+
+/// The fate of a new token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is kept.
+    Yes,
+    /// There are [`MAX_TOKENS`] already.
+    TooMany,
+}
