@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof outage docs doors install clean
+.PHONY: help run release static packages corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -18,6 +18,17 @@ release: ## Build the release binary, target/release/longhaul, with the embeddin
 	@scripts/install-tools build
 	@$(CARGO) build --release --locked --package longhaul-server
 	@scripts/fetch-model $(BUILT)/release/models
+
+static: ## Build a static release binary, which runs on every Linux: target/static/longhaul. ARGS: flags of cargo.
+	@scripts/install-tools build
+	@scripts/build-static $(ARGS)
+
+packages: ## Make all packages of this platform in target/packages, install each into an empty folder, and serve within 2 s.
+	@scripts/install-tools packages
+	@scripts/build-static
+	@$(CARGO) build --release --locked --package longhaul-server
+	@scripts/make-packages $(BUILT)/packages
+	@scripts/test-packages $(BUILT)/packages --within 2
 
 test: ## Install what is missing, then run every check and test there is.
 	@scripts/install-tools test
