@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
 use crate::auth::Role;
+use crate::nearest::Known;
 use crate::redaction::Redaction;
 
 /// The configuration of the HTTP side. Every field has a default, so that a caller names only what differs.
@@ -42,6 +43,14 @@ pub struct HttpConfig {
     pub stopping: CancellationToken,
     /// The time in answers that are given before the store is read, in estimates and in read tokens.
     pub clock: Clock,
+}
+
+impl HttpConfig {
+    /// What paths that are not there are compared with: the routes of the document, `own` without one, and the pages.
+    pub(crate) fn known(&self, own: impl FnOnce() -> Known) -> Known {
+        let document = self.document.as_ref();
+        document.map_or_else(own, |whole| whole.routes.clone()).with_pages(&self.pages)
+    }
 }
 
 /// The callers that are let in.
@@ -107,9 +116,25 @@ pub enum UnknownKinds {
     Accept,
 }
 
-/// An OpenAPI document of all that an application serves.
+/// An OpenAPI document of all that an application serves. The document as a tree takes megabytes, so that its JSON and its
+/// routes are kept instead.
 #[derive(Clone)]
-pub struct Described(pub Arc<OpenApi>);
+pub struct Described {
+    /// The document as JSON.
+    pub json: Arc<str>,
+    /// The routes that it describes.
+    pub routes: Known,
+}
+
+impl Described {
+    /// What is kept of a document.
+    #[must_use]
+    pub fn of(document: &OpenApi) -> Self {
+        // A document that is served as JSON has a JSON form.
+        let json = serde_json::to_string(document).unwrap_or_default();
+        Self { json: json.into(), routes: Known::of(document) }
+    }
+}
 
 impl fmt::Debug for Described {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -44,9 +44,7 @@ use crate::state::Api;
 /// Answers methods that the application's pages do not take with the problem that the API has for them, so that a program
 /// which took a page for the API is told in the same form.
 pub fn pages(routes: Router, config: &HttpConfig) -> Router {
-    let document = config.document.as_ref();
-    let known = document.map_or_else(Known::default, |whole| Known::of(&whole.0)).with_pages(&config.pages);
-    frame::methods_around(routes, known)
+    frame::methods_around(routes, config.known(Known::default))
 }
 
 /// The contract's routes (`/jobs`, `/jobs/{id}`, …, `/openapi.json`), to be nested where the application wants
@@ -55,7 +53,6 @@ pub fn pages(routes: Router, config: &HttpConfig) -> Router {
 /// Paths and methods that are not there are answered with problems too, under the nest's prefix only.
 pub fn router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let (routes, document) = routes::all().split_for_parts();
-    let known =
-        Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0)).with_pages(&config.pages);
+    let known = config.known(|| Known::of(&document));
     frame::around(routes.with_state(Api::new(longhaul, config, document)), known)
 }

@@ -34,6 +34,7 @@ pub(crate) fn redaction() -> Result<Redaction> {
 
 /// The flags of every command that touches data.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Where the jobs are")]
 pub(crate) struct StoreArgs {
     /// The folder for the database, uploaded files and secrets; made if missing
     #[arg(long, global = true, env = "LONGHAUL_DATA", value_name = "FOLDER", default_value = "./data")]

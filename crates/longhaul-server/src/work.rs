@@ -80,11 +80,12 @@ impl FromStr for LabelChoice {
         let label = text.split_once('=').ok_or_else(|| format!("'{text}' is no label: use gpu=a100"))?;
         let is_name = |name: &str| {
             (1..=128).contains(&name.len())
+                && !matches!(name, "." | "..")
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
         };
         match label {
             (label, value) if is_name(label) && is_name(value) => Ok(Self(label.into(), value.into())),
-            _ => Err(format!("'{text}': a label and its value are 1-128 of A-Z a-z 0-9 . _ : -")),
+            _ => Err(format!("'{text}': a label and its value are 1-128 of A-Z a-z 0-9 . _ : -, and not . or ..")),
         }
     }
 }
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn a_label_is_a_name_and_a_value() {
         assert_eq!("gpu=a100".parse(), Ok(LabelChoice("gpu".into(), "a100".into())));
-        for text in ["gpu", "gpu=", "=a100", "g pu=a100", "gpu=a=b"] {
+        for text in ["gpu", "gpu=", "=a100", "g pu=a100", "gpu=a=b", "gpu=..", ".=a100"] {
             assert!(text.parse::<LabelChoice>().is_err(), "{text}");
         }
     }

@@ -21,10 +21,9 @@ use crate::problem::{Code, Problem};
 /// Prometheus), for whoever watches over the server.
 /// They are open to everyone and say nothing that is not in [`HttpConfig::health`].
 pub fn health_router(longhaul: Longhaul, config: HttpConfig) -> Router {
-    let pages = config.pages;
-    let probes = Probes { longhaul, clock: config.clock, details: Arc::new(config.health) };
     let (routes, document) = documented().split_for_parts();
-    let known = Known::of(config.document.as_ref().map_or(&document, |whole| &whole.0)).with_pages(&pages);
+    let known = config.known(|| Known::of(&document));
+    let probes = Probes { longhaul, clock: config.clock, details: Arc::new(config.health) };
     frame::around(routes.with_state(probes), known)
 }
 

@@ -29,11 +29,7 @@ use crate::state::attempts::Attempts;
 /// another site asked for it. Ten wrong tokens a minute are answered for one client, then 429. See [`Arrival`] for an
 /// application behind a proxy.
 pub fn login_router(longhaul: &Longhaul, config: HttpConfig) -> Router {
-    let known = config
-        .document
-        .as_ref()
-        .map_or_else(Known::default, |whole| Known::of(&whole.0))
-        .with_pages(&config.pages);
+    let known = config.known(Known::default);
     let door = Door {
         auth: Auth::new(&config, longhaul.store()),
         attempts: Attempts::default(),

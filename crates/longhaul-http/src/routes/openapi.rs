@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{
@@ -32,7 +33,9 @@ use crate::state::Document;
 )]
 pub(super) async fn answer(State(document): State<Arc<Document>>, mount: Mount) -> Response {
     let mut document = match &*document {
-        Document::OfApplication(document) => return Json(&**document).into_response(),
+        Document::OfApplication(json) => {
+            return ([(CONTENT_TYPE, "application/json")], json.to_string()).into_response();
+        }
         Document::Own(document) => (**document).clone(),
     };
     let base = if mount.base().is_empty() { "/" } else { mount.base() };

@@ -52,8 +52,8 @@ pub(crate) struct Api {
 pub(crate) enum Document {
     /// These routes alone, wherever they are mounted.
     Own(Box<OpenApi>),
-    /// All that the application serves, from its root.
-    OfApplication(Arc<OpenApi>),
+    /// All that the application serves, from its root, as JSON.
+    OfApplication(Arc<str>),
 }
 
 impl std::fmt::Debug for Document {
@@ -74,7 +74,7 @@ impl Api {
             presence: Arc::default(),
             feeds: Arc::default(),
             document: Arc::new(match &config.document {
-                Some(whole) => Document::OfApplication(Arc::clone(&whole.0)),
+                Some(whole) => Document::OfApplication(Arc::clone(&whole.json)),
                 None => Document::Own(Box::new(document)),
             }),
             config: Arc::new(config),

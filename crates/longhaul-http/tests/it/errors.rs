@@ -151,7 +151,7 @@ async fn a_path_with_a_slip_is_told_what_is_near_under_the_mount_or_in_the_appli
         "paths": {"/lessons/{id}": {"get": {"responses": {}}}},
     });
     let whole = longhaul_http::document("", "/api", vec![serde_json::from_value(other).unwrap()]);
-    let document = Some(longhaul_http::Described(whole.into()));
+    let document = Some(longhaul_http::Described::of(&whole));
     let app = App::with(HttpConfig { document, ..HttpConfig::default() });
     assert_eq!(near(&app, Method::GET, "/lesson/17").await[0], ("GET".into(), "/lessons/17".into()));
     assert_eq!(near(&app, Method::GET, "/api/job").await[0], ("GET".into(), "/api/jobs".into()));

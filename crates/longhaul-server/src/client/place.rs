@@ -8,6 +8,7 @@ use crate::stores::StoreArgs;
 
 /// A store that is opened, or a server that is asked.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Where the jobs are")]
 pub(crate) struct Place {
     #[command(flatten)]
     pub(crate) stores: StoreArgs,

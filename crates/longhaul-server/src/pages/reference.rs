@@ -13,13 +13,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 use serde_json::Value;
-use utoipa::openapi::OpenApi;
 
 use super::page;
 
 /// The document as JSON, whose parts are all optional: easier to walk than its types.
 struct Reference {
-    document: Arc<OpenApi>,
+    document: Arc<str>,
     made: OnceLock<Markup>,
 }
 
@@ -34,17 +33,16 @@ struct Operation<'a> {
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// The page. It is made when somebody asks first.
-pub(crate) fn routes(document: Arc<OpenApi>) -> Router {
+pub(crate) fn routes(document: Arc<str>) -> Router {
     Router::new()
         .route("/api/reference", get(show))
         .with_state(Arc::new(Reference { document, made: OnceLock::new() }))
 }
 
 async fn show(State(reference): State<Arc<Reference>>) -> Response {
-    // A document that is served as JSON has a JSON form.
-    let made = reference
-        .made
-        .get_or_init(|| render(&serde_json::to_value(&*reference.document).unwrap_or_default()));
+    // The text was written from a document, so that it is JSON.
+    let made =
+        reference.made.get_or_init(|| render(&serde_json::from_str(&reference.document).unwrap_or_default()));
     page(StatusCode::OK, "Longhaul API reference", made).into_response()
 }
 

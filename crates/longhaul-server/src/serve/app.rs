@@ -1,7 +1,6 @@
 //! All routes under one roof.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use axum::Router;
 use longhaul::Timestamp;
@@ -42,7 +41,9 @@ pub(super) fn app(
 ) -> Result<Router> {
     let Shown { store, works, guide, base_path } = shown;
     let is_open = admin == Admin::Open;
-    let document = Arc::new(longhaul_http::document(&base_path.to_string(), "/api", services.documents()));
+    let document = longhaul_http::document(&base_path.to_string(), "/api", services.documents());
+    let (described, about_services) = (Described::of(&document), ServiceAbout::all(&document));
+    drop(document);
     let origins = Origins::from_env(&services.deps.env)?;
     let config = HttpConfig {
         redaction,
@@ -60,7 +61,7 @@ pub(super) fn app(
         read_token_secret: Some(Secret(services.secret()?)),
         health: services.details(),
         stopping,
-        document: Some(Described(Arc::clone(&document))),
+        document: Some(described.clone()),
         pages: vec!["/", "/admin", "/admin/jobs", "/admin/queues", "/docs", "/api/reference"],
         ..HttpConfig::default()
     };
@@ -81,14 +82,14 @@ pub(super) fn app(
         base_path: base_path.to_string(),
         store,
         works,
-        services: ServiceAbout::all(&document),
+        services: about_services,
         systems: services.details().into_iter().collect(),
     };
     let shown = Router::new()
         .nest("/admin", login)
         .merge(dashboard::routes())
         .merge(pages::home_routes(about))
-        .merge(pages::reference_routes(document))
+        .merge(pages::reference_routes(described.json))
         .merge(pages::guide_routes(pages::find(guide), base_path.to_string()));
     let shown = longhaul_http::pages(shown, &config);
     let routes =
