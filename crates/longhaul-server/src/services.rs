@@ -35,6 +35,7 @@ fn known() -> Vec<Known> {
 }
 
 /// A service that can be opened.
+#[cfg_attr(not(feature = "services"), allow(dead_code, reason = "a build without services knows none"))]
 struct Known {
     name: &'static str,
     about: &'static str,
@@ -44,6 +45,7 @@ struct Known {
 type Opening = BoxFuture<'static, Result<Box<dyn Service>, OpenError>>;
 
 impl Known {
+    #[cfg(feature = "services")]
     fn of<S: Service>() -> Self {
         let open =
             |deps| -> Opening { Box::pin(async { Ok(Box::new(S::open(deps).await?) as Box<dyn Service>) }) };
@@ -221,7 +223,7 @@ async fn tidy(db: Db, repeats: Repeats) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "services"))]
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::{Arc, Mutex};
