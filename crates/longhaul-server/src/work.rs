@@ -85,7 +85,9 @@ impl FromStr for LabelChoice {
         };
         match label {
             (label, value) if is_name(label) && is_name(value) => Ok(Self(label.into(), value.into())),
-            _ => Err(format!("'{text}': a label and its value are 1-128 of A-Z a-z 0-9 . _ : -, and not . or ..")),
+            _ => Err(format!(
+                "'{text}': a label and its value are 1-128 of A-Z a-z 0-9 . _ : -, and not . or .."
+            )),
         }
     }
 }

@@ -28,7 +28,7 @@ pub use jobs::{
 pub use name::{InvalidUsername, Username};
 
 /// What the fuzz targets reach into this crate for.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing {
     pub fn next_link(header: &str) -> Option<&str> {

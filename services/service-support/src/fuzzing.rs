@@ -1,4 +1,4 @@
-//! What the fuzz targets reach into this crate for; it is compiled for them alone.
+//! What the fuzz targets reach into this crate for; the feature `fuzzing` is for them alone.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -13,7 +13,7 @@ mod embedding;
 mod env;
 mod error;
 mod form;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod iso8601;

@@ -10,7 +10,7 @@ pub(crate) mod objects;
 
 pub(crate) use error::CallError;
 pub(crate) use limit::Quota;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) use link::next as next_link;
 
 use std::time::Duration;
