@@ -3,10 +3,9 @@
 #![no_main]
 
 use std::io::{Cursor, Write};
-use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use materials::extract::{ExtractError, FileKind, Limits, extract};
+use materials::extract::{FileKind, Limits, inspect};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -30,17 +29,10 @@ fuzz_target!(|bytes: &[u8]| {
     let file = if choice & 1 == 1 && !part.is_empty() { package(kind, part, rest) } else { rest.to_vec() };
     let path = format!("/dev/shm/longhaul-fuzz-{}", std::process::id());
     std::fs::write(&path, file).expect("room in memory");
-    let limits = Limits {
-        expanded_bytes: 8 << 20,
-        text_bytes: 4 << 20,
-        total_time: Duration::from_secs(20),
-        ..Limits::default()
-    };
-    let read = longhaul_fuzz::block_on(extract(path.as_ref(), kind, &limits, &mut |_| {}));
-    match read {
-        Ok(read) => assert!(read.pages.iter().all(|page| !page.contains('\0'))),
-        Err(ExtractError::DocumentTimeout { .. }) => panic!("it takes longer than 20 s"),
-        Err(_) => {}
+    let limits = Limits { expanded_bytes: 8 << 20, text_bytes: 4 << 20, ..Limits::default() };
+    // All that is text. Pictures are for programs of their own, which nothing here instruments.
+    if let Ok(plan) = longhaul_fuzz::block_on(inspect(path.as_ref(), kind, &limits)) {
+        assert!(plan.total() <= limits.pages);
     }
 });
 
