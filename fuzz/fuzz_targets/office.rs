@@ -1,4 +1,4 @@
-//! Office files, books, RTF, web pages and texts. The first byte chooses the kind; where its second bit is set, the rest is the
+//! Office files, books, RTF, web pages and texts. The first byte chooses the kind; where its lowest bit is set, the rest is the
 //! main part of a package, because hardly any mutation of a zip file is one.
 #![no_main]
 
