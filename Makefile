@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof outage docs doors install clean
+.PHONY: help run release static packages corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof fuzz schemathesis publish-check outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -18,6 +18,17 @@ release: ## Build the release binary, target/release/longhaul, with the embeddin
 	@scripts/install-tools build
 	@$(CARGO) build --release --locked --package longhaul-server
 	@scripts/fetch-model $(BUILT)/release/models
+
+static: ## Build a static release binary, which runs on every Linux: target/static/longhaul. ARGS: flags of cargo.
+	@scripts/install-tools build
+	@scripts/build-static $(ARGS)
+
+packages: ## Make all packages of this platform in target/packages, install each into an empty folder, and serve within 2 s.
+	@scripts/install-tools packages
+	@scripts/build-static
+	@$(CARGO) build --release --locked --package longhaul-server
+	@scripts/make-packages $(BUILT)/packages
+	@scripts/test-packages $(BUILT)/packages --within 2
 
 test: ## Install what is missing, then run every check and test there is.
 	@scripts/install-tools test
@@ -97,6 +108,17 @@ proof: ## Run seeds, planted faults and histories of all stores, and write docs/
 		--test it -- agrees_with_the_model --skip cluster
 	@$(CARGO) build --release --locked --quiet --package longhaul-simulation
 	@target/release/longhaul-simulation --hours $(or $(HOURS),1) --proof docs/proof.md --histories target/histories
+
+fuzz: ## Fuzz every parser of bytes from outside, needs nightly Rust and cargo-fuzz. SECONDS=n for each (default 30), TARGET=list.
+	@scripts/fuzz $(or $(SECONDS),30) $(TARGET)
+
+schemathesis: ## Hold a server with all services against its OpenAPI document. N=requests of each operation and phase (default 30), SEED=n.
+	@scripts/install-tools test
+	@$(CARGO) build --locked --quiet --package longhaul-server
+	@scripts/schemathesis $(or $(N),30)
+
+publish-check: ## Make the crates' packages, build each from its package in the order of publication, publish nothing.
+	@$(CARGO) publish --workspace --dry-run --locked
 
 outage: ## Take each store's server away for a minute, killed and silent, judge outcomes and times. SECONDS=n (default 60).
 	@scripts/install-tools test

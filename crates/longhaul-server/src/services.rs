@@ -8,33 +8,34 @@ use std::time::Duration;
 use axum::Router;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use curriculum::Curriculum;
 use futures::future::BoxFuture;
-use github::Github;
-use lessons::Lessons;
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
 use longhaul_sqlite::SqliteStore;
 use longhaul_webhooks::HttpRequest;
-use materials::Materials;
 use service_support::{Db, Deps, Env, Load, OpenError, Repeats, Service};
-use sessions::Sessions;
 use utoipa::openapi::OpenApi;
 
 use crate::Result;
 use crate::stores::{OpenStores, StoreArgs, make_private_folder};
 
-/// All services, in the order in which they are opened and listed.
+/// All services of this build, in the order in which they are opened and listed.
 fn known() -> Vec<Known> {
     vec![
-        Known::of::<Sessions>(),
-        Known::of::<Github>(),
-        Known::of::<Lessons>(),
-        Known::of::<Curriculum>(),
-        Known::of::<Materials>(),
+        #[cfg(feature = "services")]
+        Known::of::<sessions::Sessions>(),
+        #[cfg(feature = "services")]
+        Known::of::<github::Github>(),
+        #[cfg(feature = "services")]
+        Known::of::<lessons::Lessons>(),
+        #[cfg(feature = "services")]
+        Known::of::<curriculum::Curriculum>(),
+        #[cfg(feature = "services")]
+        Known::of::<materials::Materials>(),
     ]
 }
 
 /// A service that can be opened.
+#[cfg_attr(not(feature = "services"), allow(dead_code, reason = "a build without services knows none"))]
 struct Known {
     name: &'static str,
     about: &'static str,
@@ -44,6 +45,7 @@ struct Known {
 type Opening = BoxFuture<'static, Result<Box<dyn Service>, OpenError>>;
 
 impl Known {
+    #[cfg(feature = "services")]
     fn of<S: Service>() -> Self {
         let open =
             |deps| -> Opening { Box::pin(async { Ok(Box::new(S::open(deps).await?) as Box<dyn Service>) }) };
@@ -174,13 +176,16 @@ impl Services {
 
     /// The names of the services, and what does the work that something outside may do, for the log and for `/health`.
     pub(crate) fn details(&self) -> BTreeMap<String, String> {
-        let composer = match &self.deps.config.llm {
+        // A build without services has nothing to compose.
+        let composer = (!self.open.is_empty()).then(|| match &self.deps.config.llm {
             Some(llm) => llm.model.clone(),
             None => format!("{}, for no LLM_BASE_URL is set", self.deps.providers.composer.generator()),
-        };
+        });
         let names: Vec<&str> = self.open.iter().map(|(name, _)| *name).collect();
         let own = self.open.iter().flat_map(|(_, service)| service.health());
-        let all = [("services", names.join(", ")), ("composer", composer)].into_iter().chain(own);
+        let names = if names.is_empty() { "none in this build".into() } else { names.join(", ") };
+        let ours = [("services", Some(names)), ("composer", composer)];
+        let all = ours.into_iter().filter_map(|(what, how)| Some((what, how?))).chain(own);
         all.map(|(what, how)| (what.to_owned(), how)).collect()
     }
 
@@ -218,7 +223,7 @@ async fn tidy(db: Db, repeats: Repeats) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "services"))]
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::{Arc, Mutex};

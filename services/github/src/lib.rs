@@ -26,3 +26,12 @@ pub use jobs::{
     Analyze, BATCH_QUEUE, Batch, BatchOutcome, LIMIT_KEY, Member, MemberOutcome, MemberResult, QUEUE,
 };
 pub use name::{InvalidUsername, Username};
+
+/// What the fuzz targets reach into this crate for.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub fn next_link(header: &str) -> Option<&str> {
+        crate::client::next_link(header)
+    }
+}

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::env::{ConfigError, Env, refused};
@@ -153,9 +153,12 @@ impl EmbeddingSource {
             return Ok(Self::Off);
         }
         let Some(base_url) = env.url("EMBEDDING_BASE_URL")? else {
-            let beside =
-                std::env::current_exe().ok().and_then(|binary| Some(binary.parent()?.join("models")));
-            let places = [Some(env.in_data("models")), beside].into_iter().flatten().collect();
+            let binary = std::env::current_exe().ok();
+            let folder = binary.as_deref().and_then(Path::parent);
+            let beside = folder.map(|folder| folder.join("models"));
+            // Where a distribution's package puts what is no program.
+            let shared = folder.map(|folder| folder.join("../share/longhaul/models"));
+            let places = [Some(env.in_data("models")), beside, shared].into_iter().flatten().collect();
             let named = env.text("EMBEDDING_MODEL_DIR").map(|folder| Self::Folder(folder.into()));
             return Ok(named.unwrap_or(Self::Found(places)));
         };

@@ -13,6 +13,9 @@ mod embedding;
 mod env;
 mod error;
 mod form;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod iso8601;
 mod language;
 mod limits;

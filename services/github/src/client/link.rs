@@ -1,5 +1,5 @@
 /// The address of the next page, by a `Link` header (RFC 8288): `<https://…&page=2>; rel="next", <…>; rel="last"`.
-pub(super) fn next(header: &str) -> Option<&str> {
+pub(crate) fn next(header: &str) -> Option<&str> {
     header.split(',').find_map(|link| {
         let (target, parameters) = link.split_once(';')?;
         let target = target.trim().strip_prefix('<')?.strip_suffix('>')?;

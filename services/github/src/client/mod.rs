@@ -10,6 +10,8 @@ pub(crate) mod objects;
 
 pub(crate) use error::CallError;
 pub(crate) use limit::Quota;
+#[cfg(feature = "fuzzing")]
+pub(crate) use link::next as next_link;
 
 use std::time::Duration;
 

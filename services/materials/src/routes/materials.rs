@@ -140,7 +140,7 @@ pub(crate) async fn reprocess(
     get,
     path = "/materials/{material}/download",
     operation_id = "downloadMaterial",
-    responses((status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>)),
+    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>)),
 )]
 pub(crate) async fn download(
     State(app): State<Arc<App>>,

@@ -8,7 +8,7 @@ mod reading;
 mod reasoning;
 mod reply;
 mod schema;
-mod sse;
+pub(crate) mod sse;
 mod tokens;
 
 pub use asking::Asking;

@@ -4,7 +4,7 @@ mod error;
 mod redact;
 mod told;
 mod untold;
-mod wait;
+pub(crate) mod wait;
 
 pub use error::{Cause, ProviderError, Waiting};
 pub(crate) use told::Told;
