@@ -32,7 +32,7 @@ pub fn worker_router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let probes = Probes { longhaul, clock: config.clock, details: Arc::new(config.health) };
     let routes = OpenApiRouter::default().routes(routes!(health)).routes(routes!(ready));
     let (routes, document) = routes.routes(routes!(metrics::worker_metrics)).split_for_parts();
-    frame::around(routes.with_state(probes), Known::of(&document))
+    frame::around(routes.with_state(probes), Known::of(&document), None)
 }
 
 /// The probes with their documentation.

@@ -9,7 +9,6 @@ use longhaul::{
 };
 use longhaul_postgres::PostgresStore;
 use longhaul_redis::RedisStore;
-use longhaul_sqlite::SqliteStore;
 
 use crate::crew::{Act, Crew};
 use crate::server::{Place, output, stderr};

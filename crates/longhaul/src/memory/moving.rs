@@ -168,6 +168,7 @@ fn imported_row(seq: u64, exported: ExportedJob, batch: Option<u64>) -> Row {
         batch,
         dependencies: Vec::new(),
         dependencies_left,
+        passed_over_until: None,
         lease_until: Timestamp::default(),
         cancel_by: None,
         state_event,
