@@ -64,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, env = "LONGHAUL_REDACT", value_name = "PATHS", default_value = "")]
     redact: Redaction,
     #[command(flatten)]
-    sign_on: sign_on::Args,
+    sign_on: sign_on::SignOnArgs,
     /// Only serve; the jobs wait for a `longhaul worker`
     #[arg(long, env = "LONGHAUL_NO_WORKER")]
     no_worker: bool,

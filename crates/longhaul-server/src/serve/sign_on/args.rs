@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use axum::http::HeaderName;
-use clap::Args as ClapArgs;
+use clap::Args;
 use longhaul::Clock;
 use service_support::TrustedProxies;
 
@@ -13,9 +13,9 @@ use crate::Result;
 use crate::run::seconds;
 
 /// Single sign-on for the dashboard and the admin API, by a proxy in front of the server.
-#[derive(Clone, Debug, ClapArgs)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Single sign-on")]
-pub(crate) struct Args {
+pub(crate) struct SignOnArgs {
     /// The header in which a proxy of TRUSTED_PROXIES names who it has signed in: X-Forwarded-User, say
     #[arg(long, env = "LONGHAUL_SSO_USER_HEADER", value_name = "NAME")]
     sso_user_header: Option<HeaderName>,
@@ -51,7 +51,7 @@ pub(crate) struct Args {
 /// The largest difference of clocks that is allowed: with a larger one tokens would be good long after their end.
 const LARGEST_SKEW: f64 = 600.0;
 
-impl Args {
+impl SignOnArgs {
     /// What is configured; nothing where nothing is.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use axum::middleware::{self, Next};
 use longhaul_http::SignedIn;
 use service_support::TrustedProxies;
 
-pub(crate) use self::args::Args;
+pub(crate) use self::args::SignOnArgs;
 use self::id_token::IdTokens;
 use self::roles::Roles;
 
