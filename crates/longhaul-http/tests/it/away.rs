@@ -91,6 +91,10 @@ const REQUESTS: &[(&str, &str)] = &[
     ("createWebhookSecret", ""),
     ("listWebhookSecrets", ""),
     ("deleteWebhookSecret", ""),
+    ("createToken", r#"{"name":"the shop","scopes":["viewer"]}"#),
+    ("listTokens", ""),
+    ("deleteToken", ""),
+    ("listAudit", ""),
 ];
 
 fn app() -> (App, Switch) {
@@ -181,6 +185,7 @@ async fn every_operation_answers_503_while_the_store_is_away_and_works_when_it_i
                 "no_such_schedule",
                 "no_such_delivery",
                 "no_such_secret",
+                "no_such_token",
                 "idempotency_key_reused",
                 "upgrade_required",
             ]
