@@ -27,6 +27,24 @@ export interface components {
             kind: components["schemas"]["ErrorKind"];
             message: string;
         };
+        AuditEntry: {
+            /** @example queue.pause */
+            action: string;
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            count: number | null;
+            id: string;
+            object: string;
+            request_id: string;
+            role: string | null;
+            token: string | null;
+            who: string;
+        };
+        AuditPage: {
+            entries: components["schemas"]["AuditEntry"][];
+            next: string | null;
+        };
         Backoff: {
             base: components["schemas"]["Seconds"];
             /** Format: double */
@@ -331,6 +349,7 @@ export interface components {
             crashes: number;
             /** Format: date-time */
             created_at: string;
+            created_by?: string | null;
             /** Format: date-time */
             deadline: string | null;
             depends_on: components["schemas"]["Dependency"][];
@@ -505,7 +524,8 @@ export interface components {
         LogLevel: "debug" | "info" | "warn" | "error";
         Me: {
             name?: string | null;
-            role: components["schemas"]["Role"];
+            role?: components["schemas"]["Role"] | null;
+            scopes?: string[] | null;
         };
         Near: {
             methods: string[];
@@ -560,6 +580,20 @@ export interface components {
             paused?: boolean | null;
             /** @example Europe/Berlin */
             timezone?: string | null;
+        };
+        NewToken: {
+            /** Format: double */
+            expires_in?: number | null;
+            /** @example the shop */
+            name: string;
+            rate?: components["schemas"]["TokenRate"] | null;
+            /**
+             * @example [
+             *       "enqueue:mail.*",
+             *       "read:own"
+             *     ]
+             */
+            scopes: string[];
         };
         Nothing: Record<string, never>;
         /** @enum {string} */
@@ -1001,6 +1035,27 @@ export interface components {
             p90: number | null;
             /** Format: double */
             p99: number | null;
+        };
+        Token: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            id: string;
+            name: string;
+            rate: components["schemas"]["TokenRate"] | null;
+            scopes: string[];
+            /** @example lht_… */
+            token?: string | null;
+        };
+        TokenList: {
+            tokens: components["schemas"]["Token"][];
+        };
+        TokenRate: {
+            /** Format: int32 */
+            n: number;
+            /** Format: double */
+            per: number;
         };
         Unique: {
             /** Format: double */
