@@ -226,7 +226,8 @@ async fn what_anybody_but_a_trusted_proxy_says_of_who_is_signed_in_is_not_believ
     let server = place.serve_with(&BY_HEADER, &environment).await;
     let spoofed = client().get(server.at("/api/me")).header("x-forwarded-user", "ada");
     let spoofed = send(spoofed.header("x-forwarded-groups", "ops")).await;
-    assert_eq!(spoofed.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(spoofed.status(), StatusCode::FORBIDDEN);
+    assert_eq!(json_of(spoofed).await["code"], "proxied");
     let open = place.run(&[&["serve"], &BY_HEADER[..]].concat()).await;
     assert!(!open.status.success() && stderr(&open).contains("TRUSTED_PROXIES"), "{}", stderr(&open));
     let nobody = place.run(&["serve", "--sso-user-header", "X-Forwarded-User"]).await;
