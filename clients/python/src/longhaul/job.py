@@ -124,6 +124,8 @@ class Job:
     prefer: dict[str, str] | None
     prefer_hard: bool
     labels: dict[str, str]
+    #: The id of the token that it was enqueued with, where that is one with scopes.
+    created_by: str | None
     #: True in an answer to a request that created nothing.
     duplicate: bool
     #: True in an answer to a request whose args and time this job has taken on.
