@@ -1,4 +1,4 @@
-//! The contracts of [`Store::export`](longhaul::Store::export) and [`Store::import`](longhaul::Store::import).
+//! The contracts of [`Store::export`] and [`Store::import`].
 
 use std::time::Duration;
 
