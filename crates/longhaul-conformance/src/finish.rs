@@ -49,7 +49,8 @@ pub async fn a_completed_job_keeps_its_output(fx: &Fixture) {
 pub async fn a_retry_waits_for_its_delay_and_keeps_its_error(fx: &Fixture) {
     let claimed = fx.running().await;
     fx.clock.advance(secs(4));
-    let first = AttemptError::new(ErrorKind::Timeout, "Grüße \u{1} \"'\n");
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok();
+    let first = AttemptError { traceparent, ..AttemptError::new(ErrorKind::Timeout, "Grüße \u{1} \"'\n") };
     fx.end(&claimed.lease, Outcome::Retry { error: first.clone(), delay: secs(10) }).await;
     let first = AttemptError { attempt: 1, at: fx.now(), ..first };
     let record = fx.job(&claimed.lease.id).await;

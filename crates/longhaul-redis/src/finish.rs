@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use longhaul::{
     AttemptError, Entry, Error, ErrorKind, EventBody, Finish, JobId, Lease, LeaseStatus, NewJob, Outcome,
-    Record, Result, Timestamp, WaitsFor, WorkerInfo,
+    Record, Result, Timestamp, TraceParent, WaitsFor, WorkerInfo,
 };
 use redis::Value;
 use serde::Serialize;
@@ -272,7 +272,9 @@ pub(crate) fn error_tail(error: &AttemptError) -> String {
     struct Tail<'a> {
         message: &'a str,
         kind: ErrorKind,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        traceparent: Option<TraceParent>,
     }
-    let tail = json_of(&Tail { message: &error.message, kind: error.kind });
+    let tail = json_of(&Tail { message: &error.message, kind: error.kind, traceparent: error.traceparent });
     tail.trim_start_matches('{').to_owned()
 }

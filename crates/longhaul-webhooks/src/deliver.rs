@@ -215,6 +215,7 @@ async fn post(cx: &Context<Sender>, url: &str, message: &Message) -> JobResult<u
         ("webhook-id", Some(id.clone())),
         ("webhook-timestamp", Some(timestamp.to_string())),
         ("webhook-signature", signature),
+        ("traceparent", cx.traceparent().map(|place| place.to_string())),
     ];
     for (name, value) in all {
         if let Some(value) = value {

@@ -119,6 +119,9 @@ impl HttpRequest {
         {
             headers.entry("idempotency-key").or_insert(id);
         }
+        if let Some(Ok(place)) = cx.traceparent().map(|place| HeaderValue::try_from(place.to_string())) {
+            headers.entry("traceparent").or_insert(place);
+        }
         let body = self.body.as_ref().map(|body| match body.to::<String>() {
             Ok(text) => Bytes::from(text),
             Err(_) => {

@@ -2,8 +2,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::FutureExt;
 use parking_lot::RwLock;
 use serde::Serialize;
+use tracing::Instrument;
 
 use crate::backoff::Backoff;
 use crate::clock::Stopwatch;
@@ -15,6 +17,7 @@ use crate::model::{
 use crate::schedule::Schedules;
 use crate::stats::Recorder;
 use crate::store::{Error, Result, Store};
+use crate::trace;
 use crate::wait_tokens::WaitTokens;
 use crate::webhook::{self, Webhook};
 use crate::worker::WorkerBuilder;
@@ -91,6 +94,20 @@ impl Longhaul {
     /// # Errors
     /// As for [`enqueue`](Self::enqueue).
     pub async fn enqueue_many(&self, mut jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        if trace::tracer().is_none() {
+            return self.enqueue_all(jobs).await;
+        }
+        let (span, around) =
+            (tracing::info_span!("enqueue", otel.kind = "producer", jobs = jobs.len()), trace::current());
+        let place = span.in_scope(trace::current);
+        for job in jobs.iter_mut().filter(|job| job.policy.traceparent == around) {
+            job.policy.traceparent = place;
+        }
+        // Apart, so that the rest has a small future.
+        self.enqueue_all(jobs).instrument(span).boxed().await
+    }
+
+    async fn enqueue_all(&self, mut jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         if jobs.iter().all(|job| job.webhook.is_none()) {
             return self.store.enqueue(jobs).await;
         }
@@ -353,6 +370,7 @@ impl EnqueueOptions {
                 backoff: self.backoff,
                 cost: self.cost.unwrap_or(job.policy.cost),
                 on_exhausted: self.on_exhausted.unwrap_or(job.policy.on_exhausted),
+                ..job.policy
             },
             limit_keys: if self.limit_keys.is_empty() { job.limit_keys } else { self.limit_keys },
             prefer: self.prefer.or(job.prefer),

@@ -20,6 +20,7 @@ pub mod search;
 pub mod stats;
 mod store;
 pub mod testing;
+pub mod trace;
 mod wait_tokens;
 pub mod webhook;
 pub mod why;
@@ -38,11 +39,12 @@ pub use model::{
     ErrorKind, Event, EventBody, Finish, FinishAndClaim, Full, Idempotency, JobFilter, JobId, JobPage,
     JobRecord, Json, JsonBreach, JsonRule, Keep, KeptChange, KeyConfig, KeyFilter, KeyInfo, Lane, Lease,
     LeaseStatus, LogLevel, Lookup, MAX_ARGS_BYTES, MAX_DEPENDENCIES, MAX_JSON_DEPTH, MAX_LIMIT_KEYS,
-    MAX_PREFERRED, MAX_RATE_PERIOD, MAX_UNITS, MAX_WAITING, MAX_WEIGHT, MAX_WORKER_LABELS, NewJob, OnClash,
-    OnExhausted, OnFailure, OnFull, Outcome, Page, Payloads, Policy, Prefer, Progress, QueueConfig,
-    QueueInfo, QueueSlots, Rate, Record, Retention, SHORT_PAYLOAD_BYTES, SIGNAL_PREFIX, Sample, Signalled,
-    Start, State, StepRecord, Strength, SupportedKind, Swept, Term, Unique, UniqueKey, WaitsFor, WorkerInfo,
-    check_json, check_json_within, default_max_crashes, joined_keys, process_id, split_keys, split_prefer,
+    MAX_PREFERRED, MAX_RATE_PERIOD, MAX_UNITS, MAX_WAITING, MAX_WEIGHT, MAX_WORKER_LABELS, NewJob,
+    NoTraceParent, OnClash, OnExhausted, OnFailure, OnFull, Outcome, Page, Payloads, Policy, Prefer,
+    Progress, QueueConfig, QueueInfo, QueueSlots, Rate, Record, Retention, SHORT_PAYLOAD_BYTES,
+    SIGNAL_PREFIX, Sample, Signalled, Start, State, StepRecord, Strength, SupportedKind, Swept, Term,
+    TraceParent, Unique, UniqueKey, WaitsFor, WorkerInfo, check_json, check_json_within, default_max_crashes,
+    joined_keys, process_id, split_keys, split_prefer,
 };
 pub use runtime::{Runtime, Spawn};
 pub use schedule::{CatchUp, Schedule, ScheduleInfo, Scheduler, Schedules, Timing};

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::job::Job;
 use crate::panics::contain;
 use crate::store::{Error, Result};
+use crate::trace;
 use crate::webhook::Webhook;
 
 /// The most bytes that a job's `args` may have.
@@ -112,6 +113,7 @@ impl NewJob {
                 timeout: J::TIMEOUT,
                 cost: contain(|| job.cost()).map_err(panicked("cost"))?,
                 on_exhausted: J::ON_EXHAUSTED,
+                traceparent: trace::current(),
                 ..Policy::default()
             },
             limit_keys: contain(|| job.limit_keys()).map_err(panicked("limit_keys"))?,
@@ -136,7 +138,7 @@ impl NewJob {
             start: Start::Now,
             max_attempts: DEFAULT_MAX_ATTEMPTS,
             max_crashes: default_max_crashes(),
-            policy: Policy::default(),
+            policy: Policy { traceparent: trace::current(), ..Policy::default() },
             limit_keys: Vec::new(),
             prefer: None,
             unique: None,

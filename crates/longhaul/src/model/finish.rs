@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CancelReason, Entry, Json, Lease, NewJob, WaitsFor};
+use super::{CancelReason, Entry, Json, Lease, NewJob, TraceParent, WaitsFor};
 use crate::clock::Timestamp;
 
 /// The end of one run of a job, and all that follows from it. A store applies it as one transaction.
@@ -92,13 +92,16 @@ pub struct AttemptError {
     pub message: String,
     /// The sort of failure.
     pub kind: ErrorKind,
+    /// The place of the run in its trace, where it has one: the next attempt refers to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 impl AttemptError {
     /// An error whose attempt and time the store will fill in.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { attempt: 0, at: Timestamp::default(), message: message.into(), kind }
+        Self { attempt: 0, at: Timestamp::default(), message: message.into(), kind, traceparent: None }
     }
 
     /// The note of a store that takes a job from a worker which was not heard of in time; `crashes` counts

@@ -17,6 +17,7 @@ mod record;
 mod sample;
 mod state;
 mod term;
+mod traceparent;
 mod unique;
 mod wait;
 
@@ -45,6 +46,7 @@ pub use record::{Children, JobRecord, Lookup};
 pub use sample::Sample;
 pub use state::State;
 pub use term::{Condition, Term};
+pub use traceparent::{NoTraceParent, TraceParent};
 pub use unique::{Edge, OnClash, Unique, UniqueKey};
 pub(crate) use wait::check_dependencies;
 pub use wait::{Dependency, MAX_DEPENDENCIES, OnExhausted, OnFailure, SIGNAL_PREFIX, Signalled, WaitsFor};

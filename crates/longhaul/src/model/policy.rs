@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cost, OnExhausted};
+use super::{Cost, OnExhausted, TraceParent};
 use crate::backoff::Backoff;
 use crate::store::{Error, Result};
 
@@ -25,6 +25,9 @@ pub struct Policy {
     /// What becomes of the job when its last attempt fails.
     #[serde(skip_serializing_if = "OnExhausted::is_default")]
     pub on_exhausted: OnExhausted,
+    /// The place in a trace that the job was enqueued at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 impl Policy {

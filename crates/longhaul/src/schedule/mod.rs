@@ -173,6 +173,8 @@ impl Schedule {
 
     fn labelled_job(&self, id: JobId) -> NewJob {
         let mut job = NewJob { id: Some(id), ..self.job.clone() };
+        // That of whoever made the schedule would grow for ever.
+        job.policy.traceparent = None;
         job.labels.insert(LABEL.into(), self.name.clone());
         job
     }

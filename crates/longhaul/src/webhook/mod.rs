@@ -261,7 +261,9 @@ pub(crate) fn with_deliveries(mut jobs: Vec<NewJob>) -> Result<Vec<NewJob>> {
     for job in &mut jobs {
         if let Some(webhook) = job.webhook.take() {
             let id = job.id.get_or_insert_with(JobId::random).clone();
-            deliveries.push(Delivery::new(id, webhook).after_end("")?);
+            let mut delivery = Delivery::new(id, webhook).after_end("")?;
+            delivery.policy.traceparent = job.policy.traceparent;
+            deliveries.push(delivery);
         }
     }
     jobs.append(&mut deliveries);

@@ -8,7 +8,7 @@ use super::running::{RunningJob, Sent};
 use crate::admit::{self, MAX_FOLLOW_UPS};
 use crate::handle::Longhaul;
 use crate::job::{JobError, JobResult};
-use crate::model::{Entry, JobId, Json, Lease, LogLevel, NewJob, Progress};
+use crate::model::{Entry, JobId, Json, Lease, LogLevel, NewJob, Progress, TraceParent};
 use crate::store::Error;
 
 /// The view of a running job: what it can see, and what it can say. Clones are of the same run.
@@ -54,6 +54,13 @@ impl<S> Context<S> {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.job.claimed.attempt
+    }
+
+    /// The place of this run in its trace, to send on to systems outside as the header `traceparent`: `None` where nobody who
+    /// enqueued the job has told one and this process [traces](crate::trace) nothing.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        self.job.traceparent()
     }
 
     /// True where no retry follows if this attempt fails.

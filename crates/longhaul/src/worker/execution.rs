@@ -16,7 +16,7 @@ pub(super) const DEADLINE_PASSED: &str = "stopped, because its deadline has pass
 /// Runs one claimed job to its end and says what to tell the store: nothing, where the job is no longer ours.
 pub(crate) async fn execute(job: &Arc<RunningJob>, stack: &Stack) -> Option<Finish> {
     let result = stack.run(job).await;
-    let outcome = match job.stopped() {
+    let mut outcome = match job.stopped() {
         None => outcome(job, &stack.registry, result),
         Some(AbortReason::LeaseLost) => return None,
         Some(AbortReason::LeaseUnsure | AbortReason::Shutdown) => Outcome::Released,
@@ -25,10 +25,18 @@ pub(crate) async fn execute(job: &Arc<RunningJob>, stack: &Stack) -> Option<Fini
             Outcome::Cancelled { reason: DEADLINE_PASSED.to_owned(), cancel_reason: CancelReason::Deadline }
         }
     };
+    if let Outcome::Retry { error, .. }
+    | Outcome::Failed { error }
+    | Outcome::Waits { error: Some(error), .. } = &mut outcome
+    {
+        error.traceparent = job.own_traceparent();
+    }
     if let Outcome::Failed { error } = &outcome {
         let (id, kind, queue) = (job.id(), &job.claimed.kind, &job.claimed.queue);
         let reason = &error.message;
-        tracing::error!(job = %id, kind = &**kind, queue = &**queue, "Background processing failed for {kind} {id}: {reason}");
+        let attempt = job.claimed.attempt;
+        let trace_id = job.traceparent().map(|place| format!("{:032x}", place.trace_id));
+        tracing::error!(job = %id, attempt, trace_id, kind = &**kind, queue = &**queue, "Background processing failed for {kind} {id}: {reason}");
     }
     Some(finish(job, outcome).await)
 }

@@ -13,7 +13,8 @@ use crate::admit;
 use crate::backoff::Backoff;
 use crate::clock::Timestamp;
 use crate::model::{
-    Claimed, Entry, JobId, Json, Lease, LeaseStatus, Lookup, NewJob, Outcome, Record, SIGNAL_PREFIX,
+    AttemptError, Claimed, Entry, JobId, Json, Lease, LeaseStatus, Lookup, NewJob, Outcome, Record,
+    SIGNAL_PREFIX, TraceParent,
 };
 use crate::runtime::Runtime;
 use crate::store::{Error, Result, Store};
@@ -61,6 +62,10 @@ pub(crate) struct RunningJob {
     claimed_at: Duration,
     /// The moment of the claim on the store's clock, once it was asked for.
     started_at: OnceLock<Timestamp>,
+    /// The failure of the attempt before, where it was asked for.
+    failed_before: OnceLock<AttemptError>,
+    /// The place of the run in its trace.
+    traceparent: OnceLock<TraceParent>,
 }
 
 /// The reason for which a job's execution was cut off.
@@ -84,6 +89,9 @@ pub(crate) enum Sent {
     Yes,
     LeaseLost,
 }
+
+/// The longest that a run waits to be told of the attempt before it.
+const LOOK_BACK_FOR: Duration = Duration::from_millis(500);
 
 /// The number of tries of a call that concerns one job alone and fails without an outage, before the job fails.
 pub(crate) const TRIES: u32 = 3;
@@ -123,6 +131,8 @@ impl RunningJob {
             call: OnceLock::new(),
             claimed_at,
             started_at: OnceLock::new(),
+            failed_before: OnceLock::new(),
+            traceparent: OnceLock::new(),
         })
     }
 
@@ -137,6 +147,41 @@ impl RunningJob {
 
     pub(crate) fn lease(&self) -> Lease {
         self.claimed.lease.clone()
+    }
+
+    /// Looks the failure of the attempt before up, for a tracer. A store that does not answer soon keeps no job from running.
+    pub(crate) async fn look_back(&self, store: &dyn Store) {
+        if self.claimed.attempt < 2 {
+            return;
+        }
+        let ids = [self.id().clone()];
+        let found = self.runtime.clock.timeout(LOOK_BACK_FOR, store.get(&ids)).await;
+        if let Ok(Ok(mut found)) = found
+            && let Some(Lookup::Found(record)) = found.pop()
+            && let Some(error) = record.errors.last()
+        {
+            let _ = self.failed_before.set(error.clone());
+        }
+    }
+
+    pub(crate) fn failed_before(&self) -> Option<&AttemptError> {
+        self.failed_before.get()
+    }
+
+    pub(crate) fn note_traceparent(&self, place: Option<TraceParent>) {
+        if let Some(place) = place {
+            let _ = self.traceparent.set(place);
+        }
+    }
+
+    /// The place that a tracer gave the run.
+    pub(crate) fn own_traceparent(&self) -> Option<TraceParent> {
+        self.traceparent.get().copied()
+    }
+
+    /// The place of the run in its trace; without a tracer, that of the enqueueing.
+    pub(crate) fn traceparent(&self) -> Option<TraceParent> {
+        self.own_traceparent().or(self.claimed.policy.traceparent)
     }
 
     /// Cuts the execution off. The first reason counts.

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 
 use super::context::Context;
 use crate::admit;
@@ -58,7 +59,7 @@ impl<S> Context<S> {
             return Ok(output);
         }
         let began = self.job.runtime.clock.monotonic();
-        match work().await {
+        match work().instrument(tracing::info_span!("step", step = name)).await {
             Ok(value) => self.end_step(name, value, began).await,
             Err(error) => {
                 self.job.leave(name);
@@ -95,9 +96,10 @@ impl<S> Context<S> {
         let mut tried = 0;
         loop {
             let began = runtime.clock.monotonic();
+            let work = work().instrument(tracing::info_span!("step", step = name, tried = tried + 1));
             let result = match options.timeout {
-                None => work().await,
-                Some(most) => runtime.clock.timeout(most, work()).await.unwrap_or_else(|_| {
+                None => work.await,
+                Some(most) => runtime.clock.timeout(most, work).await.unwrap_or_else(|_| {
                     Err(JobError::retry(format!(
                         "step '{name}' took longer than {:.1} s",
                         most.as_secs_f64()

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use super::execution::execute;
@@ -8,8 +9,13 @@ use super::layer::Stack;
 use super::running::RunningJob;
 use crate::backoff::Backoff;
 use crate::model::{AttemptError, ErrorKind, Finish, Outcome};
+use crate::trace;
 
 /// Something that a dispatcher started is over.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are runs, and a box for each would be an allocation more"
+)]
 pub(crate) enum Ended {
     Run(RunEnded),
     /// A call, whose slot of this queue is free again. Its jobs have ended by themselves.
@@ -87,7 +93,16 @@ impl Task {
         // A process may have stood still since it asked for the job, which another runs by now.
         self.end = Some(match self.job.is_lease_unsure() {
             true => Some(release(&self.job)),
-            false => execute(&self.job, &stack).await,
+            false => {
+                if trace::tracer().is_some() {
+                    self.job.look_back(stack.longhaul.store().as_ref()).await;
+                }
+                match self.job.claimed.policy.traceparent {
+                    None => execute(&self.job, &stack).await,
+                    // What it enqueues carries its place on, whether or not somebody is told of the run.
+                    Some(place) => trace::within(place, execute(&self.job, &stack)).boxed().await,
+                }
+            }
         });
     }
 }

@@ -24,4 +24,5 @@ mod shutdown;
 mod slots;
 mod stats;
 mod times;
+mod trace;
 mod why;

@@ -47,7 +47,7 @@ impl fmt::Debug for Layers {
 /// All that a run goes through, our own layers included.
 pub(crate) struct Stack {
     pub(crate) registry: Arc<Registry>,
-    longhaul: Longhaul,
+    pub(crate) longhaul: Longhaul,
     service: Traced<Metered<RunService>>,
     has_layers: bool,
 }

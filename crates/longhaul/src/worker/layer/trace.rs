@@ -9,7 +9,9 @@ use tracing::instrument::Instrumented;
 
 use super::error::{RunError, RunResult};
 use super::request::Run;
+use crate::job::Verdict;
 use crate::model::{Claimed, Json};
+use crate::trace::{Begin, tracer};
 
 /// Puts each run into a span, so that what a job logs tells the job.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +46,24 @@ where
     fn call(&mut self, run: Run) -> TracedFuture<S::Future> {
         let Claimed { kind, queue, attempt, .. } = run.job();
         let (kind, queue) = (kind.as_str(), queue.as_str());
-        let span =
-            tracing::info_span!("run", job = %run.id(), kind, queue, attempt, ended = Empty, error = Empty);
+        let span = tracing::info_span!(
+            "run",
+            job = %run.id(),
+            kind,
+            queue,
+            attempt,
+            trace_id = Empty,
+            ended = Empty,
+            error = Empty,
+            otel.status_code = Empty
+        );
+        if let Some(tracer) = tracer() {
+            let begin = Begin { job: run.job(), failed_before: run.job.failed_before() };
+            run.job.note_traceparent(tracer.begin(&span, begin));
+        }
+        if let Some(place) = run.job.traceparent() {
+            span.record("trace_id", tracing::field::display(format_args!("{:032x}", place.trace_id)));
+        }
         let future = span.in_scope(|| self.inner.call(run));
         TracedFuture { future: future.instrument(span) }
     }
@@ -68,6 +86,10 @@ impl<F: Future<Output = RunResult> + Unpin> Future for TracedFuture<F> {
             }
             Poll::Ready(Err(RunError { error, kind })) => {
                 span.record("ended", kind.name(error.verdict)).record("error", error.message.as_str());
+                if matches!(error.verdict, Verdict::Retry(_) | Verdict::Fatal) {
+                    // In the words of OpenTelemetry, which has no others for it.
+                    span.record("otel.status_code", "ERROR");
+                }
             }
         }
         polled

@@ -1,0 +1,77 @@
+//! Traces: the engine tells a [`Tracer`] of what it does, and a job carries its place in a trace from whoever enqueues it to
+//! whoever runs it.
+//!
+//! The engine knows no tracing system and writes spans with the `tracing` crate. A process that exports them
+//! [installs](install) one tracer, which gives jobs the place that they are enqueued at, and each run its place behind that. Where
+//! none is installed, a job still carries the place that it was enqueued with (`Policy::traceparent`).
+
+use std::sync::OnceLock;
+
+use tracing::Span;
+
+use crate::model::{AttemptError, Claimed, TraceParent};
+
+/// The tracing system of a process.
+pub trait Tracer: Send + Sync + 'static {
+    /// The place of what happens on this thread now; `None` outside of all spans.
+    fn current(&self) -> Option<TraceParent>;
+
+    /// Gives the span of a request its place, behind that of its caller, before it is entered for the first time.
+    fn begin_request(&self, span: &Span, parent: Option<TraceParent>);
+
+    /// Gives the span of a run its place, before it is entered for the first time, and answers it.
+    fn begin(&self, span: &Span, run: Begin<'_>) -> Option<TraceParent>;
+
+    /// What has become of the spans that have ended.
+    fn exported(&self) -> Exported {
+        Exported::default()
+    }
+}
+
+/// The spans of a process, from its begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Those that were taken to where they are kept.
+    pub spans: u64,
+    /// Those that were not, because that was away or too slow.
+    pub dropped: u64,
+}
+
+/// A run that is about to begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin<'r> {
+    /// The job. Its `policy.traceparent` is where it was enqueued.
+    pub job: &'r Claimed,
+    /// The failure of the attempt before, with its place; `None` where this is the first attempt, or nobody knows.
+    pub failed_before: Option<&'r AttemptError>,
+}
+
+static TRACER: OnceLock<Box<dyn Tracer>> = OnceLock::new();
+
+/// Installs the tracer of this process. Answers `false` where there is one already, which stays.
+pub fn install(tracer: impl Tracer) -> bool {
+    TRACER.set(Box::new(tracer)).is_ok()
+}
+
+tokio::task_local! {
+    static WITHIN: TraceParent;
+}
+
+/// The place of what happens here now: the tracer's, or the one that this is [within](within). A [`NewJob`](crate::NewJob) takes it
+/// when it is made.
+#[must_use]
+pub fn current() -> Option<TraceParent> {
+    let told = tracer().and_then(Tracer::current);
+    told.or_else(|| WITHIN.try_with(|place| *place).ok())
+}
+
+/// Does something at a place of a trace that this process tells nobody of: jobs that are made meanwhile carry it on.
+pub fn within<F: Future>(place: TraceParent, work: F) -> impl Future<Output = F::Output> {
+    WITHIN.scope(place, work)
+}
+
+/// The tracer of this process, where one is installed.
+#[must_use]
+pub fn tracer() -> Option<&'static dyn Tracer> {
+    TRACER.get().map(|tracer| &**tracer)
+}
