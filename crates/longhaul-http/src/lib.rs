@@ -20,6 +20,7 @@ mod routes;
 mod state;
 mod strict;
 mod time;
+mod traced;
 mod wire;
 
 pub use arrival::{Arrival, Held, Scheme};
@@ -35,6 +36,7 @@ pub use routes::{
     schedules_of_file, worker_router,
 };
 pub use time::Rfc3339;
+pub use traced::traced;
 
 use axum::Router;
 use longhaul::Longhaul;
@@ -56,5 +58,5 @@ pub fn router(longhaul: Longhaul, config: HttpConfig) -> Router {
     let known = config.known(|| Known::of(&document));
     let api = Api::new(longhaul, config, document);
     let doorman = api.doorman();
-    frame::around(routes.with_state(api), known, Some(doorman))
+    traced(frame::around(routes.with_state(api), known, Some(doorman)))
 }

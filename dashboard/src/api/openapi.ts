@@ -120,6 +120,7 @@ export interface components {
                 [key: string]: unknown;
             };
             timeout: components["schemas"]["Seconds"] | null;
+            traceparent?: string | null;
             /** Format: int32 */
             version: number;
         };
@@ -259,6 +260,7 @@ export interface components {
         Failure: {
             kind?: components["schemas"]["ErrorKind"];
             message: string;
+            traceparent?: string | null;
         };
         FeedItem: {
             /** Format: date-time */
@@ -397,6 +399,7 @@ export interface components {
             state: components["schemas"]["State"];
             /** Format: double */
             timeout: number | null;
+            traceparent?: string | null;
             unique: components["schemas"]["JobUniqueKey"] | null;
             /** Format: int32 */
             version: number;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use longhaul::{
     Claim, Claimed, DEFAULT_LEASE, Json, Lease, LeaseStatus, OnExhausted, Policy, QueueSlots, SupportedKind,
-    Timestamp, WorkerInfo,
+    Timestamp, TraceParent, WorkerInfo,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -146,6 +146,10 @@ pub(crate) struct ClaimedBody {
     #[serde(default, skip_serializing_if = "is_default")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub(crate) policy: Policy,
+    /// The place in a trace that it was enqueued at, in the form of the W3C's header `traceparent`: what the run does belongs below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) traceparent: Option<TraceParent>,
     /// The time at which it was enqueued.
     #[schema(value_type = String, format = DateTime)]
     pub(crate) created_at: Rfc3339,
@@ -302,7 +306,8 @@ impl From<Claimed> for ClaimedBody {
             timeout: claimed.policy.timeout.map(Seconds),
             backoff: claimed.policy.backoff.map(BackoffBody::from),
             on_exhausted: claimed.policy.on_exhausted,
-            policy: rest(claimed.policy),
+            traceparent: claimed.policy.traceparent,
+            policy: rest(Policy { traceparent: None, ..claimed.policy }),
             created_at: Rfc3339(claimed.created_at),
             deadline_in: claimed.deadline_in.map(Seconds),
             labels: claimed.labels,
@@ -321,7 +326,11 @@ impl From<ClaimedBody> for Claimed {
             args: body.args,
             attempt: body.attempt,
             max_attempts: body.max_attempts,
-            policy: policy(body.timeout, body.backoff, body.policy),
+            policy: policy(
+                body.timeout,
+                body.backoff,
+                Policy { traceparent: body.traceparent.or(body.policy.traceparent), ..body.policy },
+            ),
             created_at: body.created_at.0,
             deadline_in: body.deadline_in.map(|left| left.0),
             labels: body.labels,

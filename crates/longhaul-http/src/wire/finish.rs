@@ -1,5 +1,6 @@
 use longhaul::{
-    AttemptError, CancelReason, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, Outcome, Record, WaitsFor,
+    AttemptError, CancelReason, Entry, ErrorKind, Finish, Json, Lease, LeaseStatus, Outcome, Record,
+    TraceParent, WaitsFor,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -130,6 +131,10 @@ pub(crate) struct FailureBody {
     #[serde(default = "plain_error")]
     #[schema(required = false)]
     kind: ErrorKind,
+    /// The place of the run in its trace, which the next attempt refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    traceparent: Option<TraceParent>,
 }
 
 fn is_asked(reason: &CancelReason) -> bool {
@@ -209,12 +214,12 @@ impl From<OutcomeBody> for Outcome {
 
 impl From<&AttemptError> for FailureBody {
     fn from(error: &AttemptError) -> Self {
-        Self { message: error.message.clone(), kind: error.kind }
+        Self { message: error.message.clone(), kind: error.kind, traceparent: error.traceparent }
     }
 }
 
 impl From<FailureBody> for AttemptError {
     fn from(body: FailureBody) -> Self {
-        AttemptError::new(body.kind, body.message)
+        AttemptError { traceparent: body.traceparent, ..AttemptError::new(body.kind, body.message) }
     }
 }

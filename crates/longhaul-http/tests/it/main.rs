@@ -32,6 +32,7 @@ mod schedules;
 mod seen;
 mod symptoms;
 mod tokens;
+mod traced;
 mod unique;
 mod wait;
 mod waits;

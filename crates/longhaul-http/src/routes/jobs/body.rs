@@ -7,7 +7,7 @@ use longhaul::access::CREATED_BY;
 use longhaul::lifecycle::{self, Times};
 use longhaul::{
     AttemptError, CancelReason, Children, Cost, Dependency, ErrorKind, JobId, JobRecord, Json, NewJob,
-    OnExhausted, Progress, State, Timestamp, UniqueKey, WaitsFor,
+    OnExhausted, Progress, State, Timestamp, TraceParent, UniqueKey, WaitsFor,
 };
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -106,6 +106,10 @@ pub struct JobBody<'a> {
     pub wakes_at: Option<Rfc3339>,
     /// Its fate when its last attempt fails.
     pub on_exhausted: OnExhausted,
+    /// The place in a trace that it was enqueued at, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub traceparent: Option<TraceParent>,
     /// The job that it is a fork of.
     #[schema(required)]
     pub forked_from: Option<&'a str>,
@@ -278,6 +282,7 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
             waits_for: job.waits_for.as_ref(),
             wakes_at: job.wakes_at.map(Rfc3339),
             on_exhausted: job.policy.on_exhausted,
+            traceparent: job.policy.traceparent,
             forked_from: job.forked_from.as_ref().map(JobId::as_str),
             unique: job.unique.as_ref().map(UniqueKeyBody::from),
             limit_keys: &job.limit_keys,
@@ -335,6 +340,7 @@ impl<'a> JobBody<'a> {
             waits_for: None,
             wakes_at: None,
             on_exhausted: job.policy.on_exhausted,
+            traceparent: job.policy.traceparent,
             forked_from: job.forked_from.as_ref().map(JobId::as_str),
             unique: job
                 .unique

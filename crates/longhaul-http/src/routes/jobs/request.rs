@@ -168,6 +168,7 @@ impl JobRequest {
                     .on_exhausted
                     .or(info.as_ref().map(|info| info.on_exhausted))
                     .unwrap_or_default(),
+                traceparent: longhaul::trace::current(),
                 ..longhaul::Policy::default()
             },
             limit_keys,

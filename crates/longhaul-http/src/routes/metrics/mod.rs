@@ -59,6 +59,7 @@ const KEYS: usize = 100;
 /// | `longhaul_store_up` | | 1 unless the last call that this process made of its store found it away or full |
 /// | `longhaul_store_operation_seconds` | `operation`, `outcome` | histogram: calls of the store, `ok`, `refused` or `unavailable`; `claim_waiting` and `events_waiting` may wait for something to come |
 /// | `longhaul_commit_calls` | | histogram: the calls that one commit of the store has carried (in Redis: one script) |
+/// | `longhaul_trace_spans_exported_total`, `longhaul_trace_spans_dropped_total` | | spans that reached the collector, and those that did not; where traces are exported |
 /// | `longhaul_build_info` | `version` | always 1 |
 #[utoipa::path(
     get,

@@ -24,6 +24,13 @@ pub(super) fn register(registry: &mut Registry, store: &Arc<dyn Store>) {
         registry.register("store_up", help, ConstGauge::new(i64::from(operations.is_up())));
         registry.register_collector(Box::new(Operations(Arc::clone(store))));
     }
+    if let Some(tracer) = longhaul::trace::tracer() {
+        let exported = tracer.exported();
+        let (help, spans) = ("Spans that were exported", ConstCounter::new(exported.spans));
+        registry.register("trace_spans_exported", help, spans);
+        let help = "Spans that were dropped, because the collector was away or too slow";
+        registry.register("trace_spans_dropped", help, ConstCounter::new(exported.dropped));
+    }
     if store.changes().is_some() {
         registry.register_collector(Box::new(Commits(Arc::clone(store))));
     }
