@@ -1,11 +1,22 @@
 //! Logs go to standard error: for people on a terminal, as one JSON object a line otherwise.
 
+mod run_fields;
+
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use self::run_fields::WithRun;
 use crate::Result;
+use crate::traces::Traces;
 
 /// The filter of the log if `LONGHAUL_LOG` is not set.
 const DEFAULT_FILTER: &str = "info";
@@ -15,23 +26,52 @@ const LONGEST_LINE: usize = 8 * 1024;
 const LONGEST_VALUE: usize = 1024;
 
 /// Starts to log. `LONGHAUL_LOG` filters (`warn`, or `info,longhaul=debug`), `LONGHAUL_LOG_FORMAT` is `text` or
-/// `json`.
-pub(crate) fn start() -> Result<()> {
+/// `json`. Answers the traces that are exported beside the log.
+pub(crate) fn start() -> Result<Option<Traces>> {
     let filter = std::env::var("LONGHAUL_LOG").unwrap_or_else(|_| DEFAULT_FILTER.into());
     let filter = EnvFilter::try_new(&filter)
         .map_err(|e| format!("LONGHAUL_LOG={filter} is no filter ({e}); try info, or info,longhaul=debug"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
-    let is_terminal = io::stderr().is_terminal();
-    match format()? {
-        Format::Text => {
-            let colours = if is_terminal { Colours::Kept } else { Colours::None };
-            log.with_ansi(is_terminal).with_writer(move || Lines(io::stderr(), Form::Text(colours))).init();
-        }
-        Format::Json => {
-            log.json().flatten_event(true).with_writer(|| Lines(io::stderr(), Form::Json)).init();
+    let format = format()?;
+    let traces = Traces::start()?;
+    match &traces {
+        // One filter for all is the cheapest.
+        None => tracing_subscriber::registry().with(lines(format)).with(filter).init(),
+        // A log of warnings alone must not keep spans from being traced.
+        Some(traces) => {
+            let ours = Targets::new().with_targets(TRACED.map(|target| (target, LevelFilter::INFO)));
+            let spans = tracing_opentelemetry::layer()
+                .with_tracer(traces.tracer.clone())
+                .with_location(false)
+                .with_threads(false)
+                .with_filter(ours);
+            tracing_subscriber::registry().with(lines(format).with_filter(filter)).with(spans).init();
         }
     }
-    Ok(())
+    Ok(traces)
+}
+
+/// The crates whose spans are exported, by the begin of their names. Those of the exporter's own calls would follow themselves.
+const TRACED: [&str; 7] =
+    ["longhaul", "service_support", "sessions", "github", "lessons", "curriculum", "materials"];
+
+/// Writes the log, line by line.
+fn lines<S>(format: Format) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let is_terminal = io::stderr().is_terminal();
+    match format {
+        Format::Text => {
+            let colours = if is_terminal { Colours::Kept } else { Colours::None };
+            let writer = move || Lines(io::stderr(), Form::Text(colours));
+            fmt::layer().with_ansi(is_terminal).with_writer(writer).boxed()
+        }
+        Format::Json => {
+            let json = fmt::format().json().flatten_event(true);
+            let log = fmt::layer().fmt_fields(JsonFields::new()).event_format(WithRun(json));
+            log.with_writer(|| Lines(io::stderr(), Form::Json)).boxed()
+        }
+    }
 }
 
 enum Format {
@@ -119,7 +159,9 @@ fn shortened(text: &str) -> String {
     if line.len() < LONGEST_LINE {
         return line;
     }
-    fields.retain(|name, _| matches!(name.as_str(), "timestamp" | "level" | "target" | "message"));
+    fields.retain(|name, _| {
+        matches!(name.as_str(), "timestamp" | "level" | "target" | "message" | "job" | "attempt" | "trace_id")
+    });
     cut(Value::Object(fields).to_string(), LONGEST_LINE - 1)
 }
 

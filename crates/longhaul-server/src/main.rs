@@ -35,6 +35,7 @@ mod terminal;
 mod token;
 mod tokens;
 mod top;
+mod traces;
 mod webhooks;
 mod work;
 mod worker;

@@ -40,7 +40,7 @@ Examples:
   longhaul worker --metrics-listen 127.0.0.1:9090 for Prometheus, and for probes";
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    logging::start()?;
+    let traces = logging::start()?;
     let stop = signals::listen()?;
     // Before anything is opened: a worker that nobody could watch is not to run.
     let listener = match args.metrics_listen {
@@ -63,6 +63,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     systemd::stopping();
     work::stop(worker, args.work.grace()).await;
     tracing::info!("stopped");
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     Ok(())
 }
 

@@ -84,7 +84,8 @@ pub(super) fn app(
     let reach = if is_open { Reach::OpenAdmin } else { Reach::Services };
     let admin = guarded(origins.around(Router::new().nest("/api", jobs)), reach);
     let login = longhaul_http::login_router(&longhaul, config.clone());
-    let others = longhaul_http::health_router(longhaul, config.clone()).merge(services.routes());
+    let others = longhaul_http::health_router(longhaul, config.clone())
+        .merge(longhaul_http::traced(services.routes()));
     // The pages of other sites neither sign in nor look.
     let about = About {
         base_path: base_path.to_string(),

@@ -95,7 +95,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    logging::start()?;
+    let traces = logging::start()?;
     let stop = signals::listen()?;
     // Before anything is opened or made: a server that must not run leaves nothing behind.
     let admin = access::admin(args.listen)?;
@@ -158,6 +158,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         Err(_) => tracing::warn!("the last second is missing in the statistics: the store did not answer"),
     }
     tracing::info!("stopped");
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     Ok(())
 }
 
