@@ -233,10 +233,11 @@ class Claims(Case):
         self.assertEqual(job.wait(PATIENCE), 1)
         self.assertEqual(self.counts(job), ("completed", 1, 0, 0))
 
-    def test_a_run_is_told_its_attempt_and_its_labels(self) -> None:
+    def test_a_run_is_told_its_attempt_its_labels_and_its_place_in_a_trace(self) -> None:
         self.worker()
-        job = self.enqueue("told", None, max_attempts=7, labels={"tenant": "7"})
-        told = {"id": job.id, "attempt": 1, "max_attempts": 7, "version": job.get().raw["version"], "labels": {"tenant": "7"}}
+        place = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        job = self.enqueue("told", None, max_attempts=7, labels={"tenant": "7"}, traceparent=place)
+        told = {"id": job.id, "attempt": 1, "max_attempts": 7, "version": job.get().raw["version"], "labels": {"tenant": "7"}, "traceparent": place}
         self.assertEqual(job.wait(PATIENCE), told)
 
 

@@ -8,7 +8,7 @@ const ask = async (url, signal) => (await fetch(url, { signal })).text();
 const job = (kind, handler, version = 1) => worker.job(kind, handler, { queue, version });
 
 job("echo", (cx, args) => args);
-job("told", ({ jobId, attempt, maxAttempts, version, labels }) => ({ id: jobId, attempt, max_attempts: maxAttempts, version, labels }), 2);
+job("told", ({ jobId, attempt, maxAttempts, version, labels, traceparent }) => ({ id: jobId, attempt, max_attempts: maxAttempts, version, labels, traceparent }), 2);
 job("gate", async (cx, args) => {
   cx.emit("started");
   try {

@@ -28,7 +28,8 @@ async def echo(cx: AsyncContext, args: Any) -> Any:
 
 @worker.job("told", queue=queue, version=2)
 async def told(cx: AsyncContext, args: Any) -> Any:
-    return {"id": cx.job_id, "attempt": cx.attempt, "max_attempts": cx.max_attempts, "version": cx.version, "labels": cx.labels}
+    counts = {"attempt": cx.attempt, "max_attempts": cx.max_attempts, "version": cx.version}
+    return {"id": cx.job_id, **counts, "labels": cx.labels, "traceparent": cx.traceparent}
 
 
 @worker.job("gate", queue=queue)

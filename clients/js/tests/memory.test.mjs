@@ -26,7 +26,7 @@ test("jobs of the server in memory end as the test says", async () => {
 test("handlers of the server in memory are given what a worker gives them", async () => {
   const server = new MemoryServer();
   const client = server.client();
-  const job = await client.enqueue("report", { year: 2026 }, { labels: { tenant: "7" } });
+  const job = await client.enqueue("report", { year: 2026 }, { labels: { tenant: "7" }, traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" });
   let reads = 0;
   await server.run("report", async (args, cx) => {
     const orders = await cx.step("orders", () => ++reads);
@@ -35,9 +35,9 @@ test("handlers of the server in memory are given what a worker gives them", asyn
     cx.emit(`attempt ${cx.attempt}`);
     args.year = 0;
     if (cx.attempt === 1) throw new Error("no paper");
-    return [orders, cx.jobId, cx.maxAttempts, cx.labels];
+    return [orders, cx.jobId, cx.maxAttempts, cx.labels, cx.traceparent];
   });
-  assert.deepEqual(await job.wait(), [1, job.id, 3, { tenant: "7" }]);
+  assert.deepEqual(await job.wait(), [1, job.id, 3, { tenant: "7" }, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]);
   assert.equal(await job.text(), "attempt 2");
   const { args, progress, errors } = await job.get();
   assert.deepEqual([args, progress.percent, errors.map(({ message }) => message)], [{ year: 2026 }, 50, ["no paper"]]);

@@ -41,7 +41,8 @@ class Memory(unittest.TestCase):
     def test_a_workers_handler_is_given_its_context(self) -> None:
         server = MemoryServer()
         client = server.client()
-        job, reads = client.enqueue("report", {"year": 2026}, labels={"tenant": "7"}), []
+        place = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        job, reads = client.enqueue("report", {"year": 2026}, labels={"tenant": "7"}, traceparent=place), []
 
         def report(cx: longhaul.Context, args: dict[str, int]) -> list[object]:
             orders = cx.step("orders", lambda: reads.append(1) or len(reads))
@@ -51,10 +52,10 @@ class Memory(unittest.TestCase):
             args["year"] = 0
             if cx.attempt == 1:
                 raise ValueError("no paper")
-            return [orders, cx.job_id, cx.max_attempts, cx.labels]
+            return [orders, cx.job_id, cx.max_attempts, cx.labels, cx.traceparent]
 
         self.assertEqual(server.run("report", report), 1)
-        self.assertEqual((job.wait(), job.text()), ([1, job.id, 3, {"tenant": "7"}], "attempt 2"))
+        self.assertEqual((job.wait(), job.text()), ([1, job.id, 3, {"tenant": "7"}, place], "attempt 2"))
         ended = job.get()
         assert ended.progress is not None
         self.assertEqual((ended.args, ended.progress.percent, [e.message for e in ended.errors]), ({"year": 2026}, 50, ["ValueError: no paper"]))

@@ -38,6 +38,8 @@ export interface EnqueueOptions extends JobOptions {
    * between. Without it each call has a key of its own.
    */
   idempotencyKey?: string;
+  /** The place in a trace that the job belongs to, in the form of the W3C's header `traceparent`. Whoever runs the job is told it. */
+  traceparent?: string;
   signal?: AbortSignal;
 }
 
@@ -73,8 +75,9 @@ export class Longhaul<K extends Kinds = Kinds> {
     args: ArgsOf<K, N>,
     options: EnqueueOptions = {},
   ): Promise<JobHandle<OutputOf<K, N>>> {
-    const { onDuplicate = "join", idempotencyKey, signal, ...fields } = options;
-    const headers: Record<string, string> = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
+    const { onDuplicate = "join", idempotencyKey, traceparent, signal, ...fields } = options;
+    const headers = traced(traceparent);
+    if (idempotencyKey !== undefined) headers["idempotency-key"] = idempotencyKey;
     // The server watches the connection of a request that it holds.
     if (fields.cancel_on_disconnect) headers.prefer = "wait=1";
     const body = { kind, args: args ?? null, ...fields };
@@ -102,9 +105,12 @@ export class Longhaul<K extends Kinds = Kinds> {
    * Enqueues up to 10,000 jobs, all or none. Where the unique key of one is held, or a queue is full, that concerns it alone, and the
    * `status` of its handle says so.
    */
-  async enqueueMany(jobs: ({ kind: keyof K & string; args?: unknown } & JobOptions)[]): Promise<JobHandle[]> {
+  async enqueueMany(
+    jobs: ({ kind: keyof K & string; args?: unknown } & JobOptions)[],
+    { traceparent }: { traceparent?: string } = {},
+  ): Promise<JobHandle[]> {
     const body = jobs.map((job) => ({ ...job, args: job.args ?? null }));
-    const response = await request(this.settings, { method: "POST", path: "/api/jobs/batch", body });
+    const response = await request(this.settings, { method: "POST", path: "/api/jobs/batch", body, headers: traced(traceparent) });
     const created = await read<Schemas["BatchedJob"][]>(response);
     return created.map((one) => new JobHandle(this.settings, one.id, { status: statusOf(one) }));
   }
@@ -220,4 +226,9 @@ function linked(settings: Settings, link: string | null): string | undefined {
   const { pathname, search } = new URL(link, "http://server");
   const base = settings.url === "" ? "" : new URL(settings.url, "http://server").pathname.replace(/\/$/, "");
   return (pathname.startsWith(`${base}/`) ? pathname.slice(base.length) : pathname) + search;
+}
+
+/** The headers of a request that stands in a trace. */
+function traced(traceparent: string | undefined): Record<string, string> {
+  return traceparent === undefined ? {} : { traceparent };
 }

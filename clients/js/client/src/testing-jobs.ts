@@ -29,7 +29,7 @@ export class Jobs {
   readonly graphs = new Graphs(this.byId);
   readonly #unique = new UniqueKeys();
 
-  create(body: Body): Created {
+  create(body: Body, traceparent: string | null = null): Created {
     const there = body.id == null ? undefined : this.byId.get(body.id);
     if (there !== undefined) return { job: there, status: "duplicate" };
     const clash = this.#unique.clash(body);
@@ -50,6 +50,7 @@ export class Jobs {
     if (rival?.fate === "supersede") this.cancel(rival.holder, "superseded");
     const behind = rival?.fate === "follow" ? rival.holder : undefined;
     const job = newJob(body, limitKeys, behind);
+    if (traceparent !== null) job.traceparent = traceparent;
     if (!isDropped) this.#unique.take(body, job, behind);
     this.byId.set(job.id, job);
     this.queues.see(job.queue);

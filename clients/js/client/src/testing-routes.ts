@@ -39,8 +39,9 @@ export class Routes {
     const known = (one: Asked, place: string, before: Asked[] = []) => [...jobRules(one, place), ...dependencyRules(one, place, this.#jobs.byId, before)];
     const broken = route === "POST jobs" ? known(body, "") : isBatch ? body.flatMap((one, at) => known(one, `[${at}].`, body.slice(0, at))) : [];
     if (broken.length > 0) return invalid(...broken);
+    const traceparent = request.headers.get("traceparent");
     if (route === "POST jobs") {
-      const created = this.#jobs.create(body);
+      const created = this.#jobs.create(body, traceparent);
       if (created.status === "full") return problem(429, "queue_full", `as many jobs wait in ${created.full} as may; nothing was created`, { "retry-after": "1" });
       const { job, status } = created;
       const place = { location: `/api/jobs/${encodeURIComponent(job.id)}` };
@@ -55,7 +56,7 @@ export class Routes {
         ...(status === "replaced" && { replaced: true }),
         ...((status === "rejected" || status === "full") && { refused: refused[status] }),
       });
-      return answer(body.map((one) => told(this.#jobs.create(one))), { status: 202 });
+      return answer(body.map((one) => told(this.#jobs.create(one, traceparent))), { status: 202 });
     }
     if (route === "POST jobs/*" && parts[1] === "actions") {
       const { action, filter, limit, dry_run, priority } = body as unknown as Schemas["BulkAction"] & { limit: number };

@@ -15,6 +15,7 @@ export interface MemoryContext {
   readonly maxAttempts: number;
   readonly version: number;
   readonly labels: Readonly<Record<string, string>>;
+  readonly traceparent: string | undefined;
   readonly signal: AbortSignal;
   progress(percent: number, message?: string, data?: unknown): void;
   log(message: string, level?: Schemas["LogLevel"]): void;
@@ -233,6 +234,7 @@ export class MemoryServer {
       maxAttempts,
       version,
       labels,
+      traceparent: job.traceparent ?? undefined,
       signal,
       progress: (percent, message, data) => this.progress(id, percent, message, data),
       log: (message, level) => this.log(id, message, level),

@@ -59,6 +59,11 @@ export interface Context {
   /** The version of the args. */
   readonly version: number;
   readonly labels: Readonly<Record<string, string>>;
+  /**
+   * The place in a trace that the job was enqueued at, in the form of the W3C's header `traceparent`: what the handler does belongs
+   * below it.
+   */
+  readonly traceparent: string | undefined;
   /** Aborted where the handler should stop: the job was cancelled, its time or deadline is over, or its lease is lost. */
   readonly signal: AbortSignal;
   /** Tells how far the job is, 0 to 100. */

@@ -59,6 +59,7 @@ export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => 
     jobId: claimed.lease.id,
     attempt: claimed.attempt,
     maxAttempts: claimed.max_attempts,
+    traceparent: claimed.traceparent ?? undefined,
     version: claimed.version,
     labels: claimed.labels,
     signal: run.stopping.signal,

@@ -61,16 +61,17 @@ class AsyncLonghaul:
         *,
         on_duplicate: Literal["join", "raise"] = "join",
         idempotency_key: str | None = None,
+        traceparent: str | None = None,
         **options: Unpack[JobOptions],
     ) -> AsyncJobHandle:
         """Enqueues a job and answers as soon as it is durable."""
-        job, path = await self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate, idempotency_key))
+        job, path = await self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate, idempotency_key, traceparent))
         return AsyncJobHandle(self, job.id, job, path, flow.status_of(job))
 
-    async def enqueue_many(self, jobs: Iterable[Mapping[str, Any]]) -> list[AsyncJobHandle]:
+    async def enqueue_many(self, jobs: Iterable[Mapping[str, Any]], *, traceparent: str | None = None) -> list[AsyncJobHandle]:
         """Enqueues up to 10,000 jobs, all or none. Each is a mapping with ``kind``, ``args`` and the options. Where the unique key of one
         is held, or a queue is full, that concerns it alone, and the ``status`` of its handle says so."""
-        created = await self._run(flow.enqueue_many(self._settings, jobs))
+        created = await self._run(flow.enqueue_many(self._settings, jobs, traceparent))
         return [AsyncJobHandle(self, id, status=status) for id, status in created]
 
     async def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Unpack[JobOptions]) -> Any:

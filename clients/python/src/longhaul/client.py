@@ -64,21 +64,23 @@ class Longhaul:
         *,
         on_duplicate: Literal["join", "raise"] = "join",
         idempotency_key: str | None = None,
+        traceparent: str | None = None,
         **options: Unpack[JobOptions],
     ) -> JobHandle:
         """Enqueues a job and answers as soon as it is durable.
 
         ``options`` are the fields of ``POST /api/jobs`` by their names there. Where a job with the same id or unique key exists, its
         handle is answered, or ``DuplicateJob`` raised. The same ``idempotency_key`` and job within 24 hours are one job, also where
-        the program was started anew between; without it each call has a key of its own.
+        the program was started anew between; without it each call has a key of its own. ``traceparent`` is the W3C's header of that
+        name: the place in a trace that the job belongs to, which whoever runs it is told.
         """
-        job, path = self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate, idempotency_key))
+        job, path = self._run(flow.enqueue(self._settings, kind, args, options, on_duplicate, idempotency_key, traceparent))
         return JobHandle(self, job.id, job, path, flow.status_of(job))
 
-    def enqueue_many(self, jobs: Iterable[Mapping[str, Any]]) -> list[JobHandle]:
+    def enqueue_many(self, jobs: Iterable[Mapping[str, Any]], *, traceparent: str | None = None) -> list[JobHandle]:
         """Enqueues up to 10,000 jobs, all or none. Each is a mapping with ``kind``, ``args`` and the options. Where the unique key of one
         is held, or a queue is full, that concerns it alone, and the ``status`` of its handle says so."""
-        created = self._run(flow.enqueue_many(self._settings, jobs))
+        created = self._run(flow.enqueue_many(self._settings, jobs, traceparent))
         return [JobHandle(self, id, status=status) for id, status in created]
 
     def run(self, kind: str, args: Any = None, *, wait_timeout: float | None = None, **options: Unpack[JobOptions]) -> Any:

@@ -60,6 +60,8 @@ class _Speaking:
         #: The version of the args.
         self.version: int = claimed["version"]
         self.labels: dict[str, str] = dict(claimed["labels"])
+        #: The place in a trace that the job was enqueued at, as the W3C's header ``traceparent``: what the handler does belongs below it.
+        self.traceparent: str | None = claimed.get("traceparent")
 
     @property
     def is_cancelled(self) -> bool:

@@ -170,11 +170,24 @@ def body_of(kind: str, args: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": kind, "args": args, **{name: value for name, value in options.items() if value is not None}}
 
 
+def traced(traceparent: str | None) -> dict[str, str]:
+    """The headers of a request that stands in a trace."""
+    return {} if traceparent is None else {"traceparent": traceparent}
+
+
 def enqueue(
-    settings: Settings, kind: str, args: Any, options: Mapping[str, Any], on_duplicate: str, idempotency_key: str | None
+    settings: Settings,
+    kind: str,
+    args: Any,
+    options: Mapping[str, Any],
+    on_duplicate: str,
+    idempotency_key: str | None,
+    traceparent: str | None,
 ) -> Flow[tuple[Job, str | None]]:
     """Enqueues one job, and answers its path where the server has given one."""
-    headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+    headers = traced(traceparent)
+    if idempotency_key is not None:
+        headers["idempotency-key"] = idempotency_key
     if options.get("cancel_on_disconnect"):
         # The server watches the connection of a request that it holds.
         headers["prefer"] = "wait=1"
@@ -197,9 +210,11 @@ def enqueue(
     return job, None if location is None else settings.below(location)
 
 
-def enqueue_many(settings: Settings, jobs: Iterable[Mapping[str, Any]]) -> Flow[list[tuple[str, EnqueueStatus]]]:
+def enqueue_many(
+    settings: Settings, jobs: Iterable[Mapping[str, Any]], traceparent: str | None
+) -> Flow[list[tuple[str, EnqueueStatus]]]:
     """Enqueues all jobs or none, and answers their ids and what became of them, in order."""
-    answer = yield from request(settings, "POST", "/api/jobs/batch", body=list(jobs))
+    answer = yield from request(settings, "POST", "/api/jobs/batch", body=list(jobs), headers=traced(traceparent))
     return [(job["id"], _status_of(job)) for job in answer.json()]
 
 

@@ -124,6 +124,8 @@ class Job:
     prefer: dict[str, str] | None
     prefer_hard: bool
     labels: dict[str, str]
+    #: The place in a trace that it was enqueued at, as the W3C's header ``traceparent``.
+    traceparent: str | None
     #: The id of the token that it was enqueued with, where that is one with scopes.
     created_by: str | None
     #: True in an answer to a request that created nothing.

@@ -42,6 +42,7 @@ def waits(job: dict[str, Any]) -> bool:
 def claimed_as(job: dict[str, Any], steps: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """A job as a worker is given it."""
     claimed = {name: job[name] for name in ("attempt", "max_attempts", "version", "labels", "on_exhausted")}
+    claimed["traceparent"] = job.get("traceparent")
     done = {name: step["output"] for name, step in steps.items()}
     is_last = job["attempt"] >= job["max_attempts"]
     return {**claimed, "lease": {"id": job["id"], "token": 1}, "steps": done, "retry_in": None if is_last else 0.0}

@@ -41,7 +41,7 @@ class Jobs:
         #: Called at each change, for requests that wait for one.
         self.waiting: list[Callable[[], object]] = []
 
-    def create(self, body: dict[str, Any]) -> tuple[Status, dict[str, Any]]:
+    def create(self, body: dict[str, Any], traceparent: str | None = None) -> tuple[Status, dict[str, Any]]:
         """What became of a job, and the one that stands for it."""
         if body.get("id") in self.by_id:
             return "duplicate", self.by_id[body["id"]]
@@ -71,6 +71,8 @@ class Jobs:
             if clash is not None and clash.fate == "follow":
                 behind = clash.holder
         job = self._new(body, keys, behind)
+        if traceparent is not None:
+            job["traceparent"] = traceparent
         if not is_dropped:
             self.unique.take(body, job, behind)
         self.by_id[job["id"]] = job

@@ -51,9 +51,10 @@ class Routes:
             broken = [rule for one, place, before in asked for rule in new_job_rules(one, place) + dependency_rules(one, place, self._jobs.by_id, before)]
             if broken:
                 return _invalid(*broken)
+        traceparent = request.headers.get("traceparent")
         match (request.method, parts):
             case ("POST", ["api", "jobs"]):
-                status, job = self._jobs.create(body)
+                status, job = self._jobs.create(body, traceparent)
                 if status == "full":
                     detail = f"as many jobs wait in {job['full']} as may; nothing was created"
                     return _problem(429, "queue_full", detail, {"retry-after": "1"})
@@ -64,7 +65,7 @@ class Routes:
                     200 if status == "duplicate" else 202, json=self._jobs.looked_up(job) | ({} if status == "created" else {status: True}), headers=place
                 )
             case ("POST", ["api", "jobs", "batch"]):
-                return _json(202, [_batched(*self._jobs.create(one)) for one in body])
+                return _json(202, [_batched(*self._jobs.create(one, traceparent)) for one in body])
             case ("POST", ["api", "jobs", "actions"]):
                 return self._act(body)
             case ("GET", ["api", "jobs"]):
