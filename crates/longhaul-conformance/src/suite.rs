@@ -276,6 +276,7 @@ macro_rules! sentences {
                 a_reject_creates_nothing_and_tells_the_holder
                 a_refused_job_leaves_its_idempotency_key_free
                 a_replace_gives_a_waiting_holder_its_args_and_its_time
+                a_replace_by_another_version_is_claimed_whatever_limits_and_preference_its_holder_has
                 a_replace_comes_too_late_for_a_holder_that_runs
                 a_debounced_job_waits_until_none_has_come_for_its_delay
                 a_debounced_job_waits_no_longer_than_its_longest_delay
@@ -312,6 +313,7 @@ macro_rules! sentences {
             settle {
                 a_run_that_settles_its_cost_moves_the_rates_of_its_keys_by_the_difference
                 a_run_that_settles_nothing_moves_no_rate
+                a_run_that_goes_on_after_its_rates_are_free_again_settles_its_cost_whatever_was_swept
             }
             idempotency {
                 a_repeated_idempotency_key_answers_the_first_job
