@@ -56,15 +56,19 @@ macro_rules! conformance {
     };
 }
 
-/// Makes the tests that play a thousand histories: random sequences of operations, on the store and on the model. They are for
-/// the stores that play them quickly; others have the fewer that [`conformance!`] brings.
+/// Makes the tests that play histories, which are random sequences of operations, on the store and on the model: a thousand, or as
+/// many as are named, for a store that is too slow for them. The fixture may answer with one store again and again, where that is
+/// quicker: empty each time, and with a later time.
 #[macro_export]
 macro_rules! histories {
     ($fixture:expr) => {
+        $crate::histories!($fixture, $crate::model::HISTORIES);
+    };
+    ($fixture:expr, $histories:expr) => {
         mod histories {
             use super::*;
 
-            $crate::histories! { $fixture;
+            $crate::histories! { $fixture, $histories;
                 the_first_quarter_of_the_histories_agrees_with_the_model 1
                 the_second_quarter_of_the_histories_agrees_with_the_model 2
                 the_third_quarter_of_the_histories_agrees_with_the_model 3
@@ -72,11 +76,11 @@ macro_rules! histories {
             }
         }
     };
-    ($fixture:expr; $($name:ident $part:literal)*) => {
+    ($fixture:expr, $histories:expr; $($name:ident $part:literal)*) => {
         $(
             #[test]
             fn $name() {
-                $crate::model::histories_agree($fixture, $part);
+                $crate::model::histories_agree($fixture, $histories, $part);
             }
         )*
     };
