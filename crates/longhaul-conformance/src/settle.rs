@@ -1,10 +1,12 @@
 //! The contract of what a run settles at its end.
 
-use longhaul::{Cost, Finish, KeyConfig, KeyFilter, Lease, LeaseStatus, NewJob, Policy, Rate, Timestamp};
+use longhaul::{
+    Cost, Finish, KeyConfig, KeyFilter, Lease, LeaseStatus, NewJob, Policy, QueueConfig, Rate, Timestamp,
+};
 
 use crate::Fixture;
 use crate::fixture::ok;
-use crate::jobs::{completed, failed, finish, id, limited, retry, secs};
+use crate::jobs::{QUEUE, completed, failed, finish, id, limited, retry, secs};
 
 /// A rate of ten units a second, and a burst of forty.
 async fn set_rate(fx: &Fixture, key: &str) {
@@ -76,4 +78,31 @@ pub async fn a_run_that_settles_nothing_moves_no_rate(fx: &Fixture) {
     let settled = rested_at(fx, "a").await;
     assert_eq!(settle(fx, &third, completed(), Some(30)).await, LeaseStatus::Held);
     assert_eq!(rested_at(fx, "a").await, settled);
+}
+
+/// "A run that goes on after its rates are free again settles its cost whatever was swept."
+pub async fn a_run_that_goes_on_after_its_rates_are_free_again_settles_its_cost_whatever_was_swept(
+    fx: &Fixture,
+) {
+    set_rate(fx, "a").await;
+    let rate = Some(Rate { n: 10, per: secs(1), burst: Some(40) });
+    fx.set_queue(QUEUE, &QueueConfig { rate, ..QueueConfig::default() }).await;
+    let queue_rested_at = async || fx.queue(QUEUE).await.rate_free_at;
+    let (none, one): (&[&str], &[&str]) = (&[], &["a"]);
+    for (reserved, keys) in [(0, none), (20, none), (0, one), (20, one)] {
+        let run = fx.running_from(costing(&format!("{reserved}-{}", keys.len()), keys, reserved)).await.lease;
+        fx.clock.advance(secs(2));
+        // Once more, for a sweep may leave to the next what the one before has made possible.
+        fx.sweep().await;
+        fx.sweep().await;
+        assert_eq!(queue_rested_at().await, None, "{reserved} {keys:?}");
+        assert_eq!(settle(fx, &run, completed(), Some(reserved + 30)).await, LeaseStatus::Held);
+        let free_at = Some(fx.now().plus(secs(3)));
+        assert_eq!(queue_rested_at().await, free_at, "{reserved} {keys:?}");
+        if let Some(key) = keys.first() {
+            assert_eq!(rested_at(fx, key).await, free_at, "{reserved}");
+        }
+        fx.clock.advance(secs(10));
+        fx.sweep().await;
+    }
 }

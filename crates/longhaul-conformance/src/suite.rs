@@ -56,15 +56,19 @@ macro_rules! conformance {
     };
 }
 
-/// Makes the tests that play a thousand histories: random sequences of operations, on the store and on the model. They are for
-/// the stores that play them quickly; others have the fewer that [`conformance!`] brings.
+/// Makes the tests that play histories, which are random sequences of operations, on the store and on the model: a thousand, or as
+/// many as are named, for a store that is too slow for them. The fixture may answer with one store again and again, where that is
+/// quicker: empty each time, and with a later time.
 #[macro_export]
 macro_rules! histories {
     ($fixture:expr) => {
+        $crate::histories!($fixture, $crate::model::HISTORIES);
+    };
+    ($fixture:expr, $histories:expr) => {
         mod histories {
             use super::*;
 
-            $crate::histories! { $fixture;
+            $crate::histories! { $fixture, $histories;
                 the_first_quarter_of_the_histories_agrees_with_the_model 1
                 the_second_quarter_of_the_histories_agrees_with_the_model 2
                 the_third_quarter_of_the_histories_agrees_with_the_model 3
@@ -72,11 +76,11 @@ macro_rules! histories {
             }
         }
     };
-    ($fixture:expr; $($name:ident $part:literal)*) => {
+    ($fixture:expr, $histories:expr; $($name:ident $part:literal)*) => {
         $(
             #[test]
             fn $name() {
-                $crate::model::histories_agree($fixture, $part);
+                $crate::model::histories_agree($fixture, $histories, $part);
             }
         )*
     };
@@ -276,6 +280,7 @@ macro_rules! sentences {
                 a_reject_creates_nothing_and_tells_the_holder
                 a_refused_job_leaves_its_idempotency_key_free
                 a_replace_gives_a_waiting_holder_its_args_and_its_time
+                a_replace_by_another_version_is_claimed_whatever_limits_and_preference_its_holder_has
                 a_replace_comes_too_late_for_a_holder_that_runs
                 a_debounced_job_waits_until_none_has_come_for_its_delay
                 a_debounced_job_waits_no_longer_than_its_longest_delay
@@ -312,6 +317,7 @@ macro_rules! sentences {
             settle {
                 a_run_that_settles_its_cost_moves_the_rates_of_its_keys_by_the_difference
                 a_run_that_settles_nothing_moves_no_rate
+                a_run_that_goes_on_after_its_rates_are_free_again_settles_its_cost_whatever_was_swept
             }
             idempotency {
                 a_repeated_idempotency_key_answers_the_first_job

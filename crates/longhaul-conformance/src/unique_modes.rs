@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use longhaul::{
-    Action, CancelReason, Dependency, Edge, EnqueueStatus, Enqueued, EventBody, LeaseStatus, Lookup, NewJob,
-    OnClash, STOP_GRACE, Start, State, Unique, WaitsFor,
+    Action, CancelReason, Claim, Dependency, Edge, EnqueueStatus, Enqueued, EventBody, LeaseStatus, Lookup,
+    NewJob, OnClash, Prefer, STOP_GRACE, Start, State, Unique, WaitsFor, WorkerInfo,
 };
 
 use crate::Fixture;
 use crate::jobs::{
-    HOUR, completed, delayed, failed, id, idempotent, job, json, named, retry, secs, step, unique,
+    HOUR, KIND, claim, completed, delayed, failed, id, idempotent, job, json, kind, named, retry, secs, step,
+    unique, worker,
 };
 use crate::waits::waits;
 
@@ -201,6 +202,40 @@ pub async fn a_replace_gives_a_waiting_holder_its_args_and_its_time(fx: &Fixture
         (fx.state(&id("closing")).await, args(fx, "closing").await),
         (State::Blocked, "\"sixth\"".into())
     );
+}
+
+/// "A replace by another version is claimed whatever limits and preference its holder has."
+pub async fn a_replace_by_another_version_is_claimed_whatever_limits_and_preference_its_holder_has(
+    fx: &Fixture,
+) {
+    let claim_up_to = async |version| {
+        let labels = [("gpu".to_owned(), "a100".to_owned())].into();
+        let worker = WorkerInfo { labels, ..worker("w1") };
+        fx.claim(Claim { kinds: vec![kind(KIND, version)], worker, ..claim() }).await
+    };
+    let prefer = || Some(Prefer::soft([("gpu", "a100")]));
+    for (number, (limit_keys, prefer)) in
+        [(vec![], None), (vec!["key".into()], None), (vec![], prefer()), (vec!["key".into()], prefer())]
+            .into_iter()
+            .enumerate()
+    {
+        for (before, after) in [(1, 2), (2, 1)] {
+            let holder = format!("{number}-{before}");
+            let offered = keyed(&holder, OnClash::Replace);
+            let limit_keys = limit_keys.clone();
+            fx.enqueue(NewJob { version: before, limit_keys, prefer: prefer.clone(), ..offered }).await;
+            // In the same millisecond, so that it keeps its place among all jobs.
+            let second = NewJob { version: after, ..keyed("second", OnClash::Replace) };
+            assert_met(fx, second, &holder, EnqueueStatus::Replaced).await;
+            if after == 2 {
+                assert!(claim_up_to(1).await.is_empty(), "{holder}: it is of the new version");
+            }
+            let claimed = claim_up_to(after).await;
+            let ids: Vec<_> = claimed.iter().map(|job| (job.lease.id.clone(), job.version)).collect();
+            assert_eq!(ids, [(id(&holder), after)]);
+            fx.end(&claimed[0].lease, completed()).await;
+        }
+    }
 }
 
 /// "A replace comes too late for a holder that runs."

@@ -36,7 +36,7 @@ use crate::jobs::{id, json, worker};
 
 /// The number of sequences that are tried, unless `PROPTEST_CASES` says otherwise.
 pub const CASES: u32 = 64;
-/// The number of sequences that a store with [`histories!`](crate::histories) plays in every check.
+/// The number of sequences that a store with [`histories!`](crate::histories) plays in every check, unless it names fewer.
 pub const HISTORIES: u32 = 1_000;
 /// The seed of the sequences where `PROPTEST_CASES` is not set: a suite that passed passes again, and new sequences are
 /// drawn where somebody is there to read what they find.
@@ -59,19 +59,19 @@ where
     agree_on(make_store, asked.unwrap_or(cases), seed);
 }
 
-/// Tries a quarter of the histories of a store, by its number, of which each has a seed of its own: of [`HISTORIES`], or of
-/// as many as `PROPTEST_CASES` says.
+/// Tries a quarter of a store's `histories`, by its number, of which each has a seed of its own; or a quarter of as many as
+/// `PROPTEST_CASES` says.
 ///
 /// # Panics
 /// As [`model_agrees`].
-pub fn histories_agree<F, Fut>(make_store: F, part: u64)
+pub fn histories_agree<F, Fut>(make_store: F, histories: u32, part: u64)
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Fixture>,
 {
     let asked: Option<u32> = number("PROPTEST_CASES");
     let seed = number("PROPTEST_RNG_SEED").unwrap_or_else(|| asked.map_or(SEED + part, |_| random()));
-    agree_on(make_store, asked.unwrap_or(HISTORIES).div_ceil(4), seed);
+    agree_on(make_store, asked.unwrap_or(histories).div_ceil(4), seed);
 }
 
 /// Where all agree, their number is noted in the folder `LONGHAUL_HISTORIES`, if it is set.
@@ -122,9 +122,12 @@ where
     let runtime = runtime.unwrap_or_else(|error| panic!("failed to start a runtime: {error}"));
     let result = TestRunner::new(config).run(&vec(operation::any(), 1..OPERATIONS), |operations| {
         runtime.block_on(async {
+            let store = make_store().await;
             let clock = Clock::manual();
+            // One that has played others before has a later time.
+            clock.advance(store.now().since(clock.now()));
             let model = Fixture::new(MemoryStore::with_clock(clock.clone()), clock);
-            agree(&model, &make_store().await, &operations).await
+            agree(&model, &store, &operations).await
         })
     });
     result.err().map(|difference| difference.to_string())

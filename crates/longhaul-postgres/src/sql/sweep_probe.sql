@@ -24,7 +24,12 @@ SELECT
   OR EXISTS (SELECT FROM tombstones WHERE expires_at <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM pauses WHERE until <= (SELECT now FROM clock))
   OR EXISTS (SELECT FROM slot_changes)
+  OR EXISTS (SELECT FROM rate_changes)
   OR EXISTS (SELECT FROM arrivals)
   OR EXISTS (SELECT FROM limit_groups WHERE closed_by = '')
-  OR EXISTS (SELECT FROM limit_keys WHERE used <= 0 AND rate_free_at <= (SELECT now * 1000 FROM clock))
+  -- But for those of queues with runs: see tidy_limits.sql.
+  OR EXISTS (
+    SELECT FROM limit_keys
+    WHERE used <= 0 AND rate_free_at <= (SELECT now * 1000 FROM clock) AND NOT (left(key, 1) = '='
+      AND (SELECT seq FROM jobs WHERE state = 'running' AND limited AND queue = substr(limit_keys.key, 2) LIMIT 1) IS NOT NULL))
   OR EXISTS (SELECT FROM samples WHERE expires_at <= (SELECT now FROM clock))

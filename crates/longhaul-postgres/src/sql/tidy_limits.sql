@@ -1,6 +1,8 @@
--- Forgets groups without jobs, turns that lead nowhere, and keys of which nothing is taken.
+-- Forgets groups without jobs, turns that lead nowhere, and keys of which nothing is taken. What is known of a queue's rate stays while
+-- runs of it go on, whose slots are not counted in its row: they may settle their cost by it at their end.
 -- in: now in microseconds, the most of each
--- index: limit_groups_closed, limit_turns_empty, limit_keys_free; the primary key of limit_groups
+-- index: limit_groups_closed, limit_turns_empty, limit_keys_free; the primary key of limit_groups; jobs_running_of_limited, once for each
+--     queue whose rate is free
 WITH idle AS (
   DELETE FROM limit_groups WHERE ctid = ANY (ARRAY(SELECT ctid FROM limit_groups WHERE closed_by = '' LIMIT $2))
   RETURNING queue, limit_key
@@ -30,4 +32,8 @@ WITH idle AS (
     LIMIT $2))
 )
 DELETE FROM limit_keys WHERE ctid = ANY (ARRAY(
-  SELECT ctid FROM limit_keys WHERE used <= 0 AND rate_free_at <= $1 ORDER BY rate_free_at LIMIT $2))
+  SELECT ctid FROM limit_keys
+  WHERE used <= 0 AND rate_free_at <= $1 AND NOT (left(key, 1) = '=' AND (
+    (SELECT seq FROM jobs WHERE state = 'running' AND limited AND queue = substr(limit_keys.key, 2) LIMIT 1) IS NOT NULL
+    OR (SELECT actual FROM rate_changes WHERE limit_key = limit_keys.key LIMIT 1) IS NOT NULL))
+  ORDER BY rate_free_at LIMIT $2))

@@ -76,6 +76,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A reject creates nothing and tells the holder.
     /// - A refused job leaves its idempotency key free.
     /// - A replace gives a waiting holder its args and its time.
+    /// - A replace by another version is claimed whatever limits and preference its holder has.
     /// - A replace comes too late for a holder that runs.
     /// - A debounced job waits until none has come for its delay.
     /// - A debounced job waits no longer than its longest delay.
@@ -297,6 +298,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A waiting claim answers when a slot of its queue is given back.
     /// - A run that settles its cost moves the rates of its keys by the difference.
     /// - A run that settles its cost moves the rate of its queue by the difference.
+    /// - A run that goes on after its rates are free again settles its cost whatever was swept.
     /// - A run that settles nothing moves no rate.
     /// - A run that was cut off at its deadline says so.
     /// - Follow ups and jobs that wait again pass a full queue.
