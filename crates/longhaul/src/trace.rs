@@ -57,7 +57,7 @@ tokio::task_local! {
     static WITHIN: TraceParent;
 }
 
-/// The place of what happens here now: the tracer's, or the one that this is [within](within). A [`NewJob`](crate::NewJob) takes it
+/// The place of what happens here now: the tracer's, or the one that this is [`within`]. A [`NewJob`](crate::NewJob) takes it
 /// when it is made.
 #[must_use]
 pub fn current() -> Option<TraceParent> {
