@@ -6,6 +6,7 @@ mod again;
 pub mod backoff;
 mod batch;
 pub mod clock;
+mod collection;
 mod handle;
 mod job;
 pub mod lifecycle;

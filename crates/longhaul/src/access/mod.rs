@@ -11,7 +11,8 @@ mod audit;
 mod tokens;
 
 pub use self::audit::{AUDIT_KEPT_FOR, Audit, AuditEntry, AuditPage};
-pub use self::tokens::{Added, MAX_TOKENS, SERIES as TOKEN_SERIES, Token, TokenRate, Tokens};
+pub use self::tokens::{MAX_TOKENS, SERIES as TOKEN_SERIES, Token, TokenRate, Tokens};
+pub use crate::collection::Added;
 
 /// The label of a job that names the token which it was enqueued with, by the token's id. Routes set it and take it from nobody, and
 /// show it as the job's `created_by`.

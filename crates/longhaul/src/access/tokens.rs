@@ -1,10 +1,10 @@
-use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::collection::{Added, Collection, FOR_EVER};
 use crate::model::{Json, Sample};
 use crate::store::{Result, Store};
 
@@ -13,8 +13,6 @@ pub const MAX_TOKENS: usize = 1_000;
 
 /// The series of samples that tokens are kept in, by their ids as sources.
 pub const SERIES: &str = "longhaul.tokens";
-/// Until they are deleted: a thousand years.
-const FOR_EVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
 
 /// A token that lets an application in, with what it may do. The token itself is known to its bearer alone.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,13 +78,13 @@ struct Kept {
 
 /// The tokens of a store: all of its servers take the same ones.
 #[derive(Clone, Copy, Debug)]
-pub struct Tokens<'s>(&'s dyn Store);
+pub struct Tokens<'s>(Collection<'s>);
 
 impl<'s> Tokens<'s> {
     /// Those of `store`.
     #[must_use]
     pub fn of(store: &'s dyn Store) -> Self {
-        Self(store)
+        Self(Collection { store, series: SERIES, most: MAX_TOKENS })
     }
 
     /// All of them, oldest first; among them those that have expired, until the store has forgotten them.
@@ -94,12 +92,7 @@ impl<'s> Tokens<'s> {
     /// # Errors
     /// A store's fault.
     pub async fn list(&self) -> Result<Vec<Token>> {
-        let samples = self.0.samples(SERIES, Timestamp(0)).await?;
-        let token = |Sample { source, at, body, .. }: Sample| {
-            let Kept { name, scopes, rate, expires_at, digest } = body.to().ok()?;
-            Some(Token { id: source, name, scopes, rate, created_at: at, expires_at, digest })
-        };
-        Ok(samples.into_iter().filter_map(token).collect())
+        Ok(self.0.list().await?.into_iter().filter_map(read).collect())
     }
 
     /// Keeps one, until it expires or is deleted, unless there are [`MAX_TOKENS`] already.
@@ -108,18 +101,9 @@ impl<'s> Tokens<'s> {
     /// A store's fault.
     pub async fn add(&self, token: &Token) -> Result<Added> {
         let keep_for = token.expires_at.map_or(FOR_EVER, |end| end.since(token.created_at));
-        if self.list().await?.len() >= MAX_TOKENS {
-            return Ok(Added::TooMany);
-        }
-        self.put(token, keep_for).await?;
-        // Somebody else may have added some meanwhile: whoever is not among the oldest gives way.
-        let all = self.list().await?;
-        let oldest: HashSet<&str> = all.iter().take(MAX_TOKENS).map(|kept| kept.id.as_str()).collect();
-        if oldest.contains(token.id.as_str()) {
-            return Ok(Added::Yes);
-        }
-        self.put(token, Duration::ZERO).await?;
-        Ok(Added::TooMany)
+        let Token { id, name, scopes, rate, created_at, expires_at, digest } = token.clone();
+        let body = Json::new(&Kept { name, scopes, rate, expires_at, digest })?;
+        self.0.add(Sample { series: SERIES.into(), at: created_at, source: id, keep_for, body }).await
     }
 
     /// Forgets one, which lets nobody in any more. Answers the one that it was.
@@ -127,26 +111,11 @@ impl<'s> Tokens<'s> {
     /// # Errors
     /// A store's fault.
     pub async fn delete(&self, id: &str) -> Result<Option<Token>> {
-        let Some(token) = self.list().await?.into_iter().find(|token| token.id == id) else {
-            return Ok(None);
-        };
-        self.put(&token, Duration::ZERO).await?;
-        Ok(Some(token))
-    }
-
-    async fn put(&self, token: &Token, keep_for: Duration) -> Result<()> {
-        let Token { id, name, scopes, rate, created_at, expires_at, digest } = token.clone();
-        let body = Json::new(&Kept { name, scopes, rate, expires_at, digest })?;
-        let sample = Sample { series: SERIES.into(), at: created_at, source: id, keep_for, body };
-        self.0.put_samples(&[sample]).await
+        Ok(self.0.delete(id).await?.and_then(read))
     }
 }
 
-/// The fate of a new token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Added {
-    /// It is kept.
-    Yes,
-    /// There are [`MAX_TOKENS`] already.
-    TooMany,
+fn read(Sample { source, at, body, .. }: Sample) -> Option<Token> {
+    let Kept { name, scopes, rate, expires_at, digest } = body.to().ok()?;
+    Some(Token { id: source, name, scopes, rate, created_at: at, expires_at, digest })
 }

@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use super::row::{Row, bytes};
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{JobId, State};
+use crate::model::{JobId, OnFailure, State};
 use crate::moving::{
     Export, Exported, ExportedDependency, ExportedIdempotencyKey, ExportedJob, ExportedRemoval,
     ExportedSample, Holding, Imported, RECORDS_PER_PAGE,
@@ -110,29 +110,25 @@ impl Table {
         let parent = exported.job.parent.as_ref().filter(|_| exported.counted);
         let batch = parent.and_then(|parent| self.ids.get(parent)).copied();
         let (holds, cancel) = (exported.holds, exported.cancel);
-        let edges: Vec<(u64, bool)> = exported
+        let on_failure = |id: &JobId| {
+            let named = exported.job.depends_on.iter().find(|other| other.id == *id);
+            named.map(|other| other.on_failure).unwrap_or_default()
+        };
+        let edges: Vec<(u64, OnFailure, bool)> = exported
             .dependencies
             .iter()
-            .filter_map(|other| Some((*self.ids.get(&other.id)?, other.settled)))
+            .filter_map(|other| Some((*self.ids.get(&other.id)?, on_failure(&other.id), other.settled)))
             .collect();
         let seq = self.insert_imported(|seq| imported_row(seq, exported, batch), now);
-        for (job, is_settled) in &edges {
-            let depends_on = self.rows.get(&seq).map(|row| row.record.depends_on.clone()).unwrap_or_default();
-            let is_other = |id: &JobId| self.ids.get(id) == Some(job);
-            let on_failure = depends_on.iter().find(|other| is_other(&other.id));
-            self.edges.add(
-                *job,
-                seq,
-                on_failure.map(|other| other.on_failure).unwrap_or_default(),
-                *is_settled,
-            );
+        for (job, on_failure, is_settled) in &edges {
+            self.edges.add(*job, seq, *on_failure, *is_settled);
         }
         if let Some(row) = self.rows.get_mut(&seq) {
-            row.dependencies = edges.iter().map(|(job, _)| *job).collect();
+            row.dependencies = edges.iter().map(|(job, ..)| *job).collect();
         }
         self.import_hold(seq, holds, now);
         // What has ended here since is counted now.
-        for (job, is_settled) in edges {
+        for (job, _, is_settled) in edges {
             if !is_settled {
                 self.settle_again(job, now);
             }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 use crate::clock::Timestamp;
+use crate::collection::FOR_EVER;
 use crate::model::{Json, Sample};
 use crate::store::{Result, Store};
 
@@ -14,8 +15,6 @@ const SERIES: &str = "longhaul.schedules";
 /// new definition do not undo each other.
 const DEFINITION: Timestamp = Timestamp(0);
 const PAUSE: Timestamp = Timestamp(1);
-/// Until they are deleted: a thousand years.
-const FOR_EVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
 
 /// A schedule as it is kept.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,8 +9,9 @@ mod again;
 mod secrets;
 mod told;
 
+pub use crate::collection::Added;
 pub use again::{act, next_end, next_id};
-pub use secrets::{Added, MAX_SECRETS, Secret, Secrets};
+pub use secrets::{MAX_SECRETS, Secret, Secrets};
 pub use told::{Composed, MESSAGE_STEP, Redelivered, Told, redeliver, status_in, told, unwanted};
 
 use std::fmt;

@@ -1,9 +1,9 @@
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::collection::{Added, Collection, FOR_EVER};
 use crate::model::{Json, Sample};
 use crate::store::{Result, Store};
 
@@ -12,8 +12,6 @@ pub const MAX_SECRETS: usize = 2;
 
 /// The series of samples that secrets are kept in, by their ids as sources.
 const SERIES: &str = "longhaul.webhook-secrets";
-/// Until they are deleted: a thousand years.
-const FOR_EVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
 
 /// What messages are signed with. Receivers that know one of those which are valid can verify a message.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,13 +55,13 @@ struct Kept {
 
 /// The secrets of a store: all of its servers sign with the same ones.
 #[derive(Clone, Copy, Debug)]
-pub struct Secrets<'s>(&'s dyn Store);
+pub struct Secrets<'s>(Collection<'s>);
 
 impl<'s> Secrets<'s> {
     /// Those of `store`.
     #[must_use]
     pub fn of(store: &'s dyn Store) -> Self {
-        Self(store)
+        Self(Collection { store, series: SERIES, most: MAX_SECRETS })
     }
 
     /// All of them, oldest first.
@@ -71,30 +69,17 @@ impl<'s> Secrets<'s> {
     /// # Errors
     /// A store's fault.
     pub async fn list(&self) -> Result<Vec<Secret>> {
-        let samples = self.0.samples(SERIES, Timestamp(0)).await?;
-        let secret = |Sample { source, at, body, .. }: Sample| {
-            let Kept { secret } = body.to().ok()?;
-            Some(Secret { id: source, created_at: at, secret })
-        };
-        Ok(samples.into_iter().filter_map(secret).collect())
+        Ok(self.0.list().await?.into_iter().filter_map(read).collect())
     }
 
-    /// Keeps one; `false` where there are [`MAX_SECRETS`] already.
+    /// Keeps one, unless there are [`MAX_SECRETS`] already.
     ///
     /// # Errors
     /// A store's fault.
     pub async fn add(&self, secret: &Secret) -> Result<Added> {
-        if self.list().await?.len() >= MAX_SECRETS {
-            return Ok(Added::TooMany);
-        }
-        self.put(secret, FOR_EVER).await?;
-        // Somebody else may have added one meanwhile: whoever is not among the oldest gives way.
-        let is_kept = self.list().await?.iter().take(MAX_SECRETS).any(|kept| kept.id == secret.id);
-        if is_kept {
-            return Ok(Added::Yes);
-        }
-        self.put(secret, Duration::ZERO).await?;
-        Ok(Added::TooMany)
+        let body = Json::new(&Kept { secret: secret.secret.clone() })?;
+        let (at, source) = (secret.created_at, secret.id.clone());
+        self.0.add(Sample { series: SERIES.into(), at, source, keep_for: FOR_EVER, body }).await
     }
 
     /// Forgets one: nothing is signed with it any more. Answers the one that it was.
@@ -102,25 +87,11 @@ impl<'s> Secrets<'s> {
     /// # Errors
     /// A store's fault.
     pub async fn delete(&self, id: &str) -> Result<Option<Secret>> {
-        let Some(secret) = self.list().await?.into_iter().find(|secret| secret.id == id) else {
-            return Ok(None);
-        };
-        self.put(&secret, Duration::ZERO).await?;
-        Ok(Some(secret))
-    }
-
-    async fn put(&self, secret: &Secret, keep_for: Duration) -> Result<()> {
-        let body = Json::new(&Kept { secret: secret.secret.clone() })?;
-        let (at, source) = (secret.created_at, secret.id.clone());
-        self.0.put_samples(&[Sample { series: SERIES.into(), at, source, keep_for, body }]).await
+        Ok(self.0.delete(id).await?.and_then(read))
     }
 }
 
-/// The fate of a new secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Added {
-    /// It is kept.
-    Yes,
-    /// There are [`MAX_SECRETS`] already.
-    TooMany,
+fn read(Sample { source, at, body, .. }: Sample) -> Option<Secret> {
+    let Kept { secret } = body.to().ok()?;
+    Some(Secret { id: source, created_at: at, secret })
 }

@@ -1,0 +1,60 @@
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::model::Sample;
+use crate::store::{Result, Store};
+
+/// Keeps a sample until it is deleted: a thousand years.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
+
+/// A few things that a store keeps as the samples of a series, each by its source: the secrets of webhooks, tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Collection<'s> {
+    pub(crate) store: &'s dyn Store,
+    pub(crate) series: &'static str,
+    /// The most that are kept at a time.
+    pub(crate) most: usize,
+}
+
+/// The fate of a new member of a bounded collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is kept.
+    Yes,
+    /// There are as many as may be kept already.
+    TooMany,
+}
+
+impl Collection<'_> {
+    /// All of them, oldest first.
+    pub(crate) async fn list(&self) -> Result<Vec<Sample>> {
+        self.store.samples(self.series, Timestamp(0)).await
+    }
+
+    /// Keeps one, unless there are as many as may be kept already.
+    pub(crate) async fn add(&self, sample: Sample) -> Result<Added> {
+        if self.list().await?.len() >= self.most {
+            return Ok(Added::TooMany);
+        }
+        self.store.put_samples(std::slice::from_ref(&sample)).await?;
+        // Somebody else may have added some meanwhile: whoever is not among the oldest gives way.
+        if self.list().await?.iter().take(self.most).any(|kept| kept.source == sample.source) {
+            return Ok(Added::Yes);
+        }
+        self.forget(sample).await?;
+        Ok(Added::TooMany)
+    }
+
+    /// Forgets one, and answers the one that it was.
+    pub(crate) async fn delete(&self, source: &str) -> Result<Option<Sample>> {
+        let Some(sample) = self.list().await?.into_iter().find(|sample| sample.source == source) else {
+            return Ok(None);
+        };
+        self.forget(sample.clone()).await?;
+        Ok(Some(sample))
+    }
+
+    async fn forget(&self, sample: Sample) -> Result<()> {
+        self.store.put_samples(&[Sample { keep_for: Duration::ZERO, ..sample }]).await
+    }
+}
