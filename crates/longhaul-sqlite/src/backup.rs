@@ -1,4 +1,3 @@
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{STORE, fault, full};
 use crate::lock::Role;
+use crate::open::path_beside;
 
 /// How far a backup has come, in bytes of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ fn check_place(from: &Path, to: &Path, existing: Existing) -> Result<()> {
     }
     // SQLite would take the log of another database for this one's, and write its pages into it.
     for log in ["-wal", "-journal"] {
-        if std::fs::metadata(beside(to, log)).is_ok_and(|found| found.len() > 0) {
+        if std::fs::metadata(path_beside(to, log)).is_ok_and(|found| found.len() > 0) {
             return refused(&format!(
                 "a file of that name with {log} behind it holds writes of a database: name another file"
             ));
@@ -86,7 +86,7 @@ fn check_place(from: &Path, to: &Path, existing: Existing) -> Result<()> {
             "there is a file of that name already: name another one, or say that it may be replaced",
         );
     }
-    let is_in_use = beside(to, ".lock").exists() && Role::of(to).is_ok_and(|role| !role.is_owner());
+    let is_in_use = path_beside(to, ".lock").exists() && Role::of(to).is_ok_and(|role| !role.is_owner());
     if is_in_use { refused("a process works on that file: name another one, or stop it") } else { Ok(()) }
 }
 
@@ -141,7 +141,7 @@ struct Unfinished {
 
 impl Unfinished {
     fn create(to: &Path) -> Result<Self> {
-        let path = beside(to, &format!(".unfinished-{}", std::process::id()));
+        let path = path_beside(to, &format!(".unfinished-{}", std::process::id()));
         let mut new = OpenOptions::new();
         new.create_new(true).write(true);
         #[cfg(unix)]
@@ -187,13 +187,6 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::hard_link(from, to)
-}
-
-/// The path with something behind its name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 fn io_fault(path: &Path, error: &io::Error) -> Error {

@@ -1,7 +1,8 @@
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::open::path_beside;
 
 /// This process's part in the database file: one process owns it, any number of others share it.
 ///
@@ -17,7 +18,11 @@ pub(crate) enum Role {
 
 impl Role {
     pub(crate) fn of(database: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(lock_path(database))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path_beside(database, ".lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Role::Owner { _lock: file }),
             Err(TryLockError::WouldBlock) => Ok(Role::Guest),
@@ -28,10 +33,4 @@ impl Role {
     pub(crate) fn is_owner(&self) -> bool {
         matches!(self, Role::Owner { .. })
     }
-}
-
-fn lock_path(database: &Path) -> PathBuf {
-    let mut path = OsString::from(database);
-    path.push(".lock");
-    path.into()
 }

@@ -1,4 +1,5 @@
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longhaul::{Error, Result};
@@ -66,6 +67,13 @@ pub(crate) const LOG_PAGES_SYNCED_LATER: u32 = 4000;
 pub(crate) fn sync_later(connection: &Connection) -> Result<()> {
     let sql = format!("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {LOG_PAGES_SYNCED_LATER};");
     connection.execute_batch(&sql).map_err(fault("sync later"))
+}
+
+/// The path of a file beside a database: its name with something behind it.
+pub(crate) fn path_beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut path = OsString::from(database);
+    path.push(suffix);
+    path.into()
 }
 
 /// Opens a connection that can only read.

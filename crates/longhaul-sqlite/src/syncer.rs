@@ -1,4 +1,3 @@
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -9,6 +8,7 @@ use longhaul::{Clock, Result};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::broken;
+use crate::open::path_beside;
 
 /// Syncs the log of writes within a bound, where writes are answered before they are durable.
 ///
@@ -69,10 +69,8 @@ impl Syncer {
 
     /// Syncs the log beside a database.
     pub(crate) fn of_log(database: &Path) -> io::Result<SyncLog> {
-        let mut log = OsString::from(database);
-        log.push("-wal");
         // A handle of its own. SQLite takes no locks on this file, which closing another handle would give up.
-        let log: File = OpenOptions::new().read(true).write(true).open(log)?;
+        let log: File = OpenOptions::new().read(true).write(true).open(path_beside(database, "-wal"))?;
         Ok(Box::new(move || log.sync_data()))
     }
 

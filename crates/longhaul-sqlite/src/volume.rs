@@ -1,4 +1,3 @@
-use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,6 +6,7 @@ use longhaul::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::error::{broken, copy, full};
+use crate::open::path_beside;
 
 /// The disk under the file: whether there is room, and whether the file is still where it was opened.
 ///
@@ -41,10 +41,9 @@ impl Volume {
     /// enough for it to grow that long.
     pub(crate) fn open(path: &Path, log_pages: u32) -> io::Result<Self> {
         let identity = identity(&std::fs::metadata(path)?);
-        let mut reserve = OsString::from(path);
-        reserve.push(".reserve");
+        let reserve = path_beside(path, ".reserve");
         let reserve_bytes = u64::from(log_pages) * PAGE_BYTES + BESIDE_LOG_BYTES;
-        let (path, reserve) = (path.to_owned(), reserve.into());
+        let path = path.to_owned();
         let volume = Self { path, identity, reserve, reserve_bytes, state: Mutex::default() };
         if let Err(error) = volume.take_reserve(0) {
             tracing::warn!("failed to keep {reserve_bytes} bytes in reserve for a full disk: {error}");
@@ -55,9 +54,7 @@ impl Volume {
 
     /// Gives up the reserve of a file that cannot be opened for want of room.
     pub(crate) fn release_reserve_of(path: &Path) {
-        let mut reserve = OsString::from(path);
-        reserve.push(".reserve");
-        let _ = std::fs::remove_file(reserve);
+        let _ = std::fs::remove_file(path_beside(path, ".reserve"));
     }
 
     /// An error where the file is not any more where it was opened: nobody would find what is written to it.

@@ -34,10 +34,13 @@ fn get_one(connection: &Connection, id: &JobId, now: Timestamp) -> rusqlite::Res
         }
         return Ok(Lookup::Found(Box::new(record)));
     }
-    let gone = connection
-        .prepare_cached("SELECT 1 FROM tombstones WHERE id = ?1 AND expires_at > ?2")?
-        .exists(params![id.as_str(), now.0])?;
-    Ok(if gone { Lookup::Gone } else { Lookup::Unknown })
+    Ok(if is_gone(connection, id, now)? { Lookup::Gone } else { Lookup::Unknown })
+}
+
+/// True for a job that was removed a short while ago.
+pub(crate) fn is_gone(connection: &Connection, id: &JobId, now: Timestamp) -> rusqlite::Result<bool> {
+    let find = "SELECT 1 FROM tombstones WHERE id = ?1 AND expires_at > ?2";
+    connection.prepare_cached(find)?.exists(params![id.as_str(), now.0])
 }
 
 /// The job's place in the order of claims among the available jobs of its queue, from 1; at most [`MAX_POSITION`].

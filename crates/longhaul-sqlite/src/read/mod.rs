@@ -15,7 +15,7 @@ mod steps;
 
 pub(crate) use dependants::dependants;
 pub(crate) use events::events;
-pub(crate) use get::get;
+pub(crate) use get::{get, is_gone};
 pub(crate) use keys::keys;
 pub(crate) use lanes::lanes;
 pub(crate) use leases::statuses;

@@ -69,7 +69,7 @@ impl WriteTx<'_> {
         if self.exists(id)? {
             return Ok(Imported::Present);
         }
-        if self.is_gone(id)? {
+        if crate::read::is_gone(self.connection, id, self.now)? {
             return Ok(Imported::Removed);
         }
         let mut exported = exported.clone();
@@ -100,11 +100,6 @@ impl WriteTx<'_> {
             self.cancel_waiting(&found.id, &found.target, reason)?;
         }
         Ok(Imported::Created)
-    }
-
-    fn is_gone(&self, id: &JobId) -> rusqlite::Result<bool> {
-        let find = "SELECT 1 FROM tombstones WHERE id = ?1 AND expires_at > ?2";
-        self.connection.prepare_cached(find)?.exists(params![id.as_str(), self.now.0])
     }
 
     fn insert_imported(&mut self, exported: &ExportedJob) -> rusqlite::Result<i64> {
@@ -269,7 +264,7 @@ impl WriteTx<'_> {
 
     fn import_removal(&self, removal: &ExportedRemoval) -> rusqlite::Result<Imported> {
         let ExportedRemoval { id, until } = removal;
-        if self.exists(id)? || self.is_gone(id)? || *until <= self.now {
+        if self.exists(id)? || crate::read::is_gone(self.connection, id, self.now)? || *until <= self.now {
             return Ok(Imported::Present);
         }
         let remember = "INSERT OR REPLACE INTO tombstones (id, expires_at) VALUES (?1, ?2)";
