@@ -24,7 +24,7 @@ mod traced;
 mod wire;
 
 pub use arrival::{Arrival, Held, Scheme};
-pub use auth::{Role, SignalTokens};
+pub use auth::{Role, SignalTokens, bearer};
 pub use canonical::fingerprint;
 pub use config::{Access, Described, HttpConfig, Identity, Secret, SignedIn, UnknownKinds, Verifier};
 pub use nearest::{Known, Near};

@@ -2,13 +2,15 @@
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, Method};
+use axum::http::HeaderMap;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use longhaul::TraceParent;
 use longhaul::trace::{self, Tracer};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
+
+use crate::auth::{WORKER, route_of};
 
 /// Lets the requests of `routes` stand in the traces that their `traceparent` names. Where this process has a
 /// [tracer](longhaul::trace), each request that may change something is a span.
@@ -30,9 +32,7 @@ async fn around(request: Request, next: Next) -> Response {
 
 /// True for a request that a span is made of: not for those that look, of which there are many, and not for what remote workers say.
 fn is_told(request: &Request) -> bool {
-    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let looks = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    !looks && !path.starts_with("/worker/") && !path.starts_with("/api/worker/")
+    !request.method().is_safe() && !route_of(request.extensions()).starts_with(WORKER)
 }
 
 async fn told(

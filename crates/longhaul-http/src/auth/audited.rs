@@ -1,7 +1,8 @@
 //! What the audit log tells of a request: the operations that it is for, and their names.
 
-use axum::extract::{FromRequestParts, MatchedPath, NestedPath, RawPathParams, Request};
-use axum::http::Extensions;
+use axum::extract::{FromRequestParts, RawPathParams, Request};
+
+use super::roles::route_of;
 
 /// An operation that is noted once it has succeeded.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Act {
         if request.method().is_safe() {
             return None;
         }
-        let path = template(request.extensions())?;
+        let path = route_of(request.extensions());
         let row = TABLE.iter().find(|(m, p, _)| *m == request.method().as_str() && *p == path)?;
         let action = row.2;
         let (mut parts, body) = std::mem::take(request).into_parts();
@@ -78,13 +79,6 @@ impl Act {
             None => Some((self.action, self.object, None)),
         }
     }
-}
-
-/// The path of the request's route, as the OpenAPI document has it.
-fn template(extensions: &Extensions) -> Option<&str> {
-    let matched = extensions.get::<MatchedPath>()?.as_str();
-    let nest = extensions.get::<NestedPath>().map_or("", NestedPath::as_str);
-    Some(matched.strip_prefix(nest).unwrap_or(matched))
 }
 
 #[cfg(test)]

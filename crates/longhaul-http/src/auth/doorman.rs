@@ -11,7 +11,6 @@ use longhaul::access::{Audit, AuditEntry};
 use longhaul::{Clock, Store};
 
 use super::audited::{Act, Done};
-use super::tokens::PREFIX;
 use super::{Auth, Caller, bearer};
 use crate::problem::Problem;
 
@@ -35,8 +34,7 @@ impl Doorman {
     }
 
     pub(crate) async fn pass(&self, mut request: Request, request_id: &HeaderValue, next: Next) -> Response {
-        let shown = bearer(request.headers()).filter(|token| token.starts_with(PREFIX));
-        let bearer = match shown {
+        let bearer = match bearer(request.headers()) {
             Some(token) => match self.auth.tokens.find(token, self.clock.now()).await {
                 Ok(bearer) => bearer,
                 Err(error) => return Problem::from(error).into_response(),
@@ -76,7 +74,7 @@ impl Doorman {
         let Some((action, object, count)) = act.with(done) else { return };
         let local = || self.local.clone().unwrap_or_else(|| "anybody".into());
         let entry = AuditEntry {
-            id: uuid(),
+            id: longhaul::JobId::random().to_string(),
             at: self.clock.now(),
             who: match (&caller.name, &*caller.key) {
                 (Some(name), _) => name.clone(),
@@ -95,8 +93,4 @@ impl Doorman {
             tracing::error!(?entry, "failed to write to the audit log: {error}");
         }
     }
-}
-
-fn uuid() -> String {
-    longhaul::JobId::random().to_string()
 }

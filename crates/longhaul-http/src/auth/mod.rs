@@ -46,7 +46,7 @@ use self::doorman::Visitor;
 use self::read_token::Readable;
 pub(crate) use self::read_token::{ReadTokens, expiry};
 pub use self::roles::Role;
-pub(crate) use self::roles::{Need, need};
+pub(crate) use self::roles::{Need, WORKER, need, route_of};
 pub(crate) use self::scope::Scope;
 pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, cookie, set_cookie};
 pub(crate) use self::signal_token::LONGEST as LONGEST_SIGNAL_TOKEN;
@@ -425,7 +425,9 @@ fn shown(headers: &HeaderMap) -> Shown<'_> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The bearer token that a request shows.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

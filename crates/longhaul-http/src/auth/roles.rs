@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use axum::extract::{MatchedPath, NestedPath};
-use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::{Extensions, Method};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -111,7 +111,7 @@ pub(crate) const TABLE: &[(&str, &str, Need)] = &[
 ];
 
 /// The routes of remote workers.
-const WORKER: &str = "/worker/";
+pub(crate) const WORKER: &str = "/worker/";
 /// Those of them that say by queues and leases what they are about, so that the workers of some queues may use them.
 const LEASE: &[&str] = &["claim", "turn", "abandon", "heartbeat", "record", "finish"];
 
@@ -129,9 +129,14 @@ pub(crate) fn need(method: &str, path: &str) -> Need {
 
 /// The right that the route of a request asks for.
 pub(super) fn need_of(parts: &Parts) -> Need {
-    let matched = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let nest = parts.extensions.get::<NestedPath>().map_or("", NestedPath::as_str);
-    need(parts.method.as_str(), matched.strip_prefix(nest).unwrap_or(matched))
+    need(parts.method.as_str(), route_of(&parts.extensions))
+}
+
+/// The path of the request's route, as the OpenAPI document has it: without the prefix that the routes are nested under.
+pub(crate) fn route_of(extensions: &Extensions) -> &str {
+    let matched = extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let nest = extensions.get::<NestedPath>().map_or("", NestedPath::as_str);
+    matched.strip_prefix(nest).unwrap_or(matched)
 }
 
 impl Need {

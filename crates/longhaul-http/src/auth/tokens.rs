@@ -13,7 +13,7 @@ use super::scope::Scopes;
 use crate::canonical::hex;
 
 /// All tokens with scopes begin with it, so that no other token costs a look.
-pub(crate) const PREFIX: &str = "lht_";
+const PREFIX: &str = "lht_";
 /// The random characters of a token: 40 of 62 are 238 bits.
 const CHARACTERS: usize = 40;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -181,9 +181,10 @@ fn told_filter(body: &[u8]) -> String {
     struct Told {
         filter: serde_json::Value,
     }
-    let filter = serde_json::from_slice(body).map(|Told { filter }| filter.to_string()).unwrap_or_default();
-    let end = (0..=MOST_TOLD.min(filter.len())).rev().find(|end| filter.is_char_boundary(*end)).unwrap_or(0);
-    filter[..end].to_owned()
+    let mut filter =
+        serde_json::from_slice(body).map(|Told { filter }| filter.to_string()).unwrap_or_default();
+    filter.truncate(filter.floor_char_boundary(MOST_TOLD));
+    filter
 }
 
 /// Counts the jobs that fit, `limit` at most, and those among them that the action would change. That another job holds the

@@ -23,7 +23,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::{self, Next};
-use longhaul_http::SignedIn;
+use longhaul_http::{SignedIn, bearer};
 use service_support::TrustedProxies;
 
 pub(crate) use self::args::SignOnArgs;
@@ -95,9 +95,4 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let value = values.next()?.to_str().ok()?.trim();
     let is_only = values.next().is_none();
     (is_only && !value.is_empty() && value.len() <= LONGEST_NAME).then_some(value)
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
