@@ -510,6 +510,8 @@ impl Store for PostgresStore {
         let fault = fault("import");
         let mut client = self.inner.reads.connection("import").await?;
         let transaction = client.transaction().await.map_err(fault)?;
+        // The connection is one of those that read, which leave this to the server.
+        transaction.batch_execute("SET LOCAL synchronous_commit = on").await.map_err(fault)?;
         let (mut tx, theirs) = self.begin_in(&transaction).await?;
         let imported = tx.import(&records, &settings).await?;
         self.end_in(&transaction, tx, &theirs).await?;

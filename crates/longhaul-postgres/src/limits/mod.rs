@@ -62,7 +62,7 @@ pub(crate) const TOGETHER: [&str; 9] = [
 ];
 
 /// The distance between the places of jobs with limit keys and those without: see `place` in `migrations/0005_limits.sql`.
-const BEHIND_OTHERS: i64 = 1 << 60;
+pub(crate) const BEHIND_OTHERS: i64 = 1 << 60;
 
 /// A job's rank among all jobs, with limit keys and without, of its place in the tables.
 pub(crate) fn rank_of(place: i64) -> i64 {

@@ -7,12 +7,12 @@ use longhaul::moving::{
     BYTES_PER_PAGE, Export, Exported, ExportedDependency, ExportedIdempotencyKey, ExportedJob,
     ExportedRemoval, ExportedSample, Holding, RECORDS_PER_PAGE,
 };
-use longhaul::{Event, JobId, Json, Payloads, Result, Sample, StepRecord, Timestamp};
+use longhaul::{Event, JobId, JobRecord, Json, Payloads, Result, Sample, StepRecord, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::error::{closed, fault};
-use crate::row::{hold, job_columns, job_record, rows_at_most, small, unsigned};
+use crate::row::{RowFacts, hold, job_columns, job_record, rows_at_most, small, unsigned};
 
 /// A read of all tables as they were when it began, on a connection of the pool.
 pub(crate) struct Snapshot {
@@ -115,15 +115,15 @@ impl Snapshot {
              FROM jobs WHERE seq > $1 AND seq <= $2 ORDER BY seq"
         );
         let rows = self.rows(&sql, &[&after, &last, &self.now.0]).await?;
-        let seqs: Vec<i64> = rows.iter().map(|row| job_record(row).1.seq).collect();
+        let records: Vec<_> = rows.iter().map(job_record).collect();
+        let seqs: Vec<i64> = records.iter().map(|(_, facts)| facts.seq).collect();
         let mut logs = grouped(&self.rows(include_str!("../sql/logs_to_export.sql"), &[&seqs]).await?, event);
         let mut steps =
             grouped(&self.rows(include_str!("../sql/steps_to_export.sql"), &[&seqs]).await?, step);
         let sql = include_str!("../sql/dependencies_to_export.sql");
         let mut dependencies = grouped(&self.rows(sql, &[&seqs]).await?, dependency);
         self.at = Place::Jobs(last);
-        let exported = |row: &Row| {
-            let (job, facts) = job_record(row);
+        let exported = |(row, (job, facts)): (&Row, (JobRecord, RowFacts))| {
             let until = row.get::<_, Option<i64>>(50).map(Timestamp);
             // One that ended while its follower gave the key back could not note until when.
             let ended = job.finished_at.filter(|_| job.state.is_finished());
@@ -148,7 +148,7 @@ impl Snapshot {
                 job,
             }))
         };
-        Ok(rows.iter().map(exported).collect())
+        Ok(rows.iter().zip(records).map(exported).collect())
     }
 
     async fn idempotency_keys(&mut self, after: &str) -> Result<Vec<Exported>> {

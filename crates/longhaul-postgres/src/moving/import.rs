@@ -66,7 +66,7 @@ impl WriteTx<'_> {
         self.lock_keys(&keys).await?;
         let mut there = self.there(&jobs).await?;
         let ids: Vec<&str> = jobs.iter().map(|job| job.job.id.as_str()).collect();
-        let sql = include_str!("../sql/removed_of_ids.sql");
+        let sql = include_str!("../sql/gone.sql");
         let gone = self.rows(OPERATION, sql, &[&ids, &self.now.0]).await?;
         let gone: HashSet<String> = gone.iter().map(|row| row.get(0)).collect();
         let sql = include_str!("../sql/draw_numbers.sql");
@@ -127,7 +127,7 @@ impl WriteTx<'_> {
         let (named, awaited): (Vec<&str>, Vec<&str>) =
             (named.into_iter().collect(), awaited.into_iter().collect());
         let mut found =
-            self.rows(OPERATION, include_str!("../sql/lock_jobs_of_ids.sql"), &[&awaited]).await?;
+            self.rows(OPERATION, include_str!("../sql/dependencies_by_id.sql"), &[&awaited]).await?;
         found.extend(self.rows(OPERATION, include_str!("../sql/jobs_of_ids.sql"), &[&named]).await?);
         let there = |row: &tokio_postgres::Row| {
             (row.get(0), There { seq: row.get(1), state: crate::row::state(row, 2) })

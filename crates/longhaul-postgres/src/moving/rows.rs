@@ -5,10 +5,8 @@ use longhaul::moving::ExportedJob;
 use longhaul::{CancelReason, Children, JobId, Json, Policy, Result, WaitsFor, joined_keys};
 use serde_json::{Value, json};
 
+use crate::limits::BEHIND_OTHERS;
 use crate::row::{hold_text, signed};
-
-/// What is added to the rank of a job with limit keys, as `place` in the schema does.
-const BEHIND_PLAIN: i64 = 1 << 60;
 
 /// A job as an object of the columns of `jobs`.
 pub(super) fn columns(seq: i64, exported: &ExportedJob, batch: Option<i64>) -> Result<Value> {
@@ -16,7 +14,7 @@ pub(super) fn columns(seq: i64, exported: &ExportedJob, batch: Option<i64>) -> R
     let text = |json: Json| json.as_str().to_owned();
     let keys = joined_keys(&job.limit_keys, job.prefer.as_ref());
     let rank = lifecycle::rank(job.run_at, job.priority);
-    let rank = if keys.is_some() { rank + BEHIND_PLAIN } else { rank };
+    let rank = if keys.is_some() { rank + BEHIND_OTHERS } else { rank };
     let policy = (job.policy != Policy::default()).then(|| Json::new(&job.policy)).transpose()?.map(text);
     let backoff = job.policy.backoff.map(|backoff| Json::new(&backoff)).transpose()?.map(text);
     let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels)).transpose()?.map(text);

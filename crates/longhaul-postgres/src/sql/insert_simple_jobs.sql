@@ -1,13 +1,11 @@
 -- Creates jobs whose ids were drawn just now and of which nothing has to be looked up, and counts them: one statement, and
 -- so one message to the server and one commit. None is created where a bound on waiting jobs may hold for one of them, which
--- other statements look after.
+-- other statements look after. Jobs with limit keys go to insert_simple_keyed_jobs.sql.
 -- in: a list for each column of `new` below, but that the time now is the fourteenth
 -- out: a row where none was created
--- index: jobs_by_id; queues_bounded, key_configs_bounded
+-- index: jobs_by_id; queues_bounded
 WITH way AS MATERIALIZED (
-  SELECT (SELECT name FROM queues WHERE name = ANY ($4::text[]) AND config LIKE '%"max_waiting":%' LIMIT 1) IS NOT NULL
-    OR (cardinality(array_remove($16::text[], NULL)) > 0
-      AND (SELECT key FROM key_configs WHERE config LIKE '%"max_waiting":%' LIMIT 1) IS NOT NULL) AS is_bounded
+  SELECT (SELECT name FROM queues WHERE name = ANY ($4::text[]) AND config LIKE '%"max_waiting":%' LIMIT 1) IS NOT NULL AS is_bounded
 ), created AS (
   INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
                     backoff, labels, args, limit_key, created_at, state_at, policy)

@@ -4,7 +4,7 @@
 --     looked at
 -- out: id, kind, attempt    index: jobs_finished, the primary keys
 WITH found AS MATERIALIZED (
-  SELECT seq, EXISTS (
+  SELECT seq, awaited IS NOT NULL AND EXISTS (
     SELECT FROM (SELECT dependant FROM dependencies WHERE job = jobs.seq ORDER BY dependant LIMIT $8) e
     JOIN jobs d ON d.seq = e.dependant WHERE d.state NOT IN ('completed', 'failed', 'cancelled')
   ) AS is_awaited
