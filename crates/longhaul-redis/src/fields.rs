@@ -205,7 +205,7 @@ fn pack_more(packed: &mut Packer, job: &NewJob) {
 }
 
 /// The period of a job without one that has a tail.
-const TAILED: i64 = -2;
+pub(crate) const TAILED: i64 = -2;
 
 /// Packs the fields that do not change, between the batch and the time of creation.
 fn pack_fixed(job: &NewJob, limit_keys: &str) -> Vec<u8> {

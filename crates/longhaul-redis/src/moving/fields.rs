@@ -2,7 +2,8 @@ use longhaul::lifecycle::unique::Hold;
 use longhaul::moving::ExportedJob;
 use longhaul::{CancelReason, Cost, JobId, Json, NewJob, StepRecord, WaitsFor, joined_keys};
 
-use crate::fields::{Data, bounded, json_of, number_of_wait};
+use crate::act::number_of;
+use crate::fields::{Data, TAILED, bounded, json_of, number_of_wait};
 use crate::pack::Packer;
 
 /// The longest output that is kept among the fields, as `layout.lua` has it.
@@ -38,7 +39,7 @@ pub(super) fn pack(exported: &ExportedJob) -> Vec<u8> {
         packed.text(dependency.id.as_str()).text(if any_end { "1" } else { "0" });
         yes_or_none(&mut packed, dependency.settled);
     }
-    packed.int_or_none(exported.cancel.map(number_of_reason));
+    packed.int_or_none(exported.cancel.map(|reason| number_of(reason) as i64));
     packed.done()
 }
 
@@ -78,11 +79,6 @@ fn times_of_step(number: u32, step: &StepRecord) -> Option<(String, String)> {
     let (attempt, ended) = (step.attempt, step.finished_at?);
     let took = step.started_at.map_or(0, |began| bounded(ended.since(began)));
     Some((format!("step|{}", step.name), format!("{number}|{attempt}|{}|{took}", ended.0)))
-}
-
-fn number_of_reason(reason: CancelReason) -> i64 {
-    let place = CancelReason::ALL.iter().position(|other| *other == reason);
-    place.map_or(1, |place| place as i64 + 1)
 }
 
 /// The data of a job.
@@ -152,7 +148,7 @@ fn fields(exported: &ExportedJob) -> Vec<u8> {
     if has_tail != Tail::None {
         packed.long(time(job.expires_at)).long(time(job.deadline)).long(time(hold.until));
         let ends = hold.ends.iter().fold(0, |bits, state| bits | 1_u8 << (*state as u8));
-        packed.byte(job.cancel_reason.map_or(0, |reason| number_of_reason(reason) as u8)).byte(ends);
+        packed.byte(job.cancel_reason.map_or(0, |reason| number_of(reason) as u8)).byte(ends);
     }
     if has_tail == Tail::Whole {
         let (waits_for, signal) = match &job.waits_for {
@@ -166,9 +162,6 @@ fn fields(exported: &ExportedJob) -> Vec<u8> {
     }
     packed.0
 }
-
-/// The period of a job without one that has a tail.
-const TAILED: i64 = -2;
 
 /// How much of a tail a job's fields have: see `layout.lua`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
