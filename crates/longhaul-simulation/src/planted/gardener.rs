@@ -5,8 +5,8 @@ use std::time::Duration;
 use longhaul::testing::{Answer, Call};
 use longhaul::{
     Action, Claim, Clock, EnqueueStatus, Enqueued, EventBody, Finish, JobId, JobRecord, Json, KeyConfig,
-    LeaseStatus, Lookup, NewJob, OnFailure, Outcome, QueueSlots, Result, Signalled, Start, State, Store,
-    SupportedKind, Timestamp, WorkerInfo, schedule,
+    LeaseStatus, Lookup, NewJob, OnFailure, Outcome, QueueSlots, Rate, Result, Signalled, Start, State,
+    Store, SupportedKind, Timestamp, WorkerInfo, schedule,
 };
 use parking_lot::Mutex;
 
@@ -159,18 +159,14 @@ impl Gardener {
                 return Ok(answer);
             }
             Planted::RateIsCountedPerProcess => {
-                if let Call::SetKey(_, Some(config)) = &mut call
-                    && let Some(rate) = &mut config.rate
-                {
-                    (rate.n, rate.burst) = (rate.n * 2, Some(rate.burst() * 2));
+                if let Call::SetKey(_, Some(config)) = &mut call {
+                    double(&mut config.rate);
                 }
             }
             Planted::QueueLimitsArePerProcess => {
                 if let Call::SetQueue(_, config) = &mut call {
                     config.slots = config.slots.map(|slots| slots * 2);
-                    if let Some(rate) = &mut config.rate {
-                        (rate.n, rate.burst) = (rate.n * 2, Some(rate.burst() * 2));
-                    }
+                    double(&mut config.rate);
                 }
             }
             Planted::PreferenceIsOverlooked => {
@@ -390,5 +386,11 @@ fn claim_of_planted() -> Claim {
         kinds: vec![SupportedKind { kind: "planted".into(), version: 1 }],
         lease_for: Duration::from_secs(365 * 86_400),
         wait: Duration::ZERO,
+    }
+}
+
+fn double(rate: &mut Option<Rate>) {
+    if let Some(rate) = rate {
+        (rate.n, rate.burst) = (rate.n * 2, Some(rate.burst() * 2));
     }
 }
