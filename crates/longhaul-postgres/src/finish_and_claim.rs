@@ -10,10 +10,21 @@ use tokio_postgres::types::ToSql;
 use crate::claim::deadline_in;
 use crate::connection::Connection;
 use crate::error::fault;
+use crate::limits::rank_of;
 use crate::row::{Unreadable, json, json_text, parsed, policy, rows_at_most, signed, small, unsigned};
 use crate::server_clock::Now;
 
 pub(crate) const FINISH_AND_CLAIM: &str = include_str!("sql/finish_and_claim.sql");
+pub(crate) const FINISH_AND_CLAIM_KEYED: &str = include_str!("sql/finish_and_claim_keyed.sql");
+
+/// Which jobs the statement can end and claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Jobs {
+    /// Those without limit keys.
+    Plain,
+    /// Those of keys without limits, too, for which it does more.
+    Keyed,
+}
 
 /// The result of the statement, which is committed.
 pub(crate) struct Done {
@@ -21,8 +32,12 @@ pub(crate) struct Done {
     pub(crate) claimed: Vec<Claimed>,
     /// Claimed jobs that cannot be read, with the reason.
     pub(crate) unreadable: Vec<(Lease, String)>,
+    /// Those of them that have limit keys.
+    pub(crate) claimed_keyed: usize,
     /// True where it was all there is to do. If not, nothing was claimed.
     pub(crate) is_all: bool,
+    /// True where nothing was claimed because there was no job.
+    pub(crate) is_empty: bool,
     /// The changes, where somebody wants to know.
     pub(crate) noted: Vec<KeptChange>,
 }
@@ -63,6 +78,7 @@ pub(crate) async fn run(
     connection: &Connection,
     finishes: &[Finish],
     claim: Option<&Claim>,
+    jobs: Jobs,
     now: Now,
     claim_number: i64,
     observers: &Changes,
@@ -92,12 +108,18 @@ pub(crate) async fn run(
         &reset.as_str(),
         &claim_number,
     ];
-    let rows = connection.rows(FINISH_AND_CLAIM, &values).await.map_err(fault("finish and claim"))?;
+    let sql = match jobs {
+        Jobs::Plain => FINISH_AND_CLAIM,
+        Jobs::Keyed => FINISH_AND_CLAIM_KEYED,
+    };
+    let rows = connection.rows(sql, &values).await.map_err(fault("finish and claim"))?;
     let mut done = Done {
         ended: Ended::default(),
         claimed: Vec::new(),
+        claimed_keyed: 0,
         unreadable: Vec::new(),
         is_all: true,
+        is_empty: false,
         noted: Vec::new(),
     };
     let is_observed = observers.is_observed();
@@ -105,6 +127,7 @@ pub(crate) async fn run(
     for row in &rows {
         let Some(id) = row.get::<_, Option<&str>>(0) else {
             done.is_all = false;
+            done.is_empty = row.get::<_, Option<i64>>(1).is_some();
             continue;
         };
         let lease = Lease { id: JobId::from_store(id.to_owned()), token: unsigned(row.get(1)) };
@@ -124,10 +147,15 @@ pub(crate) async fn run(
                 }
                 done.ended.runs.insert(lease);
             }
-            Some(version) => match read_claimed(row, lease.clone(), version, now.earliest) {
-                Ok(job) => claimed.push(((row.get(13), row.get(14)), job)),
-                Err(unreadable) => done.unreadable.push((lease, unreadable.to_string())),
-            },
+            Some(version) => {
+                let place: i64 = row.get(13);
+                let rank = rank_of(place);
+                done.claimed_keyed += usize::from(rank != place);
+                match read_claimed(row, lease.clone(), version, now.earliest) {
+                    Ok(job) => claimed.push(((rank, row.get(14)), job)),
+                    Err(unreadable) => done.unreadable.push((lease, unreadable.to_string())),
+                }
+            }
         }
     }
     claimed.sort_unstable_by_key(|(place, _)| *place);

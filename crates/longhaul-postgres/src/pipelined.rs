@@ -9,7 +9,7 @@ use crate::call::{Call, Op};
 use crate::connection::Connection;
 use crate::enqueue::{enqueue_simple, is_simple_enqueue};
 use crate::error::{SILENCE, unavailable};
-use crate::finish_and_claim;
+use crate::finish_and_claim::{self, Jobs};
 use crate::server_clock::Now;
 use crate::write_tx::Effects;
 
@@ -50,6 +50,7 @@ pub(crate) fn is_simple(call: &Call) -> bool {
 pub(crate) async fn run(
     connection: Arc<Connection>,
     calls: Vec<Call>,
+    of: Jobs,
     now: Now,
     claim_number: i64,
     patience: Duration,
@@ -60,7 +61,8 @@ pub(crate) async fn run(
             [call @ Call { op: Op::Finish(finishes) | Op::Claim { finishes, .. }, .. }] => {
                 // A caller who is gone takes nothing.
                 let claim = call.claim().filter(|_| !call.reply.is_closed());
-                let done = finish_and_claim::run(&connection, finishes, claim, now, claim_number, &observers);
+                let done =
+                    finish_and_claim::run(&connection, finishes, claim, of, now, claim_number, &observers);
                 done.await.map(Statement::FinishAndClaim)
             }
             calls => {

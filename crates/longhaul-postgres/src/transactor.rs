@@ -21,7 +21,7 @@ use crate::error::{
     SILENCE, failed, fault, is_serialization_failure, is_unreachable, key_locked, unavailable,
 };
 use crate::finish::COMPLETE_SIMPLE;
-use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM, simple_output};
+use crate::finish_and_claim::{Ended, FINISH_AND_CLAIM, FINISH_AND_CLAIM_KEYED, simple_output};
 use crate::limits::look_ahead;
 use crate::notifier::Notifier;
 use crate::options::{PostgresOptions, Purpose};
@@ -40,12 +40,13 @@ const SERVED_AT_ONCE: usize = 256;
 const NOW: &str = include_str!("sql/now.sql");
 const NEXT_DUE: &str = include_str!("sql/next_due.sql");
 /// Statements that are sent together with others.
-const TOGETHER: [&str; 8] = [
+const TOGETHER: [&str; 9] = [
     NOW,
     NEXT_DUE,
     PROMOTE_DUE,
     ADD_COUNTS,
     FINISH_AND_CLAIM,
+    FINISH_AND_CLAIM_KEYED,
     INSERT_SIMPLE,
     INSERT_SIMPLE_KEYED,
     COMPLETE_SIMPLE,
@@ -348,7 +349,7 @@ impl Transactor {
         }
         let next = self.commit(connection, &mut tx, wants_jobs).await?;
         if let Some(have_taken) = tx.limits.have_taken() {
-            self.claims_keyed.store(have_taken, Ordering::Relaxed);
+            self.note_claims_keyed(have_taken);
         }
         let verdicts = verdicts.into_iter().map(|v| v.unwrap_or(Verdict::Answered(Answer::Done))).collect();
         let mut done =
@@ -372,6 +373,11 @@ impl Transactor {
             return None;
         }
         work.calls.iter().filter(|call| !call.reply.is_closed()).find_map(Call::claim)
+    }
+
+    /// Notes whether the last claims took jobs with limit keys.
+    pub(crate) fn note_claims_keyed(&self, have_taken: bool) {
+        self.claims_keyed.store(have_taken, Ordering::Relaxed);
     }
 
     /// True where the last claims took jobs with limit keys.

@@ -11,7 +11,7 @@ use crate::limits::choice::{Bound, Choice, Chosen, Closing, End, Group, Head, Pl
 use crate::limits::gates::Gate;
 use crate::limits::keys::limits_of_queue;
 use crate::limits::{BEHIND_OTHERS, Lock, count, key_state, rank_of};
-use crate::row::signed;
+use crate::row::{rows_at_most, signed};
 use crate::write_tx::WriteTx;
 
 /// Open groups that are read at once: beyond the jobs that are wanted, and at most.
@@ -20,6 +20,8 @@ const GROUPS_AT_ONCE: usize = 200;
 /// The most groups that one claim closes, and the most rounds that it takes: the writer looks again in its next transaction.
 const CLOSED_AT_ONCE: usize = 300;
 const ROUNDS: usize = 64;
+/// Groups that are looked at together where those that come first have no jobs.
+const EMPTY_AT_ONCE: usize = 2_000;
 
 /// A claim of one queue, as its statements want it.
 pub(super) struct Wanted<'c> {
@@ -133,6 +135,9 @@ impl WriteTx<'_> {
             wanted
                 .early
                 .extend(early.map(|group| format!("{}={}={}", group.kind, group.version, group.limit_key)));
+            if groups.len() == groups_at_most(free) && groups.iter().all(|group| group.front().is_none()) {
+                self.close_empty_groups(wanted.queue).await?;
+            }
             free -= taken.len().min(free);
             closed += closings.len();
             self.hand_over(wanted.queue, taken, claimed).await?;
@@ -265,6 +270,12 @@ impl WriteTx<'_> {
         }
         let values: [&(dyn ToSql + Sync); 7] = [&queue, &kinds, &versions, &keys, &ranks, &seqs, &closed_by];
         self.rows("move groups", include_str!("../sql/move_groups.sql"), &values).await.map(drop)
+    }
+
+    /// Closes groups whose jobs were claimed by a statement that looks at no groups.
+    async fn close_empty_groups(&self, queue: &str) -> Result<()> {
+        let (sql, most) = (include_str!("../sql/close_empty_groups.sql"), rows_at_most(EMPTY_AT_ONCE));
+        self.rows("move groups", sql, &[&queue, &most]).await.map(drop)
     }
 
     pub(super) async fn write_rates(&self, rates: &[(String, Option<String>, i64)]) -> Result<()> {

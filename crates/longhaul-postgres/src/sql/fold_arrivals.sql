@@ -1,7 +1,7 @@
 -- Takes jobs that have come, gone or moved into their groups, where the lock of limits is held (see lock_limits.sql): a group whose first job may be another is looked at again. In
--- a fair queue keys that come anew begin with the turn that was taken last.
+-- a fair queue keys that come anew begin with the turn that was taken last. Elsewhere, jobs that were taken meanwhile need no group (see finish_and_claim_keyed.sql).
 -- in: the most of them    out: how many there were
--- index: the primary keys of fair_queues, limit_turns, limit_groups and key_groups
+-- index: the primary keys of fair_queues, limit_turns, limit_groups and key_groups, and of jobs for each that has come
 WITH gone AS (
   DELETE FROM arrivals WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM arrivals WHERE (SELECT current_setting('longhaul.limits', true) = 'held') LIMIT $1))
@@ -9,9 +9,11 @@ WITH gone AS (
 ), told AS MATERIALIZED (
   SELECT DISTINCT ON (queue, limit_key, kind, version) * FROM (
     SELECT gone.queue, gone.limit_key, split_part(gone.limit_key, ';', 1) AS keys, gone.kind, gone.version, gone.rank, gone.seq,
-      max(n) FILTER (WHERE event = 'arrived') OVER keys AS arrived, max(n) FILTER (WHERE event = 'emptied') OVER keys AS emptied
+      max(n) FILTER (WHERE event = 'arrived') OVER keys AS arrived, max(n) FILTER (WHERE event = 'emptied') OVER keys AS emptied,
+      bool_or(event <> 'arrived' OR (SELECT state FROM jobs WHERE jobs.seq = gone.seq) = 'available') OVER place AS has_jobs
     FROM gone
-    WINDOW keys AS (PARTITION BY gone.queue, split_part(gone.limit_key, ';', 1))
+    WINDOW keys AS (PARTITION BY gone.queue, split_part(gone.limit_key, ';', 1)),
+      place AS (PARTITION BY gone.queue, gone.limit_key, gone.kind, gone.version)
   ) AS each
   ORDER BY queue, limit_key, kind, version, rank, seq
 ), placed AS MATERIALIZED (
@@ -41,7 +43,7 @@ WITH gone AS (
   INSERT INTO limit_groups (queue, limit_key, kind, version, turn, turn_key, rank, seq)
   SELECT queue, limit_key, kind, version, CASE WHEN latest IS NULL THEN 0 ELSE coalesce(turn, 0) END,
     CASE WHEN latest IS NULL THEN '' ELSE keys END, rank, seq
-  FROM placed WHERE limit_key <> ''
+  FROM placed WHERE limit_key <> '' AND (has_jobs OR latest IS NOT NULL)
   ON CONFLICT (queue, limit_key, kind, version) DO UPDATE SET
     turn = excluded.turn,
     rank = least(limit_groups.rank, excluded.rank),
@@ -54,7 +56,7 @@ WITH gone AS (
   INSERT INTO key_groups (key, queue, limit_key)
   SELECT DISTINCT key, queue, limit_key
   FROM placed CROSS JOIN LATERAL unnest(keys_of(limit_key)) AS key
-  WHERE is_new AND limit_key <> ''
+  WHERE is_new AND limit_key <> '' AND (has_jobs OR latest IS NOT NULL)
   ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM gone

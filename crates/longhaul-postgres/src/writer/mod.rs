@@ -56,6 +56,8 @@ pub(crate) struct Writer {
     pipelined: FuturesUnordered<JoinHandle<Pipelined>>,
     /// Finishes with a claim that go the general way before one is tried in one statement again.
     general_turns: u32,
+    /// Jobs with limit keys that single statements have claimed since limits were looked after last.
+    claimed_unfolded: usize,
     waiting: Waiting,
     /// Claims that may not wait and have found nothing, though they have not seen all yet: they look again at once, or once
     /// limits are looked after again.
@@ -83,6 +85,7 @@ impl Writer {
             upkeep,
             pipelined: FuturesUnordered::new(),
             general_turns: 0,
+            claimed_unfolded: 0,
             waiting: Waiting::default(),
             again: Vec::new(),
             kept_out: Vec::new(),

@@ -8,10 +8,10 @@ use longhaul::{Finish, FinishAndClaim, LeaseStatus};
 
 use crate::call::{Answer, Call, Op, Verdict};
 use crate::error::{copy, is_outage};
-use crate::finish_and_claim;
+use crate::finish_and_claim::{self, Jobs};
 use crate::pipelined::{self, Pipelined, Statement, are_simple, is_simple};
 use crate::state::Look;
-use crate::transactor::Done;
+use crate::transactor::{Done, Fold};
 use crate::write_tx::{Effects, Unfinished};
 use crate::writer::Writer;
 
@@ -19,6 +19,8 @@ use crate::writer::Writer;
 const PIPELINE: usize = 2;
 /// Finishes with a claim that are not even tried in one statement after one that was not simple: the next will be like it.
 const GENERAL_TURNS: u32 = 16;
+/// Jobs with limit keys that are claimed before what their statements have noted is folded in.
+const CLAIMED_UNFOLDED: usize = 2_000;
 
 impl Writer {
     /// The statement of [simple](are_simple) calls, which is sent once it is polled first; or else gives them back.
@@ -36,10 +38,11 @@ impl Writer {
             if !self.waiting.is_empty() && jobs.any(|job| self.waiting.has_queue(&job.queue)) {
                 return Err(calls);
             }
-        } else if self.general_turns > 0 || self.transactor.claims_keyed() {
-            self.general_turns = self.general_turns.saturating_sub(1);
+        } else if self.general_turns > 0 {
+            self.general_turns -= 1;
             return Err(calls);
         }
+        let of = if self.transactor.claims_keyed() { Jobs::Keyed } else { Jobs::Plain };
         let Some(connection) = self.transactor.connection.as_ref().filter(|open| !open.client.is_closed())
         else {
             return Err(calls);
@@ -49,7 +52,7 @@ impl Writer {
         let patience = self.transactor.options.response_timeout;
         let claim_number = self.transactor.number_claim();
         let observers = Arc::clone(&self.transactor.observers);
-        Ok(Box::pin(pipelined::run(connection, calls, now, claim_number, patience, observers)))
+        Ok(Box::pin(pipelined::run(connection, calls, of, now, claim_number, patience, observers)))
     }
 
     /// Sends a statement now, so that what is sent later comes after it at the server, too. A task of its own takes the
@@ -80,7 +83,9 @@ impl Writer {
             Ok(Statement::FinishAndClaim(statement)) => {
                 // These are durable, whatever becomes of the rest.
                 self.transactor.tell(&Effects { noted: statement.noted, ..Effects::default() });
-                self.general_turns = GENERAL_TURNS;
+                if !statement.is_empty {
+                    self.general_turns = GENERAL_TURNS;
+                }
                 self.transact_or_log(calls, Some(statement.ended)).await;
             }
             Err(error) if is_outage(&error) => {
@@ -101,6 +106,7 @@ impl Writer {
         let leases =
             statement.ended.runs.into_iter().chain(statement.claimed.iter().map(|job| job.lease.clone()));
         let changed = leases.map(|lease| lease.id).collect();
+        self.note_keyed(statement.claimed_keyed, statement.claimed.len());
         self.transactor.tell(&Effects { changed, noted: statement.noted, ..Effects::default() });
         let statuses = |finishes: &[Finish]| vec![LeaseStatus::Held; finishes.len()];
         let claimed = statement.claimed;
@@ -116,6 +122,19 @@ impl Writer {
             if let Err(error) = self.transactor.one(Op::FailUnreadable(lease, reason)).await {
                 tracing::warn!("failed to end a job that cannot be read; its lease will expire: {error}");
             }
+        }
+    }
+
+    /// Notes how many of the jobs that a statement has claimed have limit keys. What it has noted of them is folded in now and then,
+    /// where no sweep does it before.
+    fn note_keyed(&mut self, keyed: usize, claimed: usize) {
+        if claimed > 0 {
+            self.transactor.note_claims_keyed(keyed > 0);
+        }
+        self.claimed_unfolded += keyed;
+        if self.claimed_unfolded >= CLAIMED_UNFOLDED {
+            self.claimed_unfolded = 0;
+            self.fold = Fold::All;
         }
     }
 

@@ -23,7 +23,7 @@ async fn open(options: PostgresOptions) -> Fixture {
 }
 
 conformance!(fixture);
-histories!(in_turn(), 500);
+histories!(in_turn());
 
 /// Answers with one store again and again, which is empty each time: to make a schema takes longer than most histories do.
 fn in_turn() -> impl Fn() -> futures::future::BoxFuture<'static, Fixture> {

@@ -23,5 +23,6 @@ mod silence;
 mod tls;
 mod transactional;
 mod unique;
+mod unlimited_keys;
 mod upkeep;
 mod waits;
