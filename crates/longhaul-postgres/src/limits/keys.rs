@@ -13,8 +13,8 @@ pub(crate) struct Keys {
     known: HashMap<String, Key>,
     /// The limits of all prefixes, once they are known.
     prefixes: Option<BTreeMap<String, KeyConfig>>,
-    /// Set once jobs were taken of keys.
-    pub(super) have_taken: bool,
+    /// True once jobs were taken of keys, and false where others were and none of these.
+    pub(super) have_taken: Option<bool>,
     /// Keys whose rates are not written yet.
     unwritten: BTreeSet<String>,
 }
@@ -63,7 +63,7 @@ impl Keys {
     }
 
     pub(super) fn take(&mut self, keys: &[String], cost: &Cost, now: Timestamp) {
-        self.have_taken |= !keys.is_empty();
+        self.have_taken = Some(self.have_taken == Some(true) || !keys.is_empty());
         for name in keys {
             let Some(key) = self.known.get_mut(name) else { continue };
             let before = key.state;

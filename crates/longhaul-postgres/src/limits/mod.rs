@@ -100,9 +100,9 @@ impl Limits {
         self.lock == Lock::Held
     }
 
-    /// True where the claims of this transaction took jobs with limit keys; `None` where it had not the lock.
+    /// True where the claims of this transaction took jobs with limit keys; `None` where they took none at all, or it had not the lock.
     pub(crate) fn have_taken(&self) -> Option<bool> {
-        self.is_held().then_some(self.keys.have_taken)
+        self.keys.have_taken.filter(|_| self.is_held())
     }
 }
 

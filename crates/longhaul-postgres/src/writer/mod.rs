@@ -56,6 +56,8 @@ pub(crate) struct Writer {
     pipelined: FuturesUnordered<JoinHandle<Pipelined>>,
     /// Finishes with a claim that go the general way before one is tried in one statement again.
     general_turns: u32,
+    /// Statements in a row that have claimed jobs, and none with limit keys.
+    plain_turns: u32,
     /// Jobs with limit keys that single statements have claimed since limits were looked after last.
     claimed_unfolded: usize,
     waiting: Waiting,
@@ -85,6 +87,7 @@ impl Writer {
             upkeep,
             pipelined: FuturesUnordered::new(),
             general_turns: 0,
+            plain_turns: 0,
             claimed_unfolded: 0,
             waiting: Waiting::default(),
             again: Vec::new(),

@@ -19,6 +19,8 @@ use crate::writer::Writer;
 const PIPELINE: usize = 2;
 /// Finishes with a claim that are not even tried in one statement after one that was not simple: the next will be like it.
 const GENERAL_TURNS: u32 = 16;
+/// Turns without a job with limit keys after which claims are as if there were none.
+const PLAIN_TURNS: u32 = 16;
 /// Jobs with limit keys that are claimed before what their statements have noted is folded in.
 const CLAIMED_UNFOLDED: usize = 2_000;
 
@@ -128,8 +130,14 @@ impl Writer {
     /// Notes how many of the jobs that a statement has claimed have limit keys. What it has noted of them is folded in now and then,
     /// where no sweep does it before.
     fn note_keyed(&mut self, keyed: usize, claimed: usize) {
-        if claimed > 0 {
-            self.transactor.note_claims_keyed(keyed > 0);
+        match (keyed, claimed) {
+            (_, 0) => {}
+            (0, _) => self.plain_turns += 1,
+            _ => self.plain_turns = 0,
+        }
+        if self.plain_turns >= PLAIN_TURNS {
+            self.plain_turns = 0;
+            self.transactor.note_claims_keyed(false);
         }
         self.claimed_unfolded += keyed;
         if self.claimed_unfolded >= CLAIMED_UNFOLDED {
