@@ -126,7 +126,7 @@ impl App {
         }
     }
 
-    /// The limits that an operator has set for the user, and a pause. The key itself goes with its jobs.
+    /// The limits that an operator has set for the user, a pause, and the turns. The key itself goes with its jobs.
     async fn erase_limit_key(&self, erasure: &Erasure, erased: &mut Erased) -> Result<(), EraseError> {
         let key = user_key(erasure.user());
         let filter = KeyFilter { names: vec![key.clone()], limit: 1, ..KeyFilter::default() };
@@ -136,6 +136,9 @@ impl App {
         if is_set && erasure.deed() == Deed::Erase {
             store.set_key(&key, None).await?;
             store.resume_key(&key).await?;
+        }
+        if erasure.deed() == Deed::Erase {
+            self.begin_turns_anew().await?;
         }
         erased.add("limit_keys", u64::from(is_set));
         Ok(())
