@@ -62,7 +62,7 @@ Not reached: backups and exports, logs of processes, what language models and ot
 application has enqueued under kinds of its own, and the audit log, which says that one user was erased, when and by whom, and not
 which one. Exit code: 0 where something was erased or counted, 1 where nothing is kept of the user.";
 
-/// The stamp of an erasure that has begun and not ended. It names nobody.
+/// The stamp of an erasure that has begun and not ended, or has left bytes of deleted rows. It names nobody.
 const BEGUN: &str = "erasure";
 /// The most times that all services are gone over. The last one finds nothing.
 const PASSES: usize = 10;
@@ -93,6 +93,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
     if args.dry_run {
         return counted.print(&args);
+    }
+    if counted.total() == 0 {
+        tell(format_args!(
+            "an erasure is not at its end yet, and is gone on with; of '{}' nothing is kept any more",
+            args.user
+        ));
     }
     confirm(&args, &counted)?;
     let deed = erasure(Deed::Erase).map_err(|error| Coded(USAGE, format!("--user: {error}")))?;
@@ -151,11 +157,17 @@ async fn erase(args: &Args, services: &Services, deed: &Erasure, report: &mut Re
     }
     // Keys of limits and the like go with the next sweep.
     services.deps.longhaul.store().sweep(1_000).await?;
-    if !args.no_scrub {
-        for file in args.stores.sqlite_files()? {
-            scrub(&file).await?;
-            report.scrubbed.push(file);
-        }
+    let files = args.stores.sqlite_files()?;
+    if args.no_scrub && !files.is_empty() {
+        tell(
+            "bytes of deleted rows are left in the free space of the file: run this again without --no-scrub to remove them",
+        );
+        // The stamp stays, so that the next run comes this far though it finds nothing.
+        return Ok(());
+    }
+    for file in files {
+        scrub(&file).await?;
+        report.scrubbed.push(file);
     }
     Ok(db.unstamp(BEGUN).await?)
 }

@@ -152,3 +152,57 @@ impl App {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longhaul::{Clock, Longhaul};
+    use longhaul_sqlite::SqliteStore;
+    use service_support::{Db, Deps, Env, Service};
+
+    use super::*;
+    use crate::app::Lessons;
+    use crate::knowledge::NewLesson;
+    use crate::model::Content;
+
+    #[tokio::test]
+    async fn a_run_that_is_late_saves_no_lesson_for_a_task_whose_user_was_erased() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("test.db")).await.unwrap();
+        let (db, longhaul) = (Db::sqlite(store.clone()), Longhaul::new(store));
+        let deps = Deps::new(Env::new(folder.path(), |_| None), db, longhaul, Clock::system()).unwrap();
+        let lessons = Lessons::open(deps.clone()).await.unwrap();
+        let app = lessons.app();
+        let text = || "t".to_owned();
+        let content = Content {
+            title: text(),
+            shloka: text(),
+            translation: text(),
+            explanation: text(),
+            activity: text(),
+            question: text(),
+        };
+        let lesson = |task_id, user_id| NewLesson {
+            task_id,
+            subject: "music",
+            topic: "scales",
+            user_id,
+            content: &content,
+            wikipedia_info: "null".into(),
+            generator: "outline",
+            requested_at: deps.clock.now(),
+        };
+        for (task, user) in [("1", "ada"), ("2", "bob"), ("3", "ada")] {
+            assert!(app.save(&lesson(task, user)).await.unwrap().is_some());
+        }
+        let erasure = Erasure::new(&deps, "ada", Deed::Erase).unwrap();
+        let erased = app.erase(&erasure).await.unwrap();
+        assert_eq!((erased.counts["lessons"], erased.counts.get("lesson_topics")), (2, None));
+        for late in ["1", "3"] {
+            assert_eq!(app.save(&lesson(late, "ada")).await.unwrap(), None);
+        }
+        // The number is free again, for it names no lesson.
+        assert_eq!(app.lesson("music", "scales", None).await.unwrap().unwrap().version.0, 1);
+        assert_eq!(app.save(&lesson("4", "bob")).await.unwrap().unwrap().0, 2);
+        assert_eq!(lessons.erase(&erasure).await.unwrap().total(), 0);
+    }
+}

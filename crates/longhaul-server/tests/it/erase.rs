@@ -464,6 +464,17 @@ async fn ids_that_look_like_others_or_like_patterns_are_compared_to_the_letter()
     let long = "x".repeat(5_000);
     let users =
         ["a", "a%", "a_", "aa", "A", "o'hara \"x\"; --", "\u{fc}", "u\u{308}", "a b", "%", "../a", &long];
+    let too_long = "x".repeat(70_000);
+    for (user, code, told) in [
+        ("", 2, "--user: a user's id must not be empty"),
+        (&*too_long, 2, "--user: a user's id must be at most 65536 bytes"),
+        ("nobody", 1, "nothing is kept of a user 'nobody'"),
+        (" a", 1, "nothing is kept of a user ' a'"),
+    ] {
+        let refused = scene.erase(user, &["--yes"]).await;
+        assert_eq!(refused.status.code(), Some(code), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(told), "{}", stderr(&refused));
+    }
     let mut tokens = Vec::new();
     for user in users {
         let token = scene.place.token(user).await;
@@ -484,17 +495,10 @@ async fn ids_that_look_like_others_or_like_patterns_are_compared_to_the_letter()
         let left = users[number + 1..].iter().filter(|user| user.len() < 200).count();
         assert_eq!(versions.matches("\"created_at\"").count(), left, "{user} is erased: {versions}");
     }
-    let too_long = "x".repeat(70_000);
-    for (user, code, told) in [
-        ("", 2, "--user: a user's id must not be empty"),
-        (&*too_long, 2, "--user: a user's id must be at most 65536 bytes"),
-        ("nobody", 1, "nothing is kept of a user 'nobody'"),
-        (" a", 1, "nothing is kept of a user ' a'"),
-    ] {
-        let refused = scene.erase(user, &["--yes"]).await;
-        assert_eq!(refused.status.code(), Some(code), "{}", stderr(&refused));
-        assert!(stderr(&refused).contains(told), "{}", stderr(&refused));
-    }
+    // What was left out is made up for, by a run that finds nothing any more.
+    let last = scene.erased("a", &["--yes"]).await;
+    assert_eq!((&last["total"], last["scrubbed"].as_array().map(Vec::len)), (&json!(0), Some(1)), "{last}");
+    assert_eq!(scene.erase("a", &["--yes"]).await.status.code(), Some(1));
     let nowhere = output(scene.command(&["erase", "--user", "a"]).env("LONGHAUL_DATA", "nowhere")).await;
     assert!(stderr(&nowhere).contains("there is no store at"), "{}", stderr(&nowhere));
 }
