@@ -5,8 +5,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Place;
 use crate::{
-    audit, backup, completions, doctor, jobs, keys, look, migrate, moving, queues, run, schedules, serve,
-    token, tokens, top, webhooks, worker,
+    audit, backup, completions, doctor, erase, jobs, keys, look, migrate, moving, queues, run, schedules,
+    serve, token, tokens, top, webhooks, worker,
 };
 
 /// Slow work behind fast APIs: a request enqueues a job and is answered in milliseconds; the job survives
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Migrate(migrate::Args),
     /// Copy an SQLite store to a file while it is in use
     Backup(backup::Args),
+    /// Erase what the services keep of a user
+    Erase(erase::Args),
     /// Write all that a store of jobs keeps into a file
     Export(moving::export::Args),
     /// Write an export into another store
@@ -135,6 +137,7 @@ impl Command {
             | Command::Token(_)
             | Command::Migrate(_)
             | Command::Backup(_)
+            | Command::Erase(_)
             | Command::Export(_)
             | Command::Import(_)
             | Command::Bench(_) => None,

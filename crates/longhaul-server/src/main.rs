@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod completions;
 mod doctor;
+mod erase;
 mod jobs;
 mod keys;
 mod late;
@@ -125,6 +126,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Token(args) => token::run(&args),
             Command::Migrate(args) => migrate::run(args).await,
             Command::Backup(args) => backup::run(args).await,
+            Command::Erase(args) => erase::run(args).await,
             Command::Export(args) => moving::export::run(args).await,
             Command::Import(args) => moving::import::run(args).await,
             Command::Bench(args) => longhaul_bench::run(args, serve::listen::on_loopback).await,

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
 use longhaul_sqlite::SqliteStore;
 use longhaul_webhooks::HttpRequest;
-use service_support::{Db, Deps, Env, Load, OpenError, Repeats, Service};
+use service_support::{Db, Deps, Env, EraseError, Erased, Erasure, Load, OpenError, Repeats, Service};
 use utoipa::openapi::OpenApi;
 
 use crate::Result;
@@ -59,6 +59,11 @@ pub(crate) struct Selection {
     /// The services to run, separated by commas [default: all of them]
     #[arg(long, env = "LONGHAUL_SERVICES", value_name = "LIST", value_delimiter = ',', value_parser = names())]
     services: Option<Vec<String>>,
+}
+
+impl Selection {
+    /// All services of this build.
+    pub(crate) const ALL: Self = Self { services: None };
 }
 
 fn names() -> PossibleValuesParser {
@@ -124,6 +129,27 @@ impl Services {
         }
         deps.longhaul.declare::<HttpRequest>();
         Ok(Self { deps, open })
+    }
+
+    /// Erases what they keep of a user, or counts it, and `told` hears of each that has: first the services, in their order, and
+    /// then what they keep together.
+    pub(crate) async fn erase(
+        &self,
+        erasure: &Erasure,
+        mut told: impl FnMut(&'static str, Erased),
+    ) -> Result<(), EraseError> {
+        for (name, service) in &self.open {
+            told(name, service.erase(erasure).await?);
+        }
+        let mut shared = Erased::default();
+        erasure.own_answers(&mut shared).await?;
+        told("all services", shared);
+        Ok(())
+    }
+
+    /// True in a build that has no services.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Their routes, from the root.

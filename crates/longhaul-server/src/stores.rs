@@ -97,6 +97,25 @@ impl StoreArgs {
         self.open_durable(Durability::Sync).await
     }
 
+    /// The same where both must be there already.
+    pub(crate) async fn open_existing_tables(&self) -> Result<OpenStores> {
+        let (store, database) = self.urls()?;
+        must_exist(&store)?;
+        must_exist(&database)?;
+        if let StoreUrl::Remote(_) = &store {
+            return Err(format!("{store} is another server: run this on that server's machine, with its --data, --store and variables").into());
+        }
+        self.open().await
+    }
+
+    /// The SQLite files among the store and the database.
+    pub(crate) fn sqlite_files(&self) -> Result<Vec<PathBuf>> {
+        let (store, database) = self.urls()?;
+        let urls = if store == database { vec![store] } else { vec![store, database] };
+        let file = |url| if let StoreUrl::Sqlite(path) = url { Some(path) } else { None };
+        Ok(urls.into_iter().filter_map(file).collect())
+    }
+
     /// The same with what is durable when a write is answered.
     pub(crate) async fn open_durable(&self, durability: Durability) -> Result<OpenStores> {
         let (store, database) = self.urls()?;

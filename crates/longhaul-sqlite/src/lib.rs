@@ -15,6 +15,7 @@
 //! - **A full disk.** A file `<file>.reserve` keeps a few megabytes free: where the disk is full, heartbeats, sweeps, cancels
 //!   and deletions go on in them, everything else is answered with `store_full`, and goes on by itself once there is room.
 //! - **Backups while it runs.** [`backup`] copies the file as it is at one moment, whatever is written meanwhile.
+//! - **Deleted is deleted.** [`scrub`] writes the file anew without the bytes that deleted rows leave in it.
 //! - **Your data beside the jobs.** [`SqliteStore::transact`] runs your writes and your enqueues in one transaction.
 
 mod backup;
@@ -31,6 +32,7 @@ mod open;
 mod power_cut;
 mod read;
 mod row;
+mod scrub;
 mod sequence;
 mod step_in;
 mod store;
@@ -42,6 +44,7 @@ mod writer;
 pub use backup::{BackupProgress, Existing, backup};
 pub use durability::Durability;
 pub use rusqlite;
+pub use scrub::scrub;
 pub use step_in::FinishStepIn;
 pub use store::SqliteStore;
 pub use transaction::Transaction;

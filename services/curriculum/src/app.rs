@@ -3,7 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
-use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
+use service_support::{
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Service,
+};
 use utoipa::openapi::OpenApi;
 
 use crate::error::Unsuccessful;
@@ -20,6 +22,7 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) longhaul: Longhaul,
     pub(crate) repeats: Repeats,
+    pub(crate) auth: Auth,
     pub(crate) providers: Providers,
     pub(crate) clock: Clock,
     pub(crate) ids: service_support::ObjectIds,
@@ -28,6 +31,7 @@ pub(crate) struct App {
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") },
     Migration { name: "edits", sql: include_str!("migrations/0002_edits.sql") },
+    Migration { name: "owners", sql: include_str!("migrations/0003_owners.sql") },
 ];
 
 /// The number of completed jobs that are kept.
@@ -47,7 +51,7 @@ impl Service for Curriculum {
 
     /// Beside that it sets how much of the queue's history is kept, unless somebody has set it.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
-        let Deps { db, longhaul, repeats, providers, clock, .. } = deps;
+        let Deps { db, longhaul, repeats, auth, providers, clock, .. } = deps;
         db.migrate("curriculum", MIGRATIONS).await?;
         // A store that is away is asked again in the background.
         match keep_history(&longhaul).await {
@@ -59,7 +63,7 @@ impl Service for Curriculum {
         longhaul.declare::<GenerateModule>();
         longhaul.declare::<RewriteLesson>();
         let ids = service_support::ObjectIds;
-        Ok(Self(Arc::new(App { db, longhaul, repeats, providers, clock, ids })))
+        Ok(Self(Arc::new(App { db, longhaul, repeats, auth, providers, clock, ids })))
     }
 
     /// `/api/v3/workflow/…`.
@@ -88,6 +92,10 @@ impl Service for Curriculum {
     /// Jobs wait for a model most of the time; the modules of one workflow never run side by side.
     fn queues(&self) -> Vec<Queue> {
         vec![Queue::waiting(QUEUE)]
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        self.0.erase(erasure).await
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod app;
 mod drafts;
+mod erase;
 mod error;
 mod jobs;
 mod model;

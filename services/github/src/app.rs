@@ -3,7 +3,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Auth, Db, Deps, Migration, OpenError, Queue, Repeats, Service, TrustedProxies};
+use service_support::{
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Queue, Repeats, Service,
+    TrustedProxies,
+};
 use utoipa::openapi::OpenApi;
 
 use crate::client::Client;
@@ -90,6 +93,10 @@ impl Service for Github {
     /// has a queue of its own: a slot for each name that is to be analyzed side by side.
     fn queues(&self) -> Vec<Queue> {
         vec![Queue::waiting(QUEUE), Queue::waiting(BATCH_QUEUE)]
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        self.0.erase(erasure).await
     }
 }
 

@@ -9,6 +9,7 @@ mod app;
 mod client;
 mod collect;
 mod config;
+mod erase;
 mod error;
 mod failure;
 mod jobs;

@@ -4,7 +4,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
+use service_support::{
+    Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Service,
+};
 use utoipa::openapi::OpenApi;
 
 use crate::error::Suggesting;
@@ -35,8 +37,10 @@ pub(crate) struct App {
     pub(crate) counting: tokio::sync::Mutex<()>,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "lessons", sql: include_str!("migrations/0001_lessons.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "lessons", sql: include_str!("migrations/0001_lessons.sql") },
+    Migration { name: "erasures", sql: include_str!("migrations/0002_erasures.sql") },
+];
 
 #[async_trait]
 impl Service for Lessons {
@@ -87,6 +91,10 @@ impl Service for Lessons {
     /// A job does nothing but wait for Wikipedia and the language model.
     fn queues(&self) -> Vec<Queue> {
         vec![Queue::waiting(QUEUE)]
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        self.0.erase(erasure).await
     }
 }
 

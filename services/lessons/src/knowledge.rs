@@ -24,11 +24,12 @@ pub(crate) struct NewLesson<'a> {
 /// The most versions that are listed.
 const MAX_VERSIONS: usize = 1_000;
 
-/// Takes the next number of a subject and topic, unless the task has saved its lesson already: then it changes nothing,
-/// and the commit is refused. In: subject key, topic key, search text, now, task id. By the primary keys of
-/// `lesson_topics` and `lessons`.
+/// Takes the next number of a subject and topic, unless the task has saved its lesson already or was erased: then it changes
+/// nothing, and the commit is refused. In: subject key, topic key, search text, now, task id. By the primary keys of
+/// `lesson_topics`, `lessons` and `lesson_erasures`.
 const TAKE_NUMBER: &str = "INSERT INTO lesson_topics (subject_key, topic_key, newest, search_text, updated_at) \
     SELECT $1, $2, 0, $3, CAST($4 AS BIGINT) WHERE NOT EXISTS (SELECT 1 FROM lessons WHERE task_id = $5) \
+        AND NOT EXISTS (SELECT 1 FROM lesson_erasures WHERE task_id = $5) \
     ON CONFLICT (subject_key, topic_key) DO UPDATE SET newest = lesson_topics.newest + 1, \
         search_text = excluded.search_text, updated_at = excluded.updated_at";
 
@@ -43,8 +44,8 @@ const INSERT: &str = "INSERT INTO lessons (task_id, subject_key, topic_key, numb
 impl App {
     /// Saves a task's lesson as the next version of its subject and topic, in one commit, and answers that version. A
     /// task that saves again, after a crash or beside a worker that was taken for dead, finds what it saved first: no
-    /// version is skipped, and none is there twice.
-    pub(crate) async fn save(&self, lesson: &NewLesson<'_>) -> Result<Version, DbError> {
+    /// version is skipped, and none is there twice. `None` where its user was erased meanwhile: nothing is saved.
+    pub(crate) async fn save(&self, lesson: &NewLesson<'_>) -> Result<Option<Version>, DbError> {
         let (subject_key, topic_key) = (key(lesson.subject), key(lesson.topic));
         let content = lesson.content;
         let now = self.clock.now();
@@ -81,12 +82,11 @@ impl App {
         );
         match self.db.commit(vec![take_number, insert], vec![]).await? {
             Commit::Done(_) => tracing::debug!(task = lesson.task_id, "lesson saved"),
-            Commit::Refused { .. } => tracing::info!(task = lesson.task_id, "this lesson was saved before"),
+            Commit::Refused { .. } => {
+                tracing::info!(task = lesson.task_id, "this lesson was saved before, or its user is erased");
+            }
         }
-        let saved = self.lesson_of_task(lesson.task_id).await?;
-        let missing =
-            || DbError::Column { column: "task_id".into(), reason: "the lesson is not there".into() };
-        saved.map(|lesson| lesson.version).ok_or_else(missing)
+        Ok(self.lesson_of_task(lesson.task_id).await?.map(|lesson| lesson.version))
     }
 
     /// The lesson that a task saved, by the primary key of `lessons`.
@@ -139,7 +139,7 @@ fn key(name: &str) -> String {
 }
 
 /// The text that a search looks at beside subject and topic.
-fn search_text(content: &Content) -> String {
+pub(crate) fn search_text(content: &Content) -> String {
     let Content { title, explanation, activity, question, .. } = content;
     format!("{title}\n{explanation}\n{activity}\n{question}").to_lowercase()
 }

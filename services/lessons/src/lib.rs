@@ -6,6 +6,7 @@
 
 mod app;
 mod draft;
+mod erase;
 mod error;
 mod estimate;
 mod jobs;

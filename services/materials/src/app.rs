@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Auth, Db, DbError, Deps, Load, Migration, OpenError, Providers, Queue, Repeats, Service, placeholders,
-    refused,
+    Auth, Db, DbError, Deps, EraseError, Erased, Erasure, Load, Migration, OpenError, Providers, Queue,
+    Repeats, Service, placeholders, refused,
 };
 use utoipa::openapi::OpenApi;
 
@@ -106,6 +106,10 @@ impl Service for Materials {
     /// Reading a scan keeps a core busy.
     fn queues(&self) -> Vec<Queue> {
         vec![Queue { name: QUEUE, load: Load::Core }]
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        self.0.erase(erasure).await
     }
 
     async fn start(&self) -> Result<(), OpenError> {

@@ -5,6 +5,7 @@
 //! service's own words: no row says that something is being processed.
 
 mod app;
+mod erase;
 mod error;
 pub mod extract;
 mod jobs;

@@ -156,6 +156,19 @@ impl App {
         );
         self.db.commit(vec![note], vec![]).await.map(|_| ())
     }
+
+    /// Lets the turns of all users begin anew, because a queue remembers whose turn comes when, by name. Should this be cut off,
+    /// the next start makes the queue fair again.
+    pub(crate) async fn begin_turns_anew(&self) -> Result<(), DbError> {
+        let queues = self.longhaul.store().queues().await?;
+        let Some(queue) = queues.into_iter().find(|queue| queue.name == QUEUE && queue.config.fair) else {
+            return Ok(());
+        };
+        let forget = Write::new("DELETE FROM material_settings WHERE name = 'fair'", vec![]);
+        self.db.commit(vec![forget], vec![]).await?;
+        self.longhaul.store().set_queue(QUEUE, &QueueConfig { fair: false, ..queue.config }).await?;
+        self.take_turns().await
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod db;
 mod described;
 mod embedding;
 mod env;
+mod erasure;
 mod error;
 mod form;
 #[cfg(feature = "fuzzing")]
@@ -38,6 +39,7 @@ pub use db::{
 pub use described::{Callers, Described};
 pub use embedding::{Embedder, Likeness, LocalEmbedder, OpenAiEmbedder};
 pub use env::{ConfigError, Env, refused};
+pub use erasure::{Candidate, Deed, EraseError, Erased, Erasure, Rows, Stays, UserIdError, user_label};
 pub use error::{ErrorShape, ServiceError};
 pub use form::{Form, FormField};
 pub use iso8601::iso8601;

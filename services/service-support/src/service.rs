@@ -11,6 +11,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::db::{Db, DbError};
 use crate::env::{ConfigError, Env};
+use crate::erasure::{EraseError, Erased, Erasure};
 use crate::once::Repeats;
 use crate::provider::ProviderError;
 use crate::providers::Providers;
@@ -47,6 +48,15 @@ pub trait Service: Debug + Send + Sync + 'static {
 
     /// The queues that its jobs wait in.
     fn queues(&self) -> Vec<Queue>;
+
+    /// Erases what it keeps of a user, or counts it: rows, files, and jobs with all that they say. What is not the user's alone
+    /// stays, and is told. Each write can be done again, so that an erasure that was cut off is gone on with from its
+    /// beginning: what leads to other things (a row with the name of a file) goes after them. It has no default, so that nobody
+    /// adds a service without asking what it keeps of people.
+    ///
+    /// # Errors
+    /// A fault of the database, of the store of the jobs or of the files.
+    async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError>;
 
     /// Runs once after a server's start, in the background. What fails now is tried again at the next start.
     ///

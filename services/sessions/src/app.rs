@@ -3,7 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
-use service_support::{Auth, Db, Deps, Migration, OpenError, Providers, Queue, Repeats, Service};
+use service_support::{
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Service,
+};
 use utoipa::openapi::OpenApi;
 
 use crate::error::Nest;
@@ -68,6 +70,10 @@ impl Service for Sessions {
     /// A dispatch does nothing but wait for its answer.
     fn queues(&self) -> Vec<Queue> {
         vec![Queue::waiting(QUEUE)]
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        self.0.erase(erasure).await
     }
 
     fn health(&self) -> Vec<(&'static str, String)> {

@@ -4,6 +4,7 @@
 //! routes validate and enqueue, `jobs` does the work, and no row says where the work stands: the job does.
 
 mod app;
+mod erase;
 mod error;
 mod external_http;
 mod jobs;

@@ -199,7 +199,7 @@ impl Client {
 }
 
 /// The user of this machine, as the audit log names whoever works on the store itself.
-fn local_user() -> String {
+pub(crate) fn local_user() -> String {
     let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     let named = named.map(|name| name.trim().to_owned()).find(|name| !name.is_empty());
     let user = named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use fakes::pages::Session;
 use tokio::process::Command;
 
-use crate::server::Place;
+use crate::server::{LONGHAUL, Place};
 
 const SERVER_DOOR: &str = include_str!("../../../../docs/start/server.md");
 const WATCH: &str = include_str!("../../../../docs/guides/watch.md");
 const UNIQUE: &str = include_str!("../../../../docs/guides/unique.md");
 const APPROVAL: &str = include_str!("../../../../docs/patterns/approval.md");
+const ERASURE: &str = include_str!("../../../../docs/erasure.md");
 const REFERENCE: &str = include_str!("../../../../docs/reference.md");
 
 fn root() -> PathBuf {
@@ -156,6 +157,17 @@ async fn the_requests_of_the_guide_and_of_the_patterns_are_answered_as_printed()
         let shell = Command::new("sh");
         Session::read(page).check(&[("http://127.0.0.1:8000", server.url.as_str())], shell).await;
     }
+}
+
+#[tokio::test]
+async fn the_page_on_erasure_works_as_printed() {
+    let place = Place::new();
+    let server = place.serve(&["--services", "lessons"]).await;
+    let mut shell = Command::new("sh");
+    let folder = Path::new(LONGHAUL).parent().expect("a folder").display().to_string();
+    let path = std::env::var("PATH").expect("a path");
+    shell.env("PATH", format!("{folder}:{path}")).env("LONGHAUL_DATA", place.data());
+    Session::read(ERASURE).check(&[("http://127.0.0.1:8000", server.url.as_str())], shell).await;
 }
 
 #[tokio::test]

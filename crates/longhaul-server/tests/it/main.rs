@@ -12,6 +12,7 @@ mod dependencies;
 mod doctor;
 mod durability;
 mod edges;
+mod erase;
 mod events;
 mod following;
 mod guide;

@@ -168,7 +168,8 @@ impl Generate {
             // A deleted job has no task, so the lesson is kept without the time that it took.
             requested_at: task.map_or_else(|| app.clock.now(), |task| task.created_at),
         };
-        Ok(app.save(&lesson).await?.to_string())
+        let version = app.save(&lesson).await?;
+        Ok(version.ok_or_else(|| JobError::cancel("the lesson's user was erased"))?.to_string())
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) use index::enqueue_indexing;
 use std::collections::BTreeMap;
 
 use longhaul::{Full, JobError, NewJob};
-use service_support::{AiBrain, Commit, DbError, Write, limited};
+use service_support::{AiBrain, Commit, DbError, Write, limited, user_label};
 
 use crate::app::App;
 use crate::extract::FileKind;
@@ -42,6 +42,7 @@ pub(crate) fn process_job(app: &App, material: &Material, owner: &str) -> Result
     let labels = BTreeMap::from([
         ("material".to_owned(), material.id.clone()),
         ("course".to_owned(), material.course_id.clone()),
+        user_label(owner),
     ]);
     // The user's key is the first: whose weight counts in the turns that users take.
     let limit_keys = vec![user_key(owner)];

@@ -72,7 +72,7 @@ impl Job for PurgeCourse {
 
 impl App {
     /// Removes all rows of a material's runs below `below`.
-    async fn purge(&self, material_id: &str, below: u32) -> Result<(), DbError> {
+    pub(crate) async fn purge(&self, material_id: &str, below: u32) -> Result<(), DbError> {
         for table in ["material_pages", "material_chunks", "material_vectors"] {
             self.purge_numbered(table, material_id, below).await?;
         }

@@ -19,6 +19,8 @@ use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use thiserror::Error;
 
+use crate::erasure::{Candidate, Deed, candidate};
+
 /// One SQL text for a service's rows, with `$1`-style parameters, and the one call that matters: [`commit`] writes
 /// rows and enqueues jobs in a single transaction. Cheap to clone.
 ///
@@ -233,6 +235,20 @@ impl Db {
         match &self.jobs {
             Jobs::Beside => Ok(0),
             Jobs::Elsewhere(longhaul) => outbox::deliver(self, longhaul).await,
+        }
+    }
+
+    /// Counts those jobs of these kinds that wait in the outbox and are to be forgotten, and takes them out where they are.
+    pub(crate) async fn undelivered(
+        &self,
+        deed: Deed,
+        kinds: &[&str],
+        is_meant: &(dyn Fn(&Candidate<'_>) -> bool + Sync),
+    ) -> Result<u64, DbError> {
+        let is_meant = |job: &NewJob| kinds.contains(&&*job.kind) && is_meant(&candidate(job));
+        match &self.jobs {
+            Jobs::Beside => Ok(0),
+            Jobs::Elsewhere(_) => outbox::forget(self, deed, &is_meant).await,
         }
     }
 

@@ -5,7 +5,8 @@
 
 use longhaul::{EnqueueStatus, Enqueued, JobId, Longhaul, NewJob};
 
-use super::{Commit, Committed, Db, DbError, Write};
+use super::{Commit, Committed, Db, DbError, Row, Write};
+use crate::erasure::Deed;
 
 /// Commits that are delivered between two looks at the table.
 const DELIVERED_AT_ONCE: usize = 100;
@@ -72,8 +73,7 @@ pub(super) async fn deliver(db: &Db, longhaul: &Longhaul) -> Result<u64, DbError
         let Some(last) = entries.last() else { return Ok(delivered) };
         after = last.get("id")?;
         for entry in entries {
-            let jobs: Vec<NewJob> = serde_json::from_str(&entry.get::<String>("jobs")?)
-                .map_err(|e| DbError::Column { column: "jobs".into(), reason: e.to_string() })?;
+            let jobs = jobs_of(&entry)?;
             let count = jobs.len();
             let enqueued = longhaul.enqueue_many(jobs.clone()).await?;
             let rest = refused(jobs, &enqueued, is_refusal);
@@ -81,6 +81,35 @@ pub(super) async fn deliver(db: &Db, longhaul: &Longhaul) -> Result<u64, DbError
             keep(db, JobId::from_store(entry.get("id")?), rest).await?;
         }
     }
+}
+
+/// Counts the jobs that wait here and are to be forgotten, and takes them out where they are.
+pub(super) async fn forget(
+    db: &Db,
+    deed: Deed,
+    is_meant: &(dyn Fn(&NewJob) -> bool + Sync),
+) -> Result<u64, DbError> {
+    let (mut forgotten, mut after) = (0, String::new());
+    loop {
+        let sql = format!("SELECT id, jobs FROM outbox WHERE id > $1 ORDER BY id LIMIT {DELIVERED_AT_ONCE}");
+        let entries = db.read(sql, vec![after.as_str().into()]).await?;
+        let Some(last) = entries.last() else { return Ok(forgotten) };
+        after = last.get("id")?;
+        for entry in entries {
+            let jobs = jobs_of(&entry)?;
+            let count = jobs.len();
+            let rest: Vec<NewJob> = jobs.into_iter().filter(|job| !is_meant(job)).collect();
+            forgotten += (count - rest.len()) as u64;
+            if deed == Deed::Erase && rest.len() < count {
+                keep(db, JobId::from_store(entry.get("id")?), rest).await?;
+            }
+        }
+    }
+}
+
+fn jobs_of(entry: &Row) -> Result<Vec<NewJob>, DbError> {
+    serde_json::from_str(&entry.get::<String>("jobs")?)
+        .map_err(|e| DbError::Column { column: "jobs".into(), reason: e.to_string() })
 }
 
 /// True where there is no job yet. Whoever committed it was told that it is created, so it is enqueued again until it is: a queue

@@ -13,7 +13,7 @@ use tokio_postgres::{IsolationLevel, Transaction};
 
 use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
 use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_full, first_words};
-use crate::once::TABLE as ANSWERS;
+use crate::once::{TABLE as ANSWERS, USER_COLUMN as ANSWERS_USER};
 
 /// The number of tries for a commit that conflicts with others.
 const TRIES: u32 = 10;
@@ -124,7 +124,14 @@ fn is_conflict(error: &DbError) -> bool {
 pub(super) async fn prepare(store: &PostgresStore) -> Result<(), DbError> {
     let client = store.connection().await?;
     // `IF NOT EXISTS` alone does not keep two from making the same table at once.
-    let sql = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {HISTORY}; {OUTBOX}; {ANSWERS}; COMMIT");
+    // A look before the change, which would wait for all that read the table, and keep others waiting meanwhile.
+    let user_column = format!(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_schema = current_schema() \
+         AND table_name = 'answers' AND column_name = 'user_id') THEN {ANSWERS_USER}; END IF; END $$"
+    );
+    let sql = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {HISTORY}; {OUTBOX}; {ANSWERS}; {user_column}; COMMIT"
+    );
     client.batch_execute(&sql).await.map_err(|error| statement(HISTORY, error))
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
 use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_full, first_words};
-use crate::once::TABLE as ANSWERS;
+use crate::once::{TABLE as ANSWERS, USER_COLUMN as ANSWERS_USER};
 
 pub(super) async fn read(
     store: &SqliteStore,
@@ -33,13 +33,17 @@ pub(super) async fn commit(
 }
 
 pub(super) async fn prepare(store: &SqliteStore) -> Result<(), DbError> {
-    store
-        .transact(|tx| {
-            tx.connection()
-                .execute_batch(&format!("{HISTORY}; {OUTBOX}; {ANSWERS}"))
-                .map_err(|error| statement(HISTORY, error))
-        })
-        .await?
+    store.transact(|tx| prepare_tables(tx.connection()).map_err(|error| statement(HISTORY, error))).await?
+}
+
+fn prepare_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("{HISTORY}; {OUTBOX}; {ANSWERS}"))?;
+    // `ADD COLUMN` knows no `IF NOT EXISTS` here.
+    let kept = "SELECT 1 FROM sqlite_schema WHERE name = 'answers' AND sql LIKE '%user_id%'";
+    if !connection.prepare(kept)?.exists([])? {
+        connection.execute_batch(ANSWERS_USER)?;
+    }
+    Ok(())
 }
 
 /// Runs one migration, unless it has run, in the transaction that notes it.

@@ -56,6 +56,15 @@ impl Db {
         rows.first().map(|row| row.get("value")).transpose()
     }
 
+    /// Forgets the value that is kept under a name.
+    ///
+    /// # Errors
+    /// A fault of the database.
+    pub async fn unstamp(&self, name: &'static str) -> Result<(), DbError> {
+        let forget = Write::new("DELETE FROM stamps WHERE name = $1", vec![name.into()]);
+        self.commit_here(vec![forget], vec![]).await.map(|_| ())
+    }
+
     /// A check that the jobs which are kept in another database than the rows are those of these rows.
     ///
     /// # Errors

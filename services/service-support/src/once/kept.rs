@@ -13,6 +13,8 @@ pub(super) struct Kept {
     /// Tells the request that it answers from others.
     pub(super) fingerprint: String,
     pub(super) body: String,
+    /// The user who asked, by whom it is found when the user is erased; `None` for callers without a token.
+    pub(super) user: Option<String>,
 }
 
 /// The table, for every database that has rows of services.
@@ -20,6 +22,9 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS answers (
     id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status BIGINT NOT NULL, body TEXT NOT NULL,
     expires_at BIGINT NOT NULL);
     CREATE INDEX IF NOT EXISTS answers_by_expiry ON answers (expires_at)";
+
+/// A column that came later. The release before writes rows without it.
+pub(crate) const USER_COLUMN: &str = "ALTER TABLE answers ADD COLUMN user_id TEXT";
 
 /// The time for which an answer is kept.
 const KEEP_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -32,9 +37,10 @@ impl Kept {
     /// Refused where an answer is kept under the id that is not out of date.
     pub(super) fn write(&self, id: &str, now: Timestamp) -> Write {
         Write::guarded(
-            "INSERT INTO answers (id, fingerprint, status, body, expires_at) VALUES ($1, $2, $3, $4, $5) \
+            "INSERT INTO answers (id, fingerprint, status, body, expires_at, user_id) VALUES ($1, $2, $3, $4, $5, $7) \
              ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status, \
-             body = excluded.body, expires_at = excluded.expires_at WHERE answers.expires_at <= $6",
+             body = excluded.body, expires_at = excluded.expires_at, user_id = excluded.user_id \
+             WHERE answers.expires_at <= $6",
             vec![
                 id.into(),
                 self.fingerprint.as_str().into(),
@@ -42,6 +48,7 @@ impl Kept {
                 self.body.as_str().into(),
                 now.plus(KEEP_FOR).into(),
                 now.into(),
+                self.user.as_deref().into(),
             ],
         )
     }
@@ -58,6 +65,7 @@ pub(super) async fn find(db: &Db, id: &str, now: Timestamp) -> Result<Option<Kep
         status: status.ok_or_else(fault)?,
         fingerprint: row.get("fingerprint")?,
         body: row.get("body")?,
+        user: None,
     }))
 }
 

@@ -25,7 +25,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use self::kept::Kept;
-pub(crate) use self::kept::TABLE;
+pub(crate) use self::kept::{TABLE, USER_COLUMN};
 use crate::auth::Auth;
 use crate::db::{Commit, Db, DbError, Write};
 use crate::error::{ErrorShape, ServiceError};
@@ -61,6 +61,8 @@ struct Held {
     repeats: Repeats,
     /// A digest of the caller, the route and the key: of one size, whatever these are.
     id: String,
+    /// The user who asks, where a token says so.
+    user: Option<String>,
     state: Mutex<Progress>,
 }
 
@@ -101,19 +103,16 @@ impl Repeats {
         kept::forget_old(&self.0.db, self.0.clock.now()).await
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> String {
-        match self.0.auth.authenticate(headers).await {
-            Ok(user) => format!("user:{}", user.sub),
-            // Routes that need a user refuse the request; on the others nobody is told from anybody.
-            Err(_) => "anybody".into(),
-        }
+    /// The user who asks. Routes that need one refuse a request without; on the others nobody is told from anybody.
+    async fn user(&self, headers: &HeaderMap) -> Option<String> {
+        self.0.auth.authenticate(headers).await.ok().map(|user| user.sub)
     }
 
     /// Takes a key for as long as the answer lives; `None` where another request has it.
-    fn hold(&self, id: String, fingerprint: Option<String>) -> Option<Once> {
+    fn hold(&self, id: String, user: Option<String>, fingerprint: Option<String>) -> Option<Once> {
         let taken = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         let state = Mutex::new(Progress { fingerprint, outcome: Outcome::Open });
-        taken.then(|| Once(Some(Arc::new(Held { repeats: self.clone(), id, state }))))
+        taken.then(|| Once(Some(Arc::new(Held { repeats: self.clone(), id, user, state }))))
     }
 }
 
@@ -139,11 +138,12 @@ async fn answer_once(repeats: Repeats, request: Request, next: Next) -> Result<R
         return Ok(next.run(request).await);
     }
     let key = key(request.headers()).map_err(ServiceError::bad_request)?.to_owned();
-    let caller = repeats.caller(request.headers()).await;
+    let user = repeats.user(request.headers()).await;
+    let caller = user.as_ref().map_or_else(|| "anybody".to_owned(), |user| format!("user:{user}"));
     let route = request.uri().path().to_owned();
     let id = digest(&[&caller, &route, &key]);
     let (mut request, fingerprint) = fingerprinted(request, &route).await;
-    let Some(once) = repeats.hold(id.clone(), fingerprint.clone()) else {
+    let Some(once) = repeats.hold(id.clone(), user, fingerprint.clone()) else {
         let message = "A request with this Idempotency-Key is still being answered";
         return Err(ServiceError::new(StatusCode::CONFLICT, message).retry_after(Duration::from_secs(1)));
     };
@@ -230,7 +230,7 @@ impl Once {
         let (None, Ok(text)) = (&rest, String::from_utf8(read.to_vec())) else {
             return Response::from_parts(parts, joined(read, rest));
         };
-        let kept = Kept { status: parts.status, fingerprint, body: text };
+        let kept = Kept { status: parts.status, fingerprint, body: text, user: held.user.clone() };
         let write = kept.write(&held.id, held.repeats.0.clock.now());
         if let Err(error) = held.repeats.0.db.commit(vec![write], Vec::new()).await {
             tracing::warn!("failed to keep the answer to a request with an idempotency key: {error}");
@@ -259,7 +259,8 @@ impl Held {
             let Some(fingerprint) = self.lock().fingerprint.clone() else {
                 return db.commit(writes, jobs).await;
             };
-            let kept = Kept { status, fingerprint, body: answer.as_str().to_owned() };
+            let (body, user) = (answer.as_str().to_owned(), self.user.clone());
+            let kept = Kept { status, fingerprint, body, user };
             let place = writes.len();
             writes.push(kept.write(&self.id, self.repeats.0.clock.now()));
             let committed = match db.commit(writes, jobs).await? {

@@ -87,6 +87,22 @@ on_both! {
     a_wrong_number_of_parameters_is_refused
     migrations_run_once_and_forward_only
     commits_that_choose_the_next_number_choose_different_ones
+    a_table_of_answers_that_the_release_before_made_gets_the_column_of_users
+}
+
+async fn a_table_of_answers_that_the_release_before_made_gets_the_column_of_users(f: Fixture) {
+    let before = "CREATE TABLE answers (id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status BIGINT NOT NULL, \
+                  body TEXT NOT NULL, expires_at BIGINT NOT NULL)";
+    let insert =
+        "INSERT INTO answers (id, fingerprint, status, body, expires_at) VALUES ('old', 'f', 200, '', 0)";
+    for sql in ["DROP TABLE answers", before, insert] {
+        f.db.commit(vec![Write::new(sql, vec![])], vec![]).await.unwrap();
+    }
+    for _ in 0..2 {
+        f.db.migrate("notes", MIGRATIONS).await.unwrap();
+        let rows = f.db.read("SELECT id FROM answers WHERE user_id IS NULL", vec![]).await.unwrap();
+        assert_eq!(rows[0].get::<String>("id").unwrap(), "old");
+    }
 }
 
 impl Fixture {

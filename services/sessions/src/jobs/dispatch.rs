@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use longhaul::{Context, Job, JobError, JobResult, NewJob};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use service_support::{Commit, Settling, Tokens, Write, limited, provider_key};
+use service_support::{Commit, Settling, Tokens, Write, limited, provider_key, user_label};
 
 use super::QUEUE;
 use crate::app::{App, Sessions};
@@ -113,7 +113,7 @@ async fn ask(cx: &Context<Sessions>, query: &Query, taken: &Tokens) -> JobResult
 /// The job of a session's dispatch.
 pub(crate) fn dispatch_job(app: &App, session: &Session) -> longhaul::Result<NewJob> {
     let Session { id, dispatch, .. } = session;
-    let labels = BTreeMap::from([("session".to_owned(), id.clone())]);
+    let labels = BTreeMap::from([("session".to_owned(), id.clone()), user_label(&session.host_id)]);
     let job = Dispatch { session_id: id.clone(), dispatch: *dispatch };
     let new = NewJob { id: Some(job_id(id, *dispatch)), labels, ..NewJob::of(&job)? };
     // Whoever is told to wait makes all wait that ask the same.
