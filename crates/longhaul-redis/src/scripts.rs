@@ -36,6 +36,12 @@ impl Script {
         for part in [include_str!("lua/layout.lua")].iter().chain(parts) {
             source.push_str(part);
             source.push('\n');
+            if *part == STORE {
+                source.push_str(INNER);
+            }
+        }
+        if parts.contains(&STORE) {
+            source.push_str(INNER_END);
         }
         let source = with_constants(&source);
         let hash = redis::Script::new(&source).get_hash().to_owned();
@@ -63,6 +69,11 @@ const STORE: &str = concat!(
     "\n",
     include_str!("lua/bounds.lua")
 );
+/// What stands behind the store is a function of its own. To make a function, Lua looks for each variable of the enclosing
+/// one that it uses among all of these, one after the other, which took the server a third of what it takes to make them all;
+/// what the enclosing one itself has from outside is found at once. Lua lets it have 60 of these.
+const INNER: &str = "return (function()\n";
+const INNER_END: &str = "end)()\n";
 const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = concat!(include_str!("lua/batches.lua"), "\n", include_str!("lua/dependants.lua"));

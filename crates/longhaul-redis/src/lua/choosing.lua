@@ -2,8 +2,8 @@
 
 -- Where the field WORKER begins in a record.
 local WORKER_AT = 86
--- Where the token and the field RUN_AT begin.
-local TOKEN_AT, RUN_AT_BYTE = 22, 2
+-- Where the token, the fields RUN_AT and STARTED_AT begin, and where STARTED_AT ends.
+local TOKEN_AT, RUN_AT_BYTE, STARTED_AT_BYTE, STARTED_AT_END = 22, 2, 30, 37
 -- The groups that one call keeps back: each costs as much as some jobs.
 local GROUPS_AT_ONCE = 200
 -- And those that it passes over, which wait behind jobs of the same keys that are kept back, or for other workers, of each so many, and
@@ -148,8 +148,9 @@ local function choosing()
 
   -- True for the record of a job that waits under a member, has no worker, output, children, unique key nor parent, and costs one slot and
   -- one unit. It is compared with what it would be, because to read its fields costs more.
-  local function is_simple_head(record, member, queue, kind, keys)
-    local expected = struct_pack('>I2c0I2c0I2I2c0I2', #queue, queue, #kind, kind, 0, #keys, keys, 0)
+  -- `names` are the queue, the kind and no unique key, as they are packed.
+  local function is_simple_head(record, member, names, keys)
+    local expected = names .. struct_pack('>I2c0I2', #keys, keys, 0)
     local fixed_at = WORKER_AT + 8
     local at = fixed_at + 36
     return record and #record == at + #expected + 7
@@ -179,9 +180,10 @@ local function choosing()
       record_keys[n] = root .. 'm:' .. ids[n]
     end
     local records, kind = call('MGET', unpack(record_keys)), string.match(lane, '^(.*)|%d+$')
+    local names = struct_pack('>I2c0I2c0I2', #queue, queue, #kind, kind, 0)
     for n, record in ipairs(records) do
       local keys = of[n][3]
-      if not is_simple_head(record, chosen[n], queue, kind, keys) then return nil end
+      if not is_simple_head(record, chosen[n], names, keys) then return nil end
       for _, key in ipairs(made.split(keys)) do
         local most, taken = made.slots_of(key)
         if most < math.huge then
@@ -195,7 +197,7 @@ local function choosing()
     for n, member in ipairs(chosen) do
       local keys = of[n][3]
       made.take(keys, 1, 1)
-      costs[ids[n]] = { 1, keys }
+      costs[ids[n]] = { 1, keys, sub(records[n], STARTED_AT_BYTE, STARTED_AT_END) == '\0\0\0\0\0\0\0\0' }
       remove_member(lane_key, member)
     end
     for _, group in ipairs(all) do
@@ -210,8 +212,8 @@ local function choosing()
   end
 
   -- Answers the members of at most `wanted` jobs in the order in which they are claimed, and true where so many groups were kept
-  -- back that others are left for the next call. What they cost goes to `costs`, by id, where they have keys: slots and keys. Members without keys leave their lanes, and
-  -- those with keys their groups and lanes.
+  -- back that others are left for the next call. What they cost goes to `costs`, by id, where they have keys: slots, keys, and true for
+  -- one that is known never to have run. Members without keys leave their lanes, and those with keys their groups and lanes.
   local function choose(queue, kinds, labels, wanted, costs)
     local made, lanes, bases, prefers, are_held = groups(), known_lanes(queue, kinds, labels)
     -- What stands for the limits of the queue among those of keys.
@@ -695,9 +697,9 @@ local function choosing()
       local id, fields = claimed[n][1], claimed[n][2]
       local cost = costs[id]
       if cost and cost[2] ~= '' then
-        ids[#ids + 1] = id
+        if not cost[3] then ids[#ids + 1] = id end
         holds[#holds + 1] = id
-        holds[#holds + 1] = format('%d|%064d|', cost[1], struct_unpack('>i8', fields, TOKEN_AT)) .. cost[2]
+        holds[#holds + 1] = groups().hold(cost[1], struct_unpack('>i8', fields, TOKEN_AT), cost[2])
       end
       costs[id] = nil
     end
@@ -705,9 +707,9 @@ local function choosing()
       groups().give_back(cost[2], cost[1])
     end
     -- A process of an older release has ended a run without giving back what it held.
-    local earlier = keyed.is_holding and groups().read_hash('holding', ids) or {}
+    local earlier = keyed.is_holding and #ids > 0 and groups().read_hash('holding', ids) or {}
     for i = 1, #ids do
-      local slots, keys = string.match(earlier[i] or '', '^(%d+)|%d+|(.*)$')
+      local slots, keys = groups().read_hold(earlier[i])
       if slots then
         groups().load_keys(groups().split(keys))
         groups().give_back(keys, tonumber(slots))

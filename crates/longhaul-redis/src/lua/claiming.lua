@@ -177,7 +177,16 @@ local function claim(wanted)
   local is_settling = any_paused and call('EXISTS', root .. 'settling') == 1
   -- Only scripts that end runs, too, have what counts ends.
   if is_settling and keyed.dependants then keyed.dependants().work_off(count_ended) end
-  if has_due_keys or due + woken > 0 or is_settling or next(keyed.ended) then flush() end
+  local must_flush = has_due_keys or due + woken > 0 or is_settling
+  if not must_flush and next(keyed.ended) then
+    local gone = groups().free_early(keyed.ended)
+    must_flush = not gone
+    if gone then
+      keyed.ended = {}
+      if #gone > 0 then write('HDEL', root .. 'holding', unpack(gone)) end
+    end
+  end
+  if must_flush then flush() end
   kinds = versions_of(kinds)
   local claimed, left = {}, LOOKED_AT_ONCE
   for _, queue in ipairs(queues) do

@@ -11,6 +11,8 @@ local TURN = 1000000
 local BETWEEN = '|000000000000000000000000000000000000000000000000|'
 -- And what stands before the head of a group in the hash of these.
 local PLACED = '000000000000000000000000000000000000000000000000|'
+-- The slots, the token and the keys of what a run holds, padded as all these are.
+local HOLD_FORMAT = '%d|000000000000000000000000000000000000000000000000%016d|%s'
 -- The keys that one call looks at anew.
 local KEYS_AT_ONCE = 100
 
@@ -483,12 +485,20 @@ local function groups()
     write_now('HSET', root .. 'turn_at', queue, page[1])
   end
 
-  -- The slots and the keys of what a run holds. Most hold few slots, and to match a pattern costs more.
-  local function parts_of_hold(text)
-    if not text then return nil end
-    if string.byte(text, 2) == BAR and string.byte(text, 67) == BAR then return sub(text, 1, 1), sub(text, 68) end
-    return string.match(text, '^(%d+)|%d+|(.*)$')
+  -- What the run of a token holds, as it is stored.
+  function api.hold(slots, token, keys)
+    return format(HOLD_FORMAT, slots, token, keys)
   end
+
+  -- The slots and keys of what a run holds, and its token as text; nothing where it holds nothing. A release before this one has
+  -- stored tokens with other zeros, or none. Most hold few slots, and to match a pattern costs more.
+  local function read_hold(text)
+    if not text then return nil end
+    if string.byte(text, 2) == BAR and string.byte(text, 67) == BAR then return sub(text, 1, 1), sub(text, 68), sub(text, 3, 66) end
+    local slots, token, keys = string.match(text, '^(%d+)|(%d+)|(.*)$')
+    return slots, keys, token
+  end
+  api.read_hold = read_hold
 
   -- Those of a set of keys that have lists.
   function api.with_lists(set)
@@ -505,7 +515,8 @@ local function groups()
     return found
   end
 
-  local function settle(ended)
+  -- Gives back what ended runs hold, a set of ids, and answers those of which that is to be forgotten.
+  local function free(ended)
     local ids = {}
     for id in pairs(ended) do
       ids[#ids + 1] = id
@@ -513,7 +524,7 @@ local function groups()
     local held, gone = read_hash('holding', ids), {}
     local freed, slots_of = {}, {}
     for i = 1, #ids do
-      local slots, keys = parts_of_hold(held[i])
+      local slots, keys = read_hold(held[i])
       if slots then
         gone[#gone + 1] = ids[i]
         slots_of[keys] = (slots_of[keys] or 0) + slots
@@ -526,7 +537,19 @@ local function groups()
     for keys, slots in pairs(slots_of) do
       give_back(keys, slots)
     end
-    write_all('HDEL', root .. 'holding', gone)
+    return gone
+  end
+
+  -- Gives back what ended runs hold, so that a claim may take it before anything is written, and answers the ids of which that is to
+  -- be forgotten; nothing where keys keep anything back, or what is held cannot be read: then all is to be written first.
+  function api.free_early(ended)
+    if call('EXISTS', root .. 'closing') == 1 then return nil end
+    local is_done, gone = pcall(free, ended)
+    return is_done and gone or nil
+  end
+
+  local function settle(ended)
+    write_all('HDEL', root .. 'holding', free(ended))
     write_members_of_groups()
     write_groups()
     if next(again) and call('EXISTS', root .. 'closing') == 1 then

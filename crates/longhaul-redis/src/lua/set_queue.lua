@@ -36,11 +36,12 @@ local function hold_running(queue, limit)
     local job = jobs[id]
     if job and job[STATE] == RUNNING then
       local slots = keyed.tails().cost_of(job)
-      local keys = string.match(held[i] or '', '^%d+|%d+|(.*)$') or ''
+      local _, held_keys = groups().read_hold(held[i])
+      local keys = held_keys or ''
       used = used + slots
       if not find(',' .. keys .. ',', ',' .. limit .. ',', 1, true) then
         holds[#holds + 1] = id
-        holds[#holds + 1] = format('%d|%d|%s', slots, job[TOKEN], keys == '' and limit or keys .. ',' .. limit)
+        holds[#holds + 1] = groups().hold(slots, job[TOKEN], keys == '' and limit or keys .. ',' .. limit)
       end
     end
   end
