@@ -104,7 +104,8 @@ local function groups()
     end
     for i, placed in ipairs(read_hash('placed', missing)) do
       local lane, queue, keys = string.match(missing[i], '^(([^|]*)|[^|]*|[^|]*)|(.*)$')
-      local seq, rank, where = string.match(placed or '', '^0*|?(%d+)|(%-?%d+)|(.*)$')
+      local seq, rank, where
+      if placed then seq, rank, where = string.match(placed, '^0*|?(%d+)|(%-?%d+)|(.*)$') end
       known[missing[i]] = {
         name = missing[i], lane = lane, queue = queue, keys = keys, stored_seq = seq or false, stored_where = where,
         seq = seq or false, rank = tonumber(rank) or 0, where = where or '',
@@ -201,7 +202,7 @@ local function groups()
   -- are taken whole.
   local coming, going, popping, emptied = {}, {}, {}, {}
   -- Of the members that come to a group, the first and its rank.
-  local first_of = {}
+  local first_of, first_ranks = {}, {}
 
   function api.add(lane, text, rank, member)
     local group_lane, keys = group_of(lane, text)
@@ -213,8 +214,10 @@ local function groups()
     end
     list[#list + 1] = format('%d', rank)
     list[#list + 1] = member
-    local first = first_of[name]
-    if not first or rank < first[2] or rank == first[2] and member < first[1] then first_of[name] = { member, rank } end
+    local first = first_ranks[name]
+    if not first or rank < first or rank == first and member < first_of[name] then
+      first_of[name], first_ranks[name] = member, rank
+    end
   end
 
   function api.remove(lane, text, member)
@@ -269,15 +272,15 @@ local function groups()
     end
     load_groups(names)
     for _, name in ipairs(names) do
-      local group, first = known[name], first_of[name]
+      local group, first, rank = known[name], first_of[name], first_ranks[name]
       if going[name] then
         local head = write_now('ZRANGE', root .. 'group|' .. name, '0', '0', 'WITHSCORES') or {}
         set_head(group, head[1], tonumber(head[2]))
-      elseif not group.seq or first[2] < group.rank or first[2] == group.rank and first[1] < group.seq then
-        set_head(group, first[1], first[2])
+      elseif not group.seq or rank < group.rank or rank == group.rank and first < group.seq then
+        set_head(group, first, rank)
       end
     end
-    coming, going, popping, emptied, first_of = {}, {}, {}, {}, {}
+    coming, going, popping, emptied, first_of, first_ranks = {}, {}, {}, {}, {}, {}
   end
 
   local function set_of(lane, where)

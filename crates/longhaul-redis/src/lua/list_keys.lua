@@ -39,6 +39,10 @@ end
 
 -- The keys that are paused, or of which something is taken: hardly more than there are running jobs.
 local taken = call('HKEYS', root .. 'limits')
+local uncounted_slots = uncounted()
+for name in pairs(uncounted_slots) do
+  taken[#taken + 1] = name
+end
 for _, name in ipairs(call('ZRANGEBYSCORE', root .. 'paused', '(' .. digits(now), '+inf')) do
   taken[#taken + 1] = name
 end
@@ -96,7 +100,7 @@ local function add(names)
       own, used, paused_until, free_at, waiting = limits, 0, 0, 0, 0
     else
       own, limits, used, paused_until, free_at = groups().seen(name, tonumber(ARGV[7]))
-      waiting = waiting_of(name)
+      used, waiting = used + (uncounted_slots[name] or 0), waiting_of(name)
     end
     local is_wanted = #ARGV > 7 or own or used > 0 or paused_until > 0 or waiting > 0
     if is_wanted and (in_queue == '' or waiting > 0) then
