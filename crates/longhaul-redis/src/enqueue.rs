@@ -26,12 +26,8 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         let is_plain = !driver.bounded.needs_groups.load(Ordering::Relaxed) && jobs.iter().all(is_plain);
         let scripts = [&scripts::ENQUEUE_SIMPLE, &scripts::ENQUEUE_SIMPLE_KEYED];
         for script in &scripts[usize::from(!is_plain)..] {
-            let mut arguments = Vec::with_capacity(5 * jobs.len());
-            for new in &jobs {
-                arguments.extend(pack_new(&new.id, MayExist::No, &new.job));
-            }
             let hear = driver.telling.hear_created(&jobs);
-            let answers = driver.share(script, arguments, jobs.len(), hear).await?;
+            let answers = driver.share(script, pack_rows(&jobs), jobs.len(), hear).await?;
             if answers.first().and_then(int) == Some(NEEDS_GROUPS) {
                 driver.bounded.needs_groups.store(true, Ordering::Relaxed);
             } else if !driver.bounded.note(&jobs, &answers) {
@@ -54,6 +50,29 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         return Err(error);
     }
     read(jobs, &answers).ok_or_else(|| unreadable(script.operation))
+}
+
+/// Packs simple jobs as `enqueue_simple.lua` reads them: what neighbours have in common stands before them once.
+fn pack_rows(jobs: &[New]) -> Vec<Vec<u8>> {
+    const COUNT: usize = size_of::<u32>();
+    let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(1 + 2 * jobs.len());
+    let (mut row, mut many) = (0, 0_u32);
+    for new in jobs {
+        let [id, source, start, fixed, data] = pack_new(&new.id, MayExist::No, &new.job);
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let (source_length, fixed_length) = (length(&source), length(&fixed));
+        let header =
+            [[0_u8; COUNT].as_slice(), &start, &source_length, &source, &fixed_length, &fixed].concat();
+        let is_alike = arguments.get(row).is_some_and(|open| open[COUNT..] == header[COUNT..]);
+        if !is_alike {
+            (row, many) = (arguments.len(), 0);
+            arguments.push(header);
+        }
+        many += 1;
+        arguments[row][..COUNT].copy_from_slice(&many.to_be_bytes());
+        arguments.extend([id, data]);
+    }
+    arguments
 }
 
 fn read(jobs: Vec<New>, answers: &[Value]) -> Option<Vec<Enqueued>> {
