@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release static packages corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof fuzz schemathesis publish-check outage docs doors install clean
+.PHONY: help run release static packages corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof fuzz schemathesis publish-check soak outage docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -119,6 +119,12 @@ schemathesis: ## Hold a server with all services against its OpenAPI document. N
 
 publish-check: ## Make the crates' packages, build each from its package in the order of publication, publish nothing.
 	@$(CARGO) publish --workspace --dry-run --locked
+
+soak: ## Hours of 200 jobs/s with kills each minute: memory, disk, latency stay flat, nothing is lost. HOURS=n a store (default 2), STORE=list.
+	@scripts/install-tools test
+	@$(CARGO) build --release --locked --quiet --package longhaul-server --package longhaul-chaos
+	@$(BUILT)/release/longhaul-chaos soak --longhaul $(BUILT)/release/longhaul --hours $(or $(HOURS),2) \
+		--curves docs $(if $(STORE),--store $(STORE)) $(ARGS)
 
 outage: ## Take each store's server away for a minute, killed and silent, judge outcomes and times. SECONDS=n (default 60).
 	@scripts/install-tools test

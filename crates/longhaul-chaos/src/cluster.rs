@@ -37,6 +37,9 @@ pub(crate) struct ClusterArgs {
     /// The server under test
     #[arg(long, value_name = "BINARY")]
     longhaul: PathBuf,
+    /// Workers note nothing in the history, which would take a gigabyte in hours
+    #[arg(skip)]
+    pub(crate) plain: bool,
 }
 
 /// The bound on the time that all jobs need once no more faults are made. A cluster that works is far below it on a busy
@@ -108,9 +111,32 @@ impl<'a> Cluster<'a> {
         command.args(["worker", "--store", &self.target.url, "--slots", &self.args.slots.to_string()]);
         command.args(["--lease", &(self.args.lease * 1_000).to_string()]);
         command.arg("--history").arg(self.folder.path().join(HISTORY));
+        if self.args.plain {
+            command.arg("--plain");
+        }
         // In a long run some job is under a killed worker more often than the default of five times.
         command.env("LONGHAUL_MAX_CRASHES", "1000");
         Process::start(&mut command)
+    }
+
+    /// Kills a worker, and starts another in its place.
+    pub(crate) async fn kill_worker(&mut self, number: usize) -> Result<()> {
+        let pid = self.workers[number].pid();
+        self.workers[number].kill().await?;
+        self.note(Fault::WorkerKilled, pid);
+        self.workers[number] = self.start_worker()?;
+        Ok(())
+    }
+
+    /// Kills an API server, and starts another in its place, on a port of its own.
+    pub(crate) async fn kill_server(&mut self, number: usize) -> Result<()> {
+        let pid = self.servers[number].pid();
+        self.servers[number].kill().await?;
+        self.note(Fault::ServerKilled, pid);
+        let (server, address) = self.start_server(number).await?;
+        self.servers[number] = server;
+        self.addresses.send_modify(|addresses| addresses[number] = address);
+        Ok(())
     }
 
     /// Notes a fault that was made.

@@ -72,6 +72,11 @@ impl Bar {
         Self { text: format!("≥ {least} {unit}").trim_end().to_owned(), stands }
     }
 
+    /// The same bar, shown by other words.
+    pub(crate) fn said(self, text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..self }
+    }
+
     /// A time may be no longer than so many milliseconds; `of` tells which of several is meant.
     pub(crate) fn within(measured: Duration, most: u32, of: &str) -> Self {
         let bar = Self::at_most(measured.as_secs_f64() * 1_000.0, f64::from(most), "ms");

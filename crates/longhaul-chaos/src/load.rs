@@ -57,7 +57,7 @@ impl Load {
         let one = |number: u64| {
             let (load, client) = (Arc::clone(&load), client.clone());
             let random = StdRng::seed_from_u64(seed.wrapping_add(number));
-            tokio::spawn(async move { load.insist(client, random, number, clients).await })
+            tokio::spawn(async move { load.client(client, random, number, clients).await })
         };
         let running: Vec<_> = (0..clients).map(one).collect();
         let mut sent = Vec::new();
@@ -67,7 +67,7 @@ impl Load {
         Ok(sent)
     }
 
-    async fn insist(
+    async fn client(
         &self,
         client: Client,
         mut random: StdRng,
@@ -90,28 +90,33 @@ impl Load {
             if let Some(key) = probe.limit_keys().pop() {
                 body["key"] = key.into();
             }
-            self.send(&client, &body, &mut random).await?;
+            insist(&self.servers, &client, &body, &mut random).await?;
             self.history.note(vec![What::Acknowledged { job: id }]);
             tokio::time::sleep(pause.mul_f64(random.random_range(0.5..1.5))).await;
         }
         Ok(sent)
     }
+}
 
-    /// Asks one server after another until one has the job: its id keeps it from being made twice.
-    async fn send(&self, client: &Client, body: &serde_json::Value, random: &mut StdRng) -> Result<()> {
-        loop {
-            let servers = self.servers.borrow().clone();
-            if let Some(server) = servers.choose(random) {
-                let answer = client.post(format!("{server}/api/jobs")).json(body).send().await;
-                match answer {
-                    Ok(answer) if answer.status().is_success() => return Ok(()),
-                    Ok(answer) if answer.status().is_client_error() => {
-                        return Err(format!("a server refuses the job: {}", answer.text().await?).into());
-                    }
-                    _ => {}
+/// Asks one server after another until one has the job: its id keeps it from being made twice.
+pub(crate) async fn insist(
+    servers: &watch::Receiver<Vec<String>>,
+    client: &Client,
+    body: &serde_json::Value,
+    random: &mut StdRng,
+) -> Result<()> {
+    loop {
+        let server = servers.borrow().choose(random).cloned();
+        if let Some(server) = server {
+            let answer = client.post(format!("{server}/api/jobs")).json(body).send().await;
+            match answer {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) if answer.status().is_client_error() => {
+                    return Err(format!("a server refuses the job: {}", answer.text().await?).into());
                 }
+                _ => {}
             }
-            tokio::time::sleep(Duration::from_millis(random.random_range(20..120))).await;
         }
+        tokio::time::sleep(Duration::from_millis(random.random_range(20..120))).await;
     }
 }

@@ -10,6 +10,7 @@
 //! | `limits` | slots, rates and turns of limit keys while workers are killed and stopped |
 //! | `measure` | bars in time, for `make measure` |
 //! | `figure` | what was measured, and how it stands to its bar |
+//! | `soak` | hours of steady load with kills, for `make soak` |
 //! | `zoo` | every kind of bad job beside a thousand good ones |
 //! | `cluster` | the processes of a run and the history that they write |
 //! | `process` | a process that can be killed, stopped and continued |
@@ -33,6 +34,7 @@ mod process;
 mod proxy;
 mod run;
 mod scale;
+mod soak;
 mod target;
 mod worker;
 mod zoo;
@@ -72,6 +74,8 @@ enum Command {
     Scale(scale::ScaleArgs),
     /// Bars in time, each figure beside its bar and whether it holds
     Measure(measure::MeasureArgs),
+    /// Hours of steady load with kills each minute: memory, disk and latency stay what they are, and nothing is lost
+    Soak(soak::SoakArgs),
     /// A worker of a run; started by it
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
@@ -92,6 +96,7 @@ fn main() -> Result<()> {
             Command::Limits(args) => limits::run(args).await,
             Command::Scale(args) => scale::run(args).await,
             Command::Measure(args) => measure::run(args).await,
+            Command::Soak(args) => soak::run(args).await,
             Command::Worker(args) => {
                 let store = target::open(&args.store).await?;
                 worker::work(args, store).await

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use longhaul_testservers::cpu_seconds;
+use longhaul_testservers::{cpu_seconds, memory_bytes};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -41,6 +41,11 @@ impl Process {
     /// Seconds of CPU time that it has used.
     pub(crate) fn cpu(&self) -> Option<f64> {
         cpu_seconds(self.pid())
+    }
+
+    /// Bytes of memory that it has, its share of what it has in common with others included.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        memory_bytes(self.pid())
     }
 
     /// Sends SIGKILL and waits for its end.

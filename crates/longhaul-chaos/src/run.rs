@@ -123,11 +123,7 @@ impl Run<'_> {
 
     async fn kill_worker(&mut self) -> Result<()> {
         let number = self.random.random_range(0..self.cluster.workers.len());
-        let pid = self.cluster.workers[number].pid();
-        self.cluster.workers[number].kill().await?;
-        self.cluster.note(Fault::WorkerKilled, pid);
-        self.cluster.workers[number] = self.cluster.start_worker()?;
-        Ok(())
+        self.cluster.kill_worker(number).await
     }
 
     /// Stops a worker for longer than its lease, so that it comes back with jobs that are others' by then.
@@ -144,13 +140,7 @@ impl Run<'_> {
 
     async fn kill_server(&mut self) -> Result<()> {
         let number = self.random.random_range(0..self.cluster.servers.len());
-        let pid = self.cluster.servers[number].pid();
-        self.cluster.servers[number].kill().await?;
-        self.cluster.note(Fault::ServerKilled, pid);
-        let (server, address) = self.cluster.start_server(number).await?;
-        self.cluster.servers[number] = server;
-        self.cluster.addresses.send_modify(|addresses| addresses[number] = address);
-        Ok(())
+        self.cluster.kill_server(number).await
     }
 
     async fn stop_server(&mut self) -> Result<()> {

@@ -51,7 +51,7 @@ pub(crate) struct Target {
     /// The URL that the checker uses, which does not lead through the proxy.
     pub(crate) direct: String,
     server: Option<(Server, Proxy)>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 #[derive(Debug)]
@@ -86,14 +86,14 @@ impl Target {
         let server = match kind {
             StoreKind::Sqlite => {
                 let url = format!("sqlite:{}", folder.path().join("chaos.db").display());
-                return Ok(Self { direct: url.clone(), url, server: None, _folder: folder });
+                return Ok(Self { direct: url.clone(), url, server: None, folder });
             }
             StoreKind::Postgres => Server::Postgres(Postgres::start(&[])),
             StoreKind::Redis => Server::Redis(Redis::start(&REDIS_SYNCS)),
         };
         let proxy = Proxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()))).await?;
         let (direct, url) = (server.url(server.port()), server.url(proxy.port()));
-        Ok(Self { url, direct, server: Some((server, proxy)), _folder: folder })
+        Ok(Self { url, direct, server: Some((server, proxy)), folder })
     }
 
     /// The owner of the store's data.
@@ -111,6 +111,23 @@ impl Target {
         match &self.server.as_ref()?.0 {
             Server::Postgres(server) => server.cpu_seconds(),
             Server::Redis(server) => server.cpu_seconds(),
+        }
+    }
+
+    /// Bytes of memory that the store's server has, where there is one.
+    pub(crate) fn server_memory(&self) -> Option<u64> {
+        match &self.server.as_ref()?.0 {
+            Server::Postgres(server) => server.memory_bytes(),
+            Server::Redis(server) => server.memory_bytes(),
+        }
+    }
+
+    /// Bytes of the store's files.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        match &self.server {
+            Some((Server::Postgres(server), _)) => server.disk_bytes(),
+            Some((Server::Redis(server), _)) => server.disk_bytes(),
+            None => longhaul_testservers::disk_bytes(self.folder.path()),
         }
     }
 

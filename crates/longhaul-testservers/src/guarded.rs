@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::cpu::{children, cpu_seconds};
+use crate::size::{disk_bytes, memory_bytes};
 
 /// A server under the eyes of a shell, which ends it when the test process is no more.
 #[derive(Debug)]
@@ -71,6 +72,14 @@ impl Guarded {
     /// Seconds of CPU time that the server and its processes have used.
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
         children(self.shell.id()).into_iter().map(cpu_seconds).sum()
+    }
+
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        children(self.shell.id()).into_iter().map(memory_bytes).sum()
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        disk_bytes(&self.folder)
     }
 
     pub(crate) fn signal(&self, name: &str) {

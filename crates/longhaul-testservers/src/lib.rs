@@ -5,8 +5,10 @@ mod cpu;
 mod guarded;
 mod postgres;
 mod redis;
+mod size;
 
 pub use cpu::cpu_seconds;
 pub use guarded::free_port;
 pub use postgres::{Postgres, postgres};
 pub use redis::Redis;
+pub use size::{disk_bytes, memory_bytes};

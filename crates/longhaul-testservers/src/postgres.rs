@@ -61,6 +61,18 @@ impl Postgres {
         self.server.cpu_seconds()
     }
 
+    /// Bytes of memory that the server and its processes have.
+    #[must_use]
+    pub fn memory_bytes(&self) -> Option<u64> {
+        self.server.memory_bytes()
+    }
+
+    /// Bytes of its files.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.server.disk_bytes()
+    }
+
     /// Its address, with the user who owns everything.
     #[must_use]
     pub fn url(&self) -> String {

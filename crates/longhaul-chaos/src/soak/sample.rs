@@ -1,0 +1,108 @@
+//! What is measured from time to time.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::figure::{millis, part};
+
+/// A look at a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    /// The time since the start.
+    pub(super) at: Duration,
+    /// Bytes of memory of a worker that is never killed.
+    pub(super) worker: u64,
+    /// Bytes of memory of an API server that is never killed.
+    pub(super) server: u64,
+    /// Bytes of memory of the store's own server, where it has one.
+    pub(super) store: Option<u64>,
+    /// Bytes of the store on disk.
+    pub(super) disk: u64,
+    /// The times from a client's request until it was acknowledged, repetitions included.
+    pub(super) acknowledged: Times,
+    /// The times from a job's creation until its end.
+    pub(super) ended: Times,
+}
+
+/// Parts of all times since the sample before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) half: Duration,
+    pub(super) most: Duration,
+}
+
+impl Times {
+    pub(super) fn of(times: &mut [Duration]) -> Self {
+        times.sort_unstable();
+        Self { half: part(times, 0.5), most: part(times, 0.99) }
+    }
+}
+
+/// One figure of all samples.
+#[derive(Clone, Copy)]
+pub(super) struct Series {
+    pub(super) name: &'static str,
+    pub(super) unit: Unit,
+    value: fn(&Sample) -> Option<f64>,
+}
+
+/// The unit of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Bytes,
+    Seconds,
+}
+
+pub(super) const SERIES: [Series; 8] = [
+    Series { name: "memory of a worker", unit: Unit::Bytes, value: |s| Some(s.worker as f64) },
+    Series { name: "memory of a server", unit: Unit::Bytes, value: |s| Some(s.server as f64) },
+    Series { name: "memory of the store's server", unit: Unit::Bytes, value: |s| Some(s.store? as f64) },
+    Series { name: "the store on disk", unit: Unit::Bytes, value: |s| Some(s.disk as f64) },
+    Series {
+        name: "until a request is acknowledged, p50",
+        unit: Unit::Seconds,
+        value: |s| Some(s.acknowledged.half.as_secs_f64()),
+    },
+    Series {
+        name: "until a request is acknowledged, p99",
+        unit: Unit::Seconds,
+        value: |s| Some(s.acknowledged.most.as_secs_f64()),
+    },
+    Series {
+        name: "until a job has ended, p50",
+        unit: Unit::Seconds,
+        value: |s| Some(s.ended.half.as_secs_f64()),
+    },
+    Series {
+        name: "until a job has ended, p99",
+        unit: Unit::Seconds,
+        value: |s| Some(s.ended.most.as_secs_f64()),
+    },
+];
+
+impl Series {
+    /// Seconds since the start, and the figure then.
+    pub(super) fn point(&self, sample: &Sample) -> Option<(f64, f64)> {
+        Some((sample.at.as_secs_f64(), (self.value)(sample)?))
+    }
+
+    /// A figure with its unit.
+    pub(super) fn shown(&self, value: f64) -> String {
+        match self.unit {
+            Unit::Bytes => format!("{:.1} MB", value / 1e6),
+            Unit::Seconds => millis(Duration::from_secs_f64(value.max(0.0))),
+        }
+    }
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>6.0} s", self.at.as_secs_f64())?;
+        for series in SERIES {
+            if let Some((_, value)) = series.point(self) {
+                write!(f, " | {}", series.shown(value))?;
+            }
+        }
+        Ok(())
+    }
+}
