@@ -9,7 +9,7 @@ use crate::answer::{int, text};
 use crate::changes::{New, Notes, created};
 use crate::driver::Driver;
 use crate::error::unreadable;
-use crate::fields::{MayExist, has_tail, pack_new};
+use crate::fields::{MayExist, has_tail, pack_new, pack_simple};
 use crate::scripts;
 
 /// Creates jobs, all or none: whatever its size, a call is one script.
@@ -54,23 +54,17 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
 
 /// Packs simple jobs as `enqueue_simple.lua` reads them: what neighbours have in common stands before them once.
 fn pack_rows(jobs: &[New]) -> Vec<Vec<u8>> {
-    const COUNT: usize = size_of::<u32>();
     let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(1 + 2 * jobs.len());
-    let (mut row, mut many) = (0, 0_u32);
+    let (mut common, mut row, mut many) = (Vec::new(), 0, 0_u32);
     for new in jobs {
-        let [id, source, start, fixed, data] = pack_new(&new.id, MayExist::No, &new.job);
-        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let (source_length, fixed_length) = (length(&source), length(&fixed));
-        let header =
-            [[0_u8; COUNT].as_slice(), &start, &source_length, &source, &fixed_length, &fixed].concat();
-        let is_alike = arguments.get(row).is_some_and(|open| open[COUNT..] == header[COUNT..]);
-        if !is_alike {
-            (row, many) = (arguments.len(), 0);
-            arguments.push(header);
+        let (packed, data) = pack_simple(&new.job);
+        if many == 0 || packed != common {
+            (common, row, many) = (packed, arguments.len(), 0);
+            arguments.push([&many.to_be_bytes(), common.as_slice()].concat());
         }
         many += 1;
-        arguments[row][..COUNT].copy_from_slice(&many.to_be_bytes());
-        arguments.extend([id, data]);
+        arguments[row][..size_of::<u32>()].copy_from_slice(&many.to_be_bytes());
+        arguments.extend([new.id.as_str().as_bytes().to_vec(), data]);
     }
     arguments
 }

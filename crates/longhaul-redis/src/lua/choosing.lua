@@ -206,14 +206,18 @@ local function choosing()
         or { 1, counted, sub(records[n], STARTED_AT_BYTE, STARTED_AT_END) == '\0\0\0\0\0\0\0\0' }
       remove_member(lane_key, member)
     end
+    -- Groups of which something is taken stand before all others.
+    local moved, lane_name = 0, queue .. '|' .. lane
     for _, group in ipairs(all) do
       local at = group[5]
       if at > 1 then
         local member = group[4][at]
+        moved = moved + 1
         made.pop(group[2], (at - 1) / 2, not member)
-        made.move(queue, queue .. '|' .. lane, group[2], group[3], group[1], member, group[4][at + 1])
+        made.move(queue, lane_name, group[2], group[3], member, group[4][at + 1])
       end
     end
+    made.drop(lane_name, moved)
     return chosen, ids, record_keys, records
   end
 

@@ -9,8 +9,9 @@
 --            answer is 0 for those that it concerns and 1 for the others; or where `groups` is false and needed all the same, nothing
 --            is created either, and the answer is 2 for each
 
--- How many jobs a row has, their start as `START` in `new.lua` has it, their claim source, and what does not change of them.
-local HEADER, MANY = '>I4i8i8i4BI4c0I4c0', '>I4'
+-- How many jobs a row has; how long they wait, a time of day before which they must not run, and their priority; the slots and units of a
+-- rate that each costs; their queue, their lane as 'queue|kind|version', their limit keys or '', and what does not change of them.
+local HEADER, MANY = '>I4i8i8i4I4I4I4c0I4c0I4c0I4c0', '>I4'
 -- The fields before the seq of a new job and behind it: see `CHANGING` in `layout.lua`. It has no attempts, no times, and two events'
 -- numbers of 1; no log, steps, errors, progress, worker, output nor children; and no parent that counts it.
 local BEFORE_SEQ, BEHIND_SEQ = '>Bi8c0I4I4i8c0', '>i8c0i8'
@@ -23,10 +24,9 @@ local is_heard = call('EXISTS', root .. 'watched', root .. 'fair', root .. 'boun
 if is_heard and call('EXISTS', root .. 'fair', root .. 'bounds') > 0 then
   local answers, any, at = {}, not groups, 2
   while at <= size do
-    local many, _, _, _, _, name = struct_unpack(HEADER, arguments[at])
+    local many, _, _, _, _, _, queue, _, keys = struct_unpack(HEADER, arguments[at])
     local answer = 2
     if groups then
-      local _, queue, keys = read_source(name)
       answer = #keyed.bounds().names_of(queue, keys) > 0 and 0 or 1
       any = any or answer == 0
     end
@@ -57,32 +57,38 @@ local created, waiting = 0, 0
 -- many wait.
 local lanes, later = {}, {}
 local pack_seq, text_of = struct_pack, format
--- What the header says that was read last.
+-- What the header says that was read last, and what is made of that, as far as it is not as before.
 local known, many, lane_name, queue, lane, keys, state, run_at, rank, score, answer, before, behind, member_end
+local known_lane, known_score, made
 
 at = 2
 while at <= size do
   local header = arguments[at]
   if header ~= known then
-    local delay, from, priority, name, fixed, cost, _
-    known, cost = header, ''
-    many, delay, from, priority, _, name, fixed = struct_unpack(HEADER, header)
-    run_at = min(max(now + delay, from), max(now, END_OF_TIME))
-    state = run_at > now and SCHEDULED or AVAILABLE
-    rank, answer = run_at - priority * PRIORITY_STEP, created_in(state)
-    if groups then
-      lane_name, queue, keys, cost = read_source(name)
-    else
-      lane_name, queue, keys = name, sub(name, 1, find(name, '|', 1, true) - 1), ''
+    local delay, from, priority, slots, units, fixed
+    known = header
+    many, delay, from, priority, slots, units, queue, lane_name, keys, fixed = struct_unpack(HEADER, header)
+    local starts_at = min(max(now + delay, from), max(now, END_OF_TIME))
+    if starts_at ~= run_at then
+      run_at, state = starts_at, starts_at > now and SCHEDULED or AVAILABLE
+      answer, before = created_in(state), pack_seq(BEFORE_SEQ, state, run_at, NEVER, 1, 1, now, NOTHING_YET)
     end
-    lane = lanes[lane_name]
-    if not lane then
-      lane = { queue, sub(lane_name, #queue + 2), {}, 0, false }
-      lanes[lane_name] = lane
+    rank = run_at - priority * PRIORITY_STEP
+    local stored_rank = keys == '' and rank or rank + KEYED
+    if stored_rank ~= known_score then
+      known_score, score = stored_rank, text_of('%d', stored_rank)
     end
-    score, member_end = text_of('%d', keys == '' and rank or rank + KEYED), '|' .. queue
-    before = pack_seq(BEFORE_SEQ, state, run_at, NEVER, 1, 1, now, NOTHING_YET)
-    behind = pack_seq(BEHIND_SEQ, 0, fixed, now) .. cost
+    if lane_name ~= known_lane then
+      lane = lanes[lane_name]
+      if not lane then
+        lane = { queue, sub(lane_name, #queue + 2), {}, 0, false }
+        lanes[lane_name] = lane
+      end
+      known_lane, member_end = lane_name, '|' .. queue
+    end
+    behind = pack_seq(BEHIND_SEQ, 0, fixed, now)
+    if slots ~= 1 or units ~= 1 then behind = behind .. pack_seq(COST, slots, units) end
+    if keys ~= '' then made = groups() end
   end
   for i = at + 1, at + 2 * many, 2 do
     local id = arguments[i]
@@ -97,7 +103,7 @@ while at <= size do
     answers[created] = answer
     if state == AVAILABLE then
       local members, m = lane[3], 2 * lane[4]
-      if keys == '' then lane[5] = true else groups().add(lane_name, keys, rank, member) end
+      if keys == '' then lane[5] = true else made.add(lane_name, keys, rank, member) end
       members[m + 1], members[m + 2] = score, member
       lane[4] = lane[4] + 1
     else

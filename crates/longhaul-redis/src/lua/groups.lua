@@ -312,9 +312,9 @@ local function groups()
     end
   end
 
-  -- What `write_groups` writes: by set its entries that go, and scores and entries that come; by name where groups stand, and names of
-  -- those that do no more; by queue what hangs on keys no more; and by set its lane and what keeps it back.
-  local removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}
+  -- What `write_groups` writes: by set how many go at its beginning, entries that go, and scores and entries that come; by name where
+  -- groups stand, and names of those that do no more; by queue what hangs on keys no more; and by set its lane and what keeps it back.
+  local dropped, removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}, {}
 
   local function unhang(queue, lane, keys)
     local list, rest = listed(unhung, queue), sub(lane, #queue + 2) .. '|' .. keys
@@ -323,12 +323,16 @@ local function groups()
     end
   end
 
-  -- Notes that an open group, of which this script knows no more than its entry, has another head, whose rank is in text, or none.
-  function api.move(queue, lane, name, keys, entry, member, rank)
+  -- Notes that the first open groups of a lane leave their places.
+  function api.drop(lane, many)
     local set = 'groups|' .. lane
     if not sets[set] then sets[set] = { lane, '' } end
-    local list = listed(removed, set)
-    list[#list + 1] = entry
+    dropped[set] = many
+  end
+
+  -- Notes that one of these, of which this script knows no more than its entry, has another head, whose rank is in text, or none.
+  function api.move(queue, lane, name, keys, member, rank)
+    local set = 'groups|' .. lane
     if not member then
       gone[#gone + 1] = name
       return unhang(queue, lane, keys)
@@ -383,6 +387,9 @@ local function groups()
     dirty = {}
     write_all('HDEL', root .. 'placed', gone)
     write_all('HSET', root .. 'placed', places)
+    for set, many in pairs(dropped) do
+      write_now('ZREMRANGEBYRANK', root .. set, '0', format('%d', many - 1))
+    end
     for set, list in pairs(removed) do
       write_all('ZREM', root .. set, list)
     end
@@ -404,7 +411,7 @@ local function groups()
     for set, of in pairs(sets) do
       mark_set(set, of[1], of[2], added[set] ~= nil)
     end
-    removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}
+    dropped, removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}, {}
     write_turns()
   end
 
