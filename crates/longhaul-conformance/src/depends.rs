@@ -187,14 +187,29 @@ pub async fn a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_cal
         (vec![named("b"), after("a", &["b", "b"])], "[1].depends_on[1]"),
     ];
     for (jobs, place) in cases {
-        let said = format!("{jobs:?}");
-        match fx.store.enqueue(jobs).await {
-            Err(Error::Invalid { field, .. }) => assert_eq!(field, place, "{said}"),
-            other => panic!("{said} was to be refused, not {other:?}"),
-        }
+        refused(fx, jobs, place).await;
         assert_eq!(fx.list(&Default::default()).await, before, "nothing of the call is created");
     }
     fx.enqueue(named("a")).await;
+}
+
+async fn refused(fx: &Fixture, jobs: Vec<NewJob>, place: &str) {
+    let said = format!("{jobs:?}");
+    match fx.store.enqueue(jobs).await {
+        Err(Error::Invalid { field, .. }) => assert_eq!(field, place, "{said}"),
+        other => panic!("{said} was to be refused, not {other:?}"),
+    }
+}
+
+/// "A job that depends on its parent is refused with its call."
+pub async fn a_job_that_depends_on_its_parent_is_refused_with_its_call(fx: &Fixture) {
+    let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
+    let child = NewJob { parent: Some(id("closing")), ..after("child", &["closing"]) };
+    refused(fx, vec![closing.clone(), child.clone()], "[1].depends_on[0]").await;
+    assert_eq!(fx.list(&Default::default()).await, [], "nothing of the call is created");
+    // Nor may one that joins later, because the closing job waits for it, too.
+    fx.enqueue_all(vec![closing, NewJob { parent: Some(id("closing")), ..named("first") }]).await;
+    refused(fx, vec![child], "depends_on[0]").await;
 }
 
 /// "A job that exists already is not asked for its dependencies."

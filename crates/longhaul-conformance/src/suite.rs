@@ -200,6 +200,7 @@ macro_rules! sentences {
                 a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_the_job_that_stands_for_it
                 of_several_dependencies_on_one_job_one_that_cancels_holds
                 a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_call
+                a_job_that_depends_on_its_parent_is_refused_with_its_call
                 a_job_that_exists_already_is_not_asked_for_its_dependencies
                 a_dependant_starts_no_sooner_than_its_own_time
                 a_closing_job_with_dependencies_waits_for_both

@@ -1,13 +1,14 @@
 //! The jobs of a run: each does what its args say, and notes what it does.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{Either, join_all, select};
 use longhaul::{
-    Clock, Context, EnqueueStatus, Enqueued, Job, JobError, JobId, JobResult, Json, LogLevel, NewJob,
-    SIGNAL_PREFIX, Timestamp,
+    Clock, Collected, Context, EnqueueStatus, Enqueued, Job, JobError, JobId, JobResult, Json, LogLevel,
+    NewJob, SIGNAL_PREFIX, Timestamp,
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,26 @@ impl<const K: usize> Job for Work<K> {
         let script = Script { acts: self.acts, ends: self.ends, follow_ups: self.follow_ups };
         play(script, cx).await
     }
+}
+
+/// Runs the jobs of a call beside each other. Each ends by itself, and stops where it has ended without the call.
+pub(crate) async fn play_call(floor: Floor, call: Vec<Collected<Work<1>>>) -> JobResult<()> {
+    if call.len() > 1 {
+        floor.witness.count("calls of several jobs");
+    }
+    let play_one = async |mut job: Collected<Work<1>>| {
+        let Work { acts, ends, follow_ups } = job.args.clone();
+        let playing = play(Script { acts, ends, follow_ups }, job.cx.clone());
+        let played = match select(pin!(playing), pin!(job.ended())).await {
+            Either::Left((result, _)) => Some(result),
+            Either::Right(_) => None,
+        };
+        if let Some(result) = played {
+            job.end(result);
+        }
+    };
+    join_all(call.into_iter().map(play_one)).await;
+    Ok(())
 }
 
 async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {

@@ -131,7 +131,7 @@ const NOT_MODELLED: [(&str, &str); 10] = [
     ),
     ("failover", "one store, which is away or cut off, and comes back as it was."),
     ("payloads near their bounds", "args, outputs and logs are small."),
-    ("`collect` and webhooks", "no scenario has them; the conformance suite has their sentences."),
+    ("webhooks", "no scenario has them; the conformance suite has their sentences."),
     ("middleware", "runs have no layers of an application's."),
     (
         "long lives",

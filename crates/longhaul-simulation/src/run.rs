@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::{
-    CatchUp, JobId, Longhaul, Maintenance, MemoryStore, Schedule, Scheduler, Shutdown, State, Store,
+    CatchUp, Collect, JobId, Longhaul, Maintenance, MemoryStore, Schedule, Scheduler, Shutdown, State, Store,
     Timestamp, WaitsFor, Worker,
 };
 use parking_lot::Mutex;
 
 use crate::client::Client;
-use crate::jobs::{Floor, Work};
+use crate::jobs::{Floor, Work, play_call};
 use crate::network::{Line, Network};
 use crate::planted::Planted;
 use crate::scenario::{KEYS, LABEL, QUEUES, SCHEDULES, Scenario, Step, WorkerPlan, draw};
@@ -220,9 +220,14 @@ impl Stage {
         };
         let mut builder = longhaul.worker().lease(plan.lease).runtime(self.world.runtime(process, self.seed));
         for kind in &plan.kinds {
-            builder = match kind {
-                0 => builder.register::<Work<0>>(floor.clone()),
-                1 => builder.register::<Work<1>>(floor.clone()),
+            builder = match (kind, plan.collects) {
+                (0, _) => builder.register::<Work<0>>(floor.clone()),
+                (1, None) => builder.register::<Work<1>>(floor.clone()),
+                (1, Some(wait)) => {
+                    let collect = Collect { max: 3, wait, by: None };
+                    let collecting = builder.collect(floor.clone(), collect, play_call);
+                    collecting.expect("the bounds of a call are good")
+                }
                 _ => builder.register::<Work<2>>(floor.clone()),
             };
         }
@@ -348,6 +353,7 @@ impl Stage {
             kinds: vec![0, 1, 2],
             runs_schedules: false,
             is_labelled: true,
+            collects: None,
         };
         self.scenario.workers.insert(0, all);
         let place = self.start(0);

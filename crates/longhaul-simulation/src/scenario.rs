@@ -45,6 +45,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) runs_schedules: bool,
     /// True for one with the label that jobs prefer.
     pub(crate) is_labelled: bool,
+    /// How long it collects errands for a call, where it does not run each by itself.
+    pub(crate) collects: Option<Duration>,
 }
 
 /// Something that happens.
@@ -109,7 +111,11 @@ pub(crate) fn draw(seed: u64) -> Scenario {
     let draw = Draw { random: Random::of(seed, 3) };
     let random = &draw.random;
     let storm = random.millis(8_000, 30_000);
-    let workers: Vec<WorkerPlan> = (0..random.between(1, 3)).map(|_| draw.worker()).collect();
+    let mut workers: Vec<WorkerPlan> = (0..random.between(1, 3)).map(|_| draw.worker()).collect();
+    let calls = Random::of(seed, 4);
+    for worker in &mut workers {
+        worker.collects = calls.happens(300).then(|| calls.millis(0, 2_000));
+    }
     let servers = random.between(1, 2);
     let places = workers.len() + servers;
     let mut steps = Vec::new();
@@ -180,7 +186,7 @@ impl Draw {
             kinds.push(0);
         }
         let (runs_schedules, is_labelled) = (random.happens(300), random.happens(400));
-        WorkerPlan { lease, queues, kinds, runs_schedules, is_labelled }
+        WorkerPlan { lease, queues, kinds, runs_schedules, is_labelled, collects: None }
     }
 
     /// The weather of a run: some are calm, most have a few sorts of faults, some all of them.

@@ -29,7 +29,7 @@ mod service;
 mod texts;
 
 pub use ai_brain::{AiBrain, Picture};
-pub use auth::{Auth, AuthError, Claims, Role, User};
+pub use auth::{Auth, AuthError, Claims, KeySet, KeySource, Role, User};
 pub use config::{AiBrainConfig, AuthConfig, Config, EmbeddingConfig, EmbeddingSource, JsonMode, LlmConfig};
 pub use db::{
     Belongs, Commit, Committed, Db, DbError, FromValue, Migration, Row, STAMP, Value, Write, enqueue_all,

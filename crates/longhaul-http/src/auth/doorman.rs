@@ -1,12 +1,15 @@
-//! What happens around every request: the bearer of a token with scopes is recognised, counted and told what is left; what changes
-//! things is noted in the audit log.
+//! What happens around every request: the bearer of a token with scopes is recognised, counted and told what is left, and a stream ends
+//! with it; what changes things is noted in the audit log.
 
 use std::sync::{Arc, OnceLock};
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use longhaul::access::{Audit, AuditEntry};
 use longhaul::{Clock, Store};
 
@@ -52,6 +55,7 @@ impl Doorman {
             standing.write(response.headers_mut());
             return response;
         }
+        let id = bearer.as_ref().map(|bearer| bearer.token.id.clone());
         if let Some(bearer) = bearer {
             request.extensions_mut().insert(bearer);
         }
@@ -67,7 +71,17 @@ impl Doorman {
             let done = response.extensions_mut().remove::<Done>();
             self.note(act, done, caller, request_id).await;
         }
-        response
+        match id {
+            Some(id) if is_stream(&response) => self.while_good(id, response),
+            _ => response,
+        }
+    }
+
+    /// Ends a stream with its token.
+    fn while_good(&self, id: String, response: Response) -> Response {
+        let (auth, clock) = (Arc::clone(&self.auth), self.clock.clone());
+        let ended = async move { auth.tokens.ended(&id, &clock).await };
+        response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
     }
 
     async fn note(&self, act: Act, done: Option<Done>, caller: &Caller, request_id: &HeaderValue) {
@@ -93,4 +107,8 @@ impl Doorman {
             tracing::error!(?entry, "failed to write to the audit log: {error}");
         }
     }
+}
+
+fn is_stream(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream")
 }

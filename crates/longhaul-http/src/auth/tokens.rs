@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::access::{Token, Tokens};
-use longhaul::{Result, Store, Timestamp};
+use longhaul::{Clock, Result, Store, Timestamp};
 use tokio::sync::Mutex;
 
 use super::quota::Quota;
@@ -21,6 +21,9 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A token that is not known is looked for at most this often: it may have been made on another server a moment ago.
 const LOOK_FOR_NEW_EVERY: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether the token of an open stream is still good.
+const STREAM_CHECKED_EVERY: Duration = Duration::from_secs(10);
 
 /// A token that was shown, and is good.
 #[derive(Debug)]
@@ -86,6 +89,17 @@ impl KnownTokens {
         self.look(&mut known, LOOK_EVERY, now).await?;
         let bearer = known.by_digest.values().find(|bearer| bearer.token.id == id);
         Ok(bearer.filter(|bearer| !bearer.token.has_expired(now)).cloned())
+    }
+
+    /// Waits until the token of this id is deleted or has expired: whoever holds a stream open asks for nothing more, and would keep
+    /// it. A store that cannot be asked ends none.
+    pub(crate) async fn ended(&self, id: &str, clock: &Clock) {
+        loop {
+            clock.sleep(STREAM_CHECKED_EVERY).await;
+            if let Ok(None) = self.named(id, clock.now()).await {
+                return;
+            }
+        }
     }
 
     /// Forgets what was read: a token was made or deleted here.

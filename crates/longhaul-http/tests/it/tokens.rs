@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use futures::{FutureExt, StreamExt};
 use longhaul::testing::{Call, Intercept};
 use longhaul::{Clock, Longhaul, MemoryStore};
 use longhaul_http::HttpConfig;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::access::guarded;
 use crate::app::{Answer, App, json as request};
@@ -17,7 +19,7 @@ const ADMIN: (&str, &str) = ("authorization", "Bearer s3cret");
 /// A token that was made, and its id.
 pub(crate) struct Made {
     pub(crate) id: String,
-    bearer: String,
+    pub(crate) bearer: String,
 }
 
 impl Made {
@@ -85,6 +87,41 @@ async fn a_token_is_told_once_and_listed_by_its_name() {
     // The store has what cannot be turned back into it.
     let kept = app.longhaul.store().samples("longhaul.tokens", longhaul::Timestamp(0)).await.unwrap();
     assert!(!format!("{kept:?}").contains(made["token"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn an_open_stream_ends_with_its_token() {
+    let app = App::with(guarded());
+    enqueue(&app, "a").await;
+    let deleted = with_scopes(&app, &["viewer"]).await;
+    let expiring = token(&app, &json!({"name": "guest", "scopes": ["viewer"], "expires_in": 25})).await;
+    let kept = with_scopes(&app, &["viewer"]).await;
+    let open = async |made: &Made| {
+        let events = request(Method::GET, "/api/jobs/a/events", "", &[("authorization", &made.bearer)]);
+        let mut stream = app.router.clone().oneshot(events).await.unwrap().into_body().into_data_stream();
+        // What is there already.
+        stream.next().await.unwrap().unwrap();
+        stream
+    };
+    let mut streams = [open(&deleted).await, open(&expiring).await, open(&kept).await];
+    let gone = request(Method::DELETE, &format!("/api/tokens/{}", deleted.id), "", &[ADMIN]);
+    assert_eq!(app.send(gone).await.status, StatusCode::NO_CONTENT);
+    // Each is asked whether it has ended, which sets it to wait for its next look.
+    let mut ended = async || {
+        let mut ended = Vec::new();
+        for stream in &mut streams {
+            while let Some(Some(Ok(_))) = stream.next().now_or_never() {}
+            ended.push(matches!(stream.next().now_or_never(), Some(None)));
+        }
+        ended
+    };
+    assert_eq!(ended().await, [false, false, false]);
+    app.clock.advance(Duration::from_secs(10));
+    assert_eq!(ended().await, [true, false, false]);
+    app.clock.advance(Duration::from_secs(10));
+    assert_eq!(ended().await, [true, false, false]);
+    app.clock.advance(Duration::from_secs(10));
+    assert_eq!(ended().await, [true, true, false]);
 }
 
 #[tokio::test]
@@ -317,15 +354,26 @@ async fn a_worker_of_one_queue_touches_the_jobs_of_no_other() {
 }
 
 #[tokio::test]
-async fn a_worker_gives_itself_no_token() {
+async fn a_worker_gives_itself_no_token_and_writes_no_secret_and_no_entry_of_the_audit_log() {
     let config = HttpConfig { worker_token: Some(longhaul_http::Secret(b"w0rker".to_vec())), ..guarded() };
     let app = App::with(config);
-    let sample = json!({"samples": [{"series": "longhaul.tokens", "at": 0, "source": "tok_1", "keep_for": {"secs": 60, "nanos": 0}, "body": {"name": "n", "scopes": ["admin"], "digest": "00"}}]});
-    let put = async |bearer: &str| {
-        app.post_with("/api/worker/put-samples", &sample.to_string(), &[("authorization", bearer)]).await
+    let put = async |series: &str, bearer: &str| {
+        let body = json!({"name": "n", "scopes": ["admin"], "digest": "00"});
+        let keep_for = json!({"secs": 60, "nanos": 0});
+        let sample =
+            json!({"series": series, "at": 0, "source": "tok_1", "keep_for": keep_for, "body": body});
+        let samples = json!({"samples": [{"series": "stats.minutes", "at": 0, "source": "w", "keep_for": keep_for, "body": {}}, sample]});
+        app.post_with("/api/worker/put-samples", &samples.to_string(), &[("authorization", bearer)]).await
     };
-    assert_eq!(put("Bearer w0rker").await.code(), "forbidden");
-    assert_eq!(put("Bearer s3cret").await.status, StatusCode::OK);
+    for series in ["longhaul.tokens", "longhaul.webhook-secrets", "longhaul.audit.1", "longhaul.audit-hours"]
+    {
+        assert_eq!(put(series, "Bearer w0rker").await.code(), "forbidden", "{series}");
+        assert_eq!(put(series, "Bearer s3cret").await.status, StatusCode::OK, "{series}");
+    }
+    // What workers do keep: the times of schedules, and statistics.
+    for series in ["longhaul.schedules", "stats.hours"] {
+        assert_eq!(put(series, "Bearer w0rker").await.status, StatusCode::OK, "{series}");
+    }
 }
 
 #[tokio::test]

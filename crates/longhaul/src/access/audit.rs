@@ -9,6 +9,8 @@ use crate::store::{MAX_SAMPLES, Result, Store};
 /// The time for which an entry is kept.
 pub const AUDIT_KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
 
+/// All series of the log begin with it.
+pub(super) const PREFIX: &str = "longhaul.audit";
 /// The series that tells the hours in which something was logged, so that a reader asks for no other ones.
 const HOURS: &str = "longhaul.audit-hours";
 /// The milliseconds of an hour.
@@ -146,7 +148,7 @@ impl<'s> Audit<'s> {
 }
 
 fn series(hour: i64) -> String {
-    format!("longhaul.audit.{hour}")
+    format!("{PREFIX}.{hour}")
 }
 
 fn read(Sample { at, source, body, .. }: Sample) -> Option<AuditEntry> {

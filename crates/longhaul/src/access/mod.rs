@@ -14,6 +14,13 @@ pub use self::audit::{AUDIT_KEPT_FOR, Audit, AuditEntry, AuditPage};
 pub use self::tokens::{MAX_TOKENS, SERIES as TOKEN_SERIES, Token, TokenRate, Tokens};
 pub use crate::collection::Added;
 
+/// True for a series that only an administrator may write to: of tokens, of the secrets of webhooks, and of the audit log. A worker that
+/// wrote to one could give itself rights, sign what others believe, or hide what it did.
+#[must_use]
+pub fn is_for_admins(series: &str) -> bool {
+    series == TOKEN_SERIES || series == crate::webhook::SECRET_SERIES || series.starts_with(audit::PREFIX)
+}
+
 /// The label of a job that names the token which it was enqueued with, by the token's id. Routes set it and take it from nobody, and
 /// show it as the job's `created_by`.
 pub const CREATED_BY: &str = "longhaul.created_by";

@@ -257,7 +257,7 @@ const CHECKS: [fn(&NewJob) -> Result<()>; 20] = [
         check_key("idempotency.fingerprint", &idempotency.fingerprint)
     },
     NewJob::validate_labels,
-    |job| check_dependencies(job.id.as_ref(), &job.depends_on),
+    |job| check_dependencies(job.id.as_ref(), job.parent.as_ref(), &job.depends_on),
     NewJob::validate_steps,
     |job| job.forked_from.as_ref().map_or(Ok(()), |id| check_name("forked_from", id.as_str())),
     |job| job.webhook.as_ref().map_or(Ok(()), Webhook::validate),

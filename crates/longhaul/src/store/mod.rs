@@ -107,6 +107,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A dependency on a job of the call that was not created is one on the job that stands for it.
     /// - Of several dependencies on one job one that cancels holds.
     /// - A job that depends on one that is not there is refused with its call.
+    /// - A job that depends on its parent is refused with its call.
     /// - A job that exists already is not asked for its dependencies.
     /// - A dependant starts no sooner than its own time.
     /// - A closing job with dependencies waits for both.

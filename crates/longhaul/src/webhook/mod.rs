@@ -11,6 +11,7 @@ mod told;
 
 pub use crate::collection::Added;
 pub use again::{act, next_end, next_id};
+pub(crate) use secrets::SERIES as SECRET_SERIES;
 pub use secrets::{MAX_SECRETS, Secret, Secrets};
 pub use told::{Composed, MESSAGE_STEP, Redelivered, Told, redeliver, status_in, told, unwanted};
 

@@ -11,7 +11,7 @@ use crate::store::{Result, Store};
 pub const MAX_SECRETS: usize = 2;
 
 /// The series of samples that secrets are kept in, by their ids as sources.
-const SERIES: &str = "longhaul.webhook-secrets";
+pub(crate) const SERIES: &str = "longhaul.webhook-secrets";
 
 /// What messages are signed with. Receivers that know one of those which are valid can verify a message.
 #[derive(Clone, PartialEq, Eq)]

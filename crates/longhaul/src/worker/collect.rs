@@ -84,6 +84,11 @@ impl<J: Job> Collected<J> {
         let _ = self.answer.send(result);
     }
 
+    /// Waits until this job has ended without the call, as [`has_ended`](Self::has_ended) tells. For ever where it does not.
+    pub async fn ended(&mut self) {
+        self.answer.closed().await;
+    }
+
     /// True where this job has ended without the call: its timeout or deadline has passed, or its lease is lost. What the call
     /// does for it comes to nothing.
     #[must_use]

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,13 +15,22 @@ use crate::provider::{Cause, Provider, ProviderError};
 /// An issuer's public keys. They are fetched beside requests: one whose key is known never waits, however slow or dead the
 /// issuer is.
 #[derive(Clone, Debug)]
-pub(super) struct KeySet(Arc<Shared>);
+pub struct KeySet(Arc<Shared>);
+
+/// The place of an issuer's keys, a JWKS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// An address. It is asked directly, and a redirection is not followed.
+    Url(String),
+    /// A file.
+    File(PathBuf),
+}
 
 #[derive(Debug)]
 struct Shared {
     provider: Provider,
     client: reqwest::Client,
-    url: String,
+    source: KeySource,
     clock: Clock,
     known: Mutex<Known>,
 }
@@ -65,16 +75,21 @@ const ALGORITHMS: [Algorithm; 9] = [
 ];
 
 impl KeySet {
-    pub(super) fn new(url: &str, clock: Clock) -> Result<Self, ProviderError> {
+    /// The keys of an issuer. They are read again after ten minutes, and where a token names one that is not known, at most once in
+    /// ten seconds; those that are known go on to count while they cannot be read.
+    ///
+    /// # Errors
+    /// Fails if the machine's TLS set-up cannot be used.
+    pub fn new(source: KeySource, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("key set", TIMEOUT, MAX_REPLY_BYTES, Duration::ZERO, clock.clone())?;
         // Keys are trusted because of where they are: another address is not taken on the issuer's word.
         let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(Policy::none()).build();
         let client = client.map_err(|e| ProviderError::new("key set", Cause::Setup, e.to_string()))?;
-        Ok(Self(Arc::new(Shared { provider, client, url: url.to_owned(), clock, known: Mutex::default() })))
+        Ok(Self(Arc::new(Shared { provider, client, source, clock, known: Mutex::default() })))
     }
 
     /// Begins to fetch the keys.
-    pub(super) fn look_up(&self) {
+    pub fn look_up(&self) {
         let mut known = self.lock();
         if known.fetching.is_none() {
             self.fetch(&mut known);
@@ -82,7 +97,7 @@ impl KeySet {
     }
 
     /// The key that a token with this header must be signed with; `None` where the issuer has none like it.
-    pub(super) async fn key(&self, header: &Header) -> Option<DecodingKey> {
+    pub async fn key(&self, header: &Header) -> Option<DecodingKey> {
         if !ALGORITHMS.contains(&header.alg) {
             return None;
         }
@@ -123,10 +138,17 @@ impl KeySet {
     }
 
     async fn ask(&self) -> Result<Vec<Jwk>, ProviderError> {
-        let Shared { provider, client, url, .. } = &*self.0;
-        let reply = provider.send(client.get(url)).await?;
-        let set = serde_json::from_slice::<Published>(&reply.body)
-            .map_err(|e| provider.bad_reply(format!("the reply is not a key set: {e}")))?;
+        let Shared { provider, client, source, .. } = &*self.0;
+        let bytes = match source {
+            KeySource::Url(url) => provider.send(client.get(url)).await?.body,
+            KeySource::File(path) => {
+                let read = tokio::fs::read(path).await;
+                let failed = |e| provider.bad_reply(format!("failed to read {}: {e}", path.display()));
+                read.map_err(failed)?.into()
+            }
+        };
+        let set = serde_json::from_slice::<Published>(&bytes)
+            .map_err(|e| provider.bad_reply(format!("what was read is not a key set: {e}")))?;
         Ok(set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect())
     }
 

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::config::AuthConfig;
 use crate::env::ConfigError;
-use key_set::KeySet;
+pub use key_set::{KeySet, KeySource};
 use secret::kept_secret;
 
 /// Checks bearer tokens (JWT): those signed with our own secret (HS256) and, where a key set is configured, those of
@@ -141,7 +141,8 @@ impl Auth {
             }
             None => validation.validate_aud = false,
         }
-        let issuer = config.jwks_url.as_ref().map(|url| KeySet::new(url, clock.clone()));
+        let issuer =
+            config.jwks_url.as_ref().map(|url| KeySet::new(KeySource::Url(url.clone()), clock.clone()));
         let issuer = issuer.transpose().map_err(|e| ConfigError {
             variable: "JWT_JWKS_URL",
             reason: format!("failed to prepare: {e}"),

@@ -1,3 +1,5 @@
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -10,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::events::HEARTBEAT;
 use super::follow::{Ending, Follower, seen};
 use crate::arrival::Held;
-use crate::auth::{OwnPage, Reader};
+use crate::auth::{Bearer, OwnPage, Reader};
 use crate::problem::{Code, Problem};
 use crate::state::Api;
 use crate::state::line::EventMessage;
@@ -30,6 +32,8 @@ const ENDED: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 /// The store cannot be read at the moment.
 const TRY_AGAIN: u16 = 1013;
+/// The token that it was opened with was deleted or has expired: HTTP's 401.
+const NOT_LET_IN: u16 = 4401;
 /// The job was removed: HTTP's 410 among the codes that are an application's own.
 const GONE: u16 = 4410;
 
@@ -38,8 +42,8 @@ const GONE: u16 = 4410;
 /// The events of `GET /jobs/{id}/events`, each a text message `{"id", "event", "data"}`. `?after=` with the last `id` that was seen
 /// resumes with nothing lost and nothing doubled; a number that no event of this job has had is answered with `reset` and the whole
 /// log. A ping comes every 15 seconds. What a reader sends is not read. The server closes with 1000 after the state in which the job
-/// has ended, with 1001 when it stops and 1013 when it cannot read its store (come back with `?after=`), and with 4410 when the job
-/// was removed. Browsers send no headers of one's choice, so a page sends the job's read token as `?token=`; a page of another site
+/// has ended, with 1001 when it stops and 1013 when it cannot read its store (come back with `?after=`), with 4401 when the token with
+/// scopes that it was opened with is deleted or expires, and with 4410 when the job was removed. Browsers send no headers of one's choice, so a page sends the job's read token as `?token=`; a page of another site
 /// must be among those that the server allows.
 #[utoipa::path(
     get,
@@ -65,9 +69,11 @@ pub(crate) async fn follow(
     _: OwnPage,
     RawQuery(query): RawQuery,
     held: Option<Extension<Held>>,
+    bearer: Option<Extension<Arc<Bearer>>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let seen = seen(&HeaderMap::new(), query.as_deref())?;
+    let (auth, clock) = (Arc::clone(&api.auth), api.config.clock.clone());
     let follower = Follower::start(api, reader, seen).await?;
     let upgrade = upgrade.map_err(|rejection| {
         let detail = format!("a WebSocket is served here: {}", rejection.body_text().to_lowercase());
@@ -76,19 +82,26 @@ pub(crate) async fn follow(
     let upgrade = upgrade.read_buffer_size(MOST_READ).max_message_size(MOST_READ).max_frame_size(MOST_READ);
     let upgrade = upgrade.write_buffer_size(0).max_write_buffer_size(MOST_WRITTEN);
     Ok(upgrade.on_upgrade(async move |socket| {
-        tell(socket, follower).await;
+        let token_ended = async {
+            match bearer {
+                Some(Extension(bearer)) => auth.tokens.ended(&bearer.token.id, &clock).await,
+                None => std::future::pending().await,
+            }
+        };
+        tell(socket, follower, token_ended).await;
         drop(held);
     }))
 }
 
 /// Tells the log until it or the reader ends. A message is sent only once the one before it has been taken, so a slow reader
 /// holds nothing but its place.
-async fn tell(mut socket: WebSocket, mut follower: Follower) {
+async fn tell(mut socket: WebSocket, mut follower: Follower, token_ended: impl Future<Output = ()>) {
+    let mut token_ended = pin!(token_ended);
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.tick().await;
     let mut unanswered = 0;
-    let ending = loop {
+    let (code, reason) = loop {
         let message = tokio::select! {
             received = socket.recv() => match received {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
@@ -99,8 +112,12 @@ async fn tell(mut socket: WebSocket, mut follower: Follower) {
             },
             next = follower.next() => match next {
                 Ok(line) => Message::Text(line.message()),
-                Err(ending) => break ending,
+                Err(Ending::Ended) => break (ENDED, "the job has ended"),
+                Err(Ending::Gone) => break (GONE, "the job was removed"),
+                Err(Ending::Stopping) => break (GOING_AWAY, "the server stops, come back"),
+                Err(Ending::StoreAway) => break (TRY_AGAIN, "the store cannot be read, come back"),
             },
+            () = &mut token_ended => break (NOT_LET_IN, "the token is no longer valid"),
             _ = heartbeat.tick() => {
                 if unanswered == UNANSWERED {
                     return;
@@ -112,12 +129,6 @@ async fn tell(mut socket: WebSocket, mut follower: Follower) {
         if socket.send(message).await.is_err() {
             return;
         }
-    };
-    let (code, reason) = match ending {
-        Ending::Ended => (ENDED, "the job has ended"),
-        Ending::Gone => (GONE, "the job was removed"),
-        Ending::Stopping => (GOING_AWAY, "the server stops, come back"),
-        Ending::StoreAway => (TRY_AGAIN, "the store cannot be read, come back"),
     };
     let reason = Utf8Bytes::from_static(reason);
     if socket.send(Message::Close(Some(CloseFrame { code, reason }))).await.is_ok() {

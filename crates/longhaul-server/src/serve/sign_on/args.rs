@@ -3,10 +3,9 @@ use std::time::Duration;
 use axum::http::HeaderName;
 use clap::Args;
 use longhaul::Clock;
-use service_support::TrustedProxies;
+use service_support::{KeySet, KeySource, TrustedProxies};
 
 use super::id_token::{IdTokens, Issuer};
-use super::keys::{Keys, Source};
 use super::roles::Roles;
 use super::{Headers, SignOn};
 use crate::Result;
@@ -87,10 +86,23 @@ impl SignOnArgs {
                     groups_claim: self.sso_groups_claim.clone(),
                     skew: Duration::from_secs_f64(self.sso_clock_skew),
                 };
-                Some(IdTokens::new(issuer, Keys::new(Source::of(place)?, clock.clone())?, clock))
+                let keys = KeySet::new(key_source(place)?, clock.clone());
+                let keys = keys.map_err(|error| format!("failed to prepare requests for keys: {error}"))?;
+                Some(IdTokens::new(issuer, keys, clock))
             }
             _ => None,
         };
         Ok(Some(SignOn { headers, id_tokens, roles: self.sso_roles.clone() }))
+    }
+}
+
+pub(super) fn key_source(text: &str) -> Result<KeySource> {
+    if !text.contains("://") {
+        return Ok(KeySource::File(text.into()));
+    }
+    let url = reqwest::Url::parse(text).map_err(|error| format!("--sso-jwks {text}: {error}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(KeySource::Url(url.into())),
+        _ => Err(format!("--sso-jwks {text} must begin with http:// or https://, or name a file").into()),
     }
 }

@@ -1,17 +1,15 @@
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use longhaul::{Clock, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-
-use super::keys::Keys;
+use service_support::KeySet;
 
 /// Checks the id tokens of one issuer.
 pub(super) struct IdTokens {
     issuer: Issuer,
-    keys: Keys,
+    keys: KeySet,
     clock: Clock,
 }
 
@@ -47,7 +45,7 @@ struct Claims {
 const NAMES: [&str; 3] = ["email", "preferred_username", "name"];
 
 impl IdTokens {
-    pub(super) fn new(issuer: Issuer, keys: Keys, clock: Clock) -> Self {
+    pub(super) fn new(issuer: Issuer, keys: KeySet, clock: Clock) -> Self {
         Self { issuer, keys, clock }
     }
 
@@ -58,7 +56,7 @@ impl IdTokens {
         if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
             return None;
         }
-        let key = self.keys.find(header.kid.as_deref()).await?;
+        let key = self.keys.key(&header).await?;
         match self.claims(token, header.alg, &key) {
             Ok(claims) => Some(self.person(claims)),
             Err(reason) => {
@@ -68,18 +66,14 @@ impl IdTokens {
         }
     }
 
-    fn claims(&self, token: &str, algorithm: Algorithm, key: &Jwk) -> Result<Claims, String> {
-        if key.common.public_key_use.as_ref().is_some_and(|used| *used != PublicKeyUse::Signature) {
-            return Err("its key is not for signatures".into());
-        }
-        let key = DecodingKey::from_jwk(key).map_err(|error| error.to_string())?;
+    fn claims(&self, token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Claims, String> {
         let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[&self.issuer.name]);
         validation.set_audience(&self.issuer.audiences);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // The time is compared below, on our own clock.
         validation.validate_exp = false;
-        let claims: Claims = decode(token, &key, &validation).map_err(|error| error.to_string())?.claims;
+        let claims: Claims = decode(token, key, &validation).map_err(|error| error.to_string())?.claims;
         let Timestamp(now) = self.clock.now();
         let (now, skew) = (now as f64 / 1_000.0, self.issuer.skew.as_secs_f64());
         if claims.exp + skew <= now {

@@ -5,11 +5,9 @@
 //! | `args` | the flags |
 //! | `roles` | the roles that groups have |
 //! | `id_token` | id tokens: their signature, issuer, audience and time |
-//! | `keys` | the issuer's public keys, by URL or file |
 
 mod args;
 mod id_token;
-mod keys;
 mod roles;
 #[cfg(test)]
 mod tests;

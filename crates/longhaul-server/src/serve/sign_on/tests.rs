@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use axum::response::Redirect;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use base64::Engine;
@@ -18,11 +19,11 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use longhaul::Clock;
 use longhaul_http::SignedIn;
 use serde_json::{Value, json};
-use service_support::TrustedProxies;
+use service_support::{KeySet, KeySource, TrustedProxies};
 use tower::ServiceExt;
 
+use super::args::key_source;
 use super::id_token::{IdTokens, Issuer};
-use super::keys::{Keys, Source};
 use super::{Headers, SignOn};
 
 // Keys that were made for these tests.
@@ -49,7 +50,7 @@ fn public(key: &EncodingKey, algorithm: Algorithm, name: &str) -> Value {
 
 /// An issuer's keys on loopback, and how often they were asked for.
 struct Served {
-    url: reqwest::Url,
+    url: String,
     asked: Arc<AtomicUsize>,
 }
 
@@ -66,21 +67,29 @@ async fn serve(keys: Value) -> Served {
         }),
     );
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    Served { url: url.parse().expect("an address"), asked }
+    Served { url, asked }
+}
+
+async fn redirect_to(url: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let own = format!("http://{}/keys", listener.local_addr().expect("an address"));
+    let routes = Router::new().route("/keys", get(async move || Redirect::temporary(&url)));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    own
 }
 
 fn both_keys() -> Value {
     json!({"keys": [public(&rsa(RSA), Algorithm::RS256, "rsa"), public(&ec(), Algorithm::ES256, "ec")]})
 }
 
-fn id_tokens(source: Source, clock: Clock) -> IdTokens {
+fn id_tokens(source: KeySource, clock: Clock) -> IdTokens {
     let issuer = Issuer {
         name: ISSUER.into(),
         audiences: vec!["another".into(), AUDIENCE.into()],
         groups_claim: "groups".into(),
         skew: Duration::from_secs(60),
     };
-    IdTokens::new(issuer, Keys::new(source, clock.clone()).expect("a client"), clock)
+    IdTokens::new(issuer, KeySet::new(source, clock.clone()).expect("a client"), clock)
 }
 
 /// The routes behind a sign-on that tell who was signed in.
@@ -191,7 +200,7 @@ async fn show(routes: &Router, token: &str) -> String {
 async fn an_id_token_that_the_issuer_has_signed_is_taken() {
     let clock = Clock::manual();
     let served = serve(both_keys()).await;
-    let routes = by_tokens(id_tokens(Source::Url(served.url.clone()), clock.clone()));
+    let routes = by_tokens(id_tokens(KeySource::Url(served.url), clock.clone()));
     let (rs, es) = ((Algorithm::RS256, Some("rsa")), (Algorithm::ES256, Some("ec")));
     let nothing = json!({});
     assert_eq!(show(&routes, &signed(&clock, &rsa(RSA), rs, &nothing)).await, "ada@example.com operator");
@@ -208,7 +217,7 @@ async fn an_id_token_that_the_issuer_has_signed_is_taken() {
 async fn an_id_token_of_another_issuer_audience_key_or_time_is_refused() {
     let clock = Clock::manual();
     let served = serve(both_keys()).await;
-    let routes = by_tokens(id_tokens(Source::Url(served.url), clock.clone()));
+    let routes = by_tokens(id_tokens(KeySource::Url(served.url), clock.clone()));
     let rs = (Algorithm::RS256, Some("rsa"));
     let now = clock.now().0 / 1_000;
     for changed in [
@@ -269,7 +278,7 @@ async fn keys_are_read_from_a_file_too_again_and_again_and_kept_while_there_are_
     let file = folder.path().join("keys.json");
     let only = json!({"keys": [public(&rsa(RSA), Algorithm::RS256, "rsa")]});
     std::fs::write(&file, only.to_string()).expect("a file");
-    let source = Source::of(file.to_str().expect("a path")).expect("a file");
+    let source = key_source(file.to_str().expect("a path")).expect("a file");
     let routes = by_tokens(id_tokens(source, clock.clone()));
     // Of a single key a token need not name it.
     let (unnamed, nothing) = ((Algorithm::RS256, None), json!({}));
@@ -292,15 +301,32 @@ async fn keys_are_read_from_a_file_too_again_and_again_and_kept_while_there_are_
     // A key that was taken back is not believed any more.
     std::fs::write(&file, only.to_string()).expect("a file");
     clock.advance(Duration::from_secs(600));
-    assert_eq!(show(&routes, &other()).await, "nobody");
-    assert!(Source::of("ftp://keys.example").is_err());
+    // No request waits for that: the first ones after it bring it about.
+    while show(&routes, &other()).await != "nobody" {
+        tokio::task::yield_now().await;
+    }
+    assert!(key_source("ftp://keys.example").is_err());
+}
+
+#[tokio::test]
+async fn a_key_of_an_unknown_kind_spoils_no_other_and_a_redirection_is_not_followed() {
+    let clock = Clock::manual();
+    let odd = json!({"kty": "of the future", "kid": "odd"});
+    let served = serve(json!({"keys": [odd, public(&rsa(RSA), Algorithm::RS256, "rsa")]})).await;
+    let token = signed(&clock, &rsa(RSA), (Algorithm::RS256, Some("rsa")), &json!({}));
+    let routes = by_tokens(id_tokens(KeySource::Url(served.url.clone()), clock.clone()));
+    assert_eq!(show(&routes, &token).await, "ada@example.com operator");
+    let elsewhere = redirect_to(served.url).await;
+    let routes = by_tokens(id_tokens(KeySource::Url(elsewhere), clock.clone()));
+    assert_eq!(show(&routes, &token).await, "nobody");
+    assert_eq!(served.asked.load(Ordering::Relaxed), 1, "only by the first");
 }
 
 #[tokio::test]
 async fn what_is_no_set_of_keys_opens_nothing() {
     let clock = Clock::manual();
     let served = serve(json!("no keys")).await;
-    let routes = by_tokens(id_tokens(Source::Url(served.url), clock.clone()));
+    let routes = by_tokens(id_tokens(KeySource::Url(served.url), clock.clone()));
     let token = signed(&clock, &rsa(RSA), (Algorithm::RS256, None), &json!({}));
     assert_eq!(show(&routes, &token).await, "nobody");
     assert_eq!(served.asked.load(Ordering::Relaxed), 1);
