@@ -27,7 +27,7 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         let scripts = [&scripts::ENQUEUE_SIMPLE, &scripts::ENQUEUE_SIMPLE_KEYED];
         for script in &scripts[usize::from(!is_plain)..] {
             let hear = driver.telling.hear_created(&jobs);
-            let answers = driver.share(script, pack_rows(&jobs), jobs.len(), hear).await?;
+            let answers = driver.share_from_here(script, pack_rows(&jobs), jobs.len(), hear).await?;
             if answers.first().and_then(int) == Some(NEEDS_GROUPS) {
                 driver.bounded.needs_groups.store(true, Ordering::Relaxed);
             } else if !driver.bounded.note(&jobs, &answers) {
