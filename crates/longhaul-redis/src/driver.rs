@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::changes::{Hear, Telling};
 use crate::connection::Connection;
+use crate::direct::Direct;
 use crate::enqueue::Bounded;
 use crate::error::{closed, fault, is_outage, unreadable};
 use crate::looks::Looks;
@@ -34,6 +35,9 @@ pub(crate) struct Driver {
     pub(crate) lost_claims: LostClaims,
     pub(crate) telling: Arc<Telling>,
     pub(crate) bounded: Bounded,
+    direct: Direct,
+    root: Arc<str>,
+    clock: Clock,
 }
 
 /// A call of a script.
@@ -93,6 +97,7 @@ impl Driver {
         let looks = Arc::new(Looks::default());
         let telling = Arc::new(Telling::default());
         let (noted, told, topology) = (Arc::clone(&looks), Arc::clone(&telling), options.topology);
+        let (direct, root, own_clock) = (Direct::new(options.clone()), options.root().into(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -115,7 +120,19 @@ impl Driver {
         let permits = Semaphore::new(CAPACITY);
         let lost_claims = LostClaims::default();
         let bounded = Bounded::default();
-        Ok(Self { requests, permits, looks, topology, runtime: handle, lost_claims, telling, bounded })
+        Ok(Self {
+            requests,
+            permits,
+            looks,
+            topology,
+            runtime: handle,
+            lost_claims,
+            telling,
+            bounded,
+            direct,
+            root,
+            clock: own_clock,
+        })
     }
 
     /// True where a call may be made twice on its way: a cluster's client does so when a connection breaks under it.
@@ -191,6 +208,31 @@ impl Driver {
         let (reply, answer) = oneshot::channel();
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
         self.send(Request::Shared(Shared { script, arguments, jobs, reply, hear }))?;
+        answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
+    }
+
+    /// The same from the runtime of the caller, where no other call is under way that could go with it.
+    pub(crate) async fn share_from_here(
+        &self,
+        script: &'static Script,
+        arguments: Vec<Vec<u8>>,
+        jobs: usize,
+        hear: Option<Hear>,
+    ) -> Result<Vec<Value>> {
+        let call = self.direct.enter();
+        let Some((runtime, connection)) = self.direct.way(&call) else {
+            return self.share(script, arguments, jobs, hear).await;
+        };
+        let (reply, answer) = oneshot::channel();
+        let now = self.clock.is_manual().then(|| self.clock.now());
+        let mut caller = Caller { connection, root: Arc::clone(&self.root), now };
+        self.telling.changes.committed(1);
+        // A task of its own hears the answer also where the caller goes away.
+        runtime.spawn(async move {
+            let all = 0..arguments.len();
+            let call = Part { arguments: all, jobs, reply, hear };
+            caller.run_together(script, &arguments, vec![call], jobs).await;
+        });
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
     }
 

@@ -9,7 +9,7 @@ use crate::answer::{int, text};
 use crate::changes::{New, Notes, created};
 use crate::driver::Driver;
 use crate::error::unreadable;
-use crate::fields::{MayExist, has_tail, pack_new};
+use crate::fields::{MayExist, has_tail, pack_new, pack_simple};
 use crate::scripts;
 
 /// Creates jobs, all or none: whatever its size, a call is one script.
@@ -26,12 +26,8 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         let is_plain = !driver.bounded.needs_groups.load(Ordering::Relaxed) && jobs.iter().all(is_plain);
         let scripts = [&scripts::ENQUEUE_SIMPLE, &scripts::ENQUEUE_SIMPLE_KEYED];
         for script in &scripts[usize::from(!is_plain)..] {
-            let mut arguments = Vec::with_capacity(5 * jobs.len());
-            for new in &jobs {
-                arguments.extend(pack_new(&new.id, MayExist::No, &new.job));
-            }
             let hear = driver.telling.hear_created(&jobs);
-            let answers = driver.share(script, arguments, jobs.len(), hear).await?;
+            let answers = driver.share_from_here(script, pack_rows(&jobs), jobs.len(), hear).await?;
             if answers.first().and_then(int) == Some(NEEDS_GROUPS) {
                 driver.bounded.needs_groups.store(true, Ordering::Relaxed);
             } else if !driver.bounded.note(&jobs, &answers) {
@@ -54,6 +50,23 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         return Err(error);
     }
     read(jobs, &answers).ok_or_else(|| unreadable(script.operation))
+}
+
+/// Packs simple jobs as `enqueue_simple.lua` reads them: what neighbours have in common stands before them once.
+fn pack_rows(jobs: &[New]) -> Vec<Vec<u8>> {
+    let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(1 + 2 * jobs.len());
+    let (mut common, mut row, mut many) = (Vec::new(), 0, 0_u32);
+    for new in jobs {
+        let (packed, data) = pack_simple(&new.job);
+        if many == 0 || packed != common {
+            (common, row, many) = (packed, arguments.len(), 0);
+            arguments.push([&many.to_be_bytes(), common.as_slice()].concat());
+        }
+        many += 1;
+        arguments[row][..size_of::<u32>()].copy_from_slice(&many.to_be_bytes());
+        arguments.extend([new.id.as_str().as_bytes().to_vec(), data]);
+    }
+    arguments
 }
 
 fn read(jobs: Vec<New>, answers: &[Value]) -> Option<Vec<Enqueued>> {

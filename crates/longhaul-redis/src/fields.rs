@@ -99,6 +99,23 @@ pub(crate) fn pack_new(id: &JobId, may_exist: MayExist, job: &NewJob) -> [Vec<u8
     ]
 }
 
+/// Packs what `enqueue_simple.lua` reads of a job but its id: that which neighbours may have in common, and its data.
+pub(crate) fn pack_simple(job: &NewJob) -> (Vec<u8>, Vec<u8>) {
+    let keys = joined_keys(&job.limit_keys, job.prefer.as_ref()).unwrap_or_default();
+    let lane = format!("{}|{}|{}", job.queue, job.kind, job.version);
+    let fixed = pack_fixed(job, &keys);
+    let mut packed = pack_start(MayExist::No, job);
+    // The flags are of no use there.
+    packed.pop();
+    packed.extend_from_slice(&job.policy.cost.slots.to_be_bytes());
+    packed.extend_from_slice(&job.policy.cost.rate.to_be_bytes());
+    for word in [job.queue.as_bytes(), lane.as_bytes(), keys.as_bytes(), &fixed] {
+        packed.extend_from_slice(&u32::try_from(word.len()).unwrap_or(u32::MAX).to_be_bytes());
+        packed.extend_from_slice(word);
+    }
+    (packed, Data::pack(job))
+}
+
 /// Says if a job of that id may be there already, or its id was drawn just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MayExist {

@@ -63,6 +63,7 @@ mod answer;
 mod changes;
 mod claim;
 mod connection;
+mod direct;
 mod driver;
 mod due;
 mod enqueue;

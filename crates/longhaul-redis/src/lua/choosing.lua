@@ -2,8 +2,8 @@
 
 -- Where the field WORKER begins in a record.
 local WORKER_AT = 86
--- Where the token and the field RUN_AT begin.
-local TOKEN_AT, RUN_AT_BYTE = 22, 2
+-- Where the token, the fields RUN_AT and STARTED_AT begin, and where STARTED_AT ends.
+local TOKEN_AT, RUN_AT_BYTE, STARTED_AT_BYTE, STARTED_AT_END = 22, 2, 30, 37
 -- The groups that one call keeps back: each costs as much as some jobs.
 local GROUPS_AT_ONCE = 200
 -- And those that it passes over, which wait behind jobs of the same keys that are kept back, or for other workers, of each so many, and
@@ -20,6 +20,9 @@ local made_choosing
 -- Made where a script needs it, as the groups are.
 local function choosing()
   if made_choosing then return made_choosing end
+
+  -- The cost of a job whose keys count nothing.
+  local uncounted = { 1, '' }
 
   -- The state of a job, its seq, its keys, and what it costs.
   local function read_head(record)
@@ -61,10 +64,11 @@ local function choosing()
     return lanes, bases, prefers, are_held
   end
 
-  -- The only lane of a queue that a worker takes jobs of, as 'kind|version'; nothing where there are several, or jobs that prefer others.
-  local function only_lane(queue, kinds)
+  -- The only lane that a worker takes jobs of, of those of a queue, as 'kind|version'; nothing where there are several, or jobs that
+  -- prefer others.
+  local function only_lane(names, kinds)
     local only
-    for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
+    for _, name in ipairs(names) do
       if find(name, ';', 1, true) then return nil end
       local kind, version = string.match(name, '^(.*)|(%d+)$')
       if kind and kinds[kind] and tonumber(version) <= kinds[kind] then
@@ -148,8 +152,9 @@ local function choosing()
 
   -- True for the record of a job that waits under a member, has no worker, output, children, unique key nor parent, and costs one slot and
   -- one unit. It is compared with what it would be, because to read its fields costs more.
-  local function is_simple_head(record, member, queue, kind, keys)
-    local expected = struct_pack('>I2c0I2c0I2I2c0I2', #queue, queue, #kind, kind, 0, #keys, keys, 0)
+  -- `packed_names` are the queue, the kind and no unique key.
+  local function is_simple_head(record, member, packed_names, keys)
+    local expected = packed_names .. struct_pack('>I2c0I2', #keys, keys, 0)
     local fixed_at = WORKER_AT + 8
     local at = fixed_at + 36
     return record and #record == at + #expected + 7
@@ -160,10 +165,11 @@ local function choosing()
   end
 
   -- Chooses as `choose` does where that is simple, as it mostly is: all that waits is of one lane and has limit keys, which admit all of
-  -- it and keep no other back. Answers nothing where it is not, and nothing is noted then.
-  local function choose_simply(queue, kinds, wanted, costs)
+  -- it and keep no other back. `names` are those of the lanes of the queue. Answers the members, their ids, the keys of their records and
+  -- these; nothing where it is not simple, and nothing is noted then.
+  local function choose_simply(queue, names, kinds, wanted, costs)
     if keyed.is_fair or keyed.is_limited or keyed.over then return nil end
-    local made, lane = groups(), only_lane(queue, kinds)
+    local made, lane = groups(), only_lane(names, kinds)
     local lane_key = lane and root .. 'lane|' .. queue .. '|' .. lane
     if not lane or call('ZCOUNT', lane_key, '-inf', PLAIN) > 0 then return nil end
     local groups_found, each = simple_groups(made, queue, lane, wanted)
@@ -179,9 +185,10 @@ local function choosing()
       record_keys[n] = root .. 'm:' .. ids[n]
     end
     local records, kind = call('MGET', unpack(record_keys)), string.match(lane, '^(.*)|%d+$')
+    local packed_names = struct_pack('>I2c0I2c0I2', #queue, queue, #kind, kind, 0)
     for n, record in ipairs(records) do
       local keys = of[n][3]
-      if not is_simple_head(record, chosen[n], queue, kind, keys) then return nil end
+      if not is_simple_head(record, chosen[n], packed_names, keys) then return nil end
       for _, key in ipairs(made.split(keys)) do
         local most, taken = made.slots_of(key)
         if most < math.huge then
@@ -194,24 +201,29 @@ local function choosing()
     sources[lane_key] = sources[lane_key] or { queue, lane }
     for n, member in ipairs(chosen) do
       local keys = of[n][3]
-      made.take(keys, 1, 1)
-      costs[ids[n]] = { 1, keys }
+      local counted = made.take(keys, 1, 1)
+      costs[ids[n]] = counted == '' and uncounted
+        or { 1, counted, sub(records[n], STARTED_AT_BYTE, STARTED_AT_END) == '\0\0\0\0\0\0\0\0' }
       remove_member(lane_key, member)
     end
+    -- Groups of which something is taken stand before all others.
+    local moved, lane_name = 0, queue .. '|' .. lane
     for _, group in ipairs(all) do
       local at = group[5]
       if at > 1 then
         local member = group[4][at]
+        moved = moved + 1
         made.pop(group[2], (at - 1) / 2, not member)
-        made.move(queue, queue .. '|' .. lane, group[2], group[3], group[1], member, group[4][at + 1])
+        made.move(queue, lane_name, group[2], group[3], member, group[4][at + 1])
       end
     end
-    return chosen, records
+    made.drop(lane_name, moved)
+    return chosen, ids, record_keys, records
   end
 
   -- Answers the members of at most `wanted` jobs in the order in which they are claimed, and true where so many groups were kept
-  -- back that others are left for the next call. What they cost goes to `costs`, by id, where they have keys: slots and keys. Members without keys leave their lanes, and
-  -- those with keys their groups and lanes.
+  -- back that others are left for the next call. What they cost goes to `costs`, by id, where they have keys: slots, the keys that count these, and true for
+  -- one that is known never to have run. Members without keys leave their lanes, and those with keys their groups and lanes.
   local function choose(queue, kinds, labels, wanted, costs)
     local made, lanes, bases, prefers, are_held = groups(), known_lanes(queue, kinds, labels)
     -- What stands for the limits of the queue among those of keys.
@@ -604,11 +616,9 @@ local function choosing()
 
     local function take_head(candidate)
       local slots, units, keys = candidate.slots, candidate.units, candidate.keys
-      local counted = limit and made.with_queue(queue, keys) or keys
-      made.take(counted, slots, units)
       many = many + 1
       chosen[many] = candidate.member
-      costs[id_of(candidate.member)] = { slots, counted }
+      costs[id_of(candidate.member)] = { slots, made.take(limit and made.with_queue(queue, keys) or keys, slots, units) }
       remove_member(candidate.lane_key, candidate.member)
       leave(candidate)
       if fair then
@@ -635,8 +645,7 @@ local function choosing()
         break
       elseif candidate.is_plain then
         if limit then
-          made.take(limit, candidate.slots, candidate.units)
-          costs[id_of(candidate.member)] = { candidate.slots, limit }
+          costs[id_of(candidate.member)] = { candidate.slots, made.take(limit, candidate.slots, candidate.units) }
         end
         many = many + 1
         chosen[many] = candidate.member
@@ -695,9 +704,9 @@ local function choosing()
       local id, fields = claimed[n][1], claimed[n][2]
       local cost = costs[id]
       if cost and cost[2] ~= '' then
-        ids[#ids + 1] = id
+        if not cost[3] then ids[#ids + 1] = id end
         holds[#holds + 1] = id
-        holds[#holds + 1] = format('%d|%064d|', cost[1], struct_unpack('>i8', fields, TOKEN_AT)) .. cost[2]
+        holds[#holds + 1] = groups().hold(cost[1], struct_unpack('>i8', fields, TOKEN_AT), cost[2])
       end
       costs[id] = nil
     end
@@ -705,9 +714,9 @@ local function choosing()
       groups().give_back(cost[2], cost[1])
     end
     -- A process of an older release has ended a run without giving back what it held.
-    local earlier = keyed.is_holding and groups().read_hash('holding', ids) or {}
+    local earlier = keyed.is_holding and #ids > 0 and groups().read_hash('holding', ids) or {}
     for i = 1, #ids do
-      local slots, keys = string.match(earlier[i] or '', '^(%d+)|%d+|(.*)$')
+      local slots, keys = groups().read_hold(earlier[i])
       if slots then
         groups().load_keys(groups().split(keys))
         groups().give_back(keys, tonumber(slots))

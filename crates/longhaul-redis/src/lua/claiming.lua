@@ -8,11 +8,12 @@ local LOOKED_AT_ONCE = 500
 -- Jobs that are over and wait to be cancelled by a sweep, which one claim passes over.
 local OVER_AT_ONCE = 1000
 
--- The claim sources of a queue that a worker takes jobs of; and true where one has open groups of jobs with limit keys. Only those
--- that are not empty are looked at, because a version may be any number, and kinds that the worker does not know may be many.
+-- The claim sources of a queue that a worker takes jobs of; true where one has open groups of jobs with limit keys; and the names of all
+-- lanes. Only those that are not empty are looked at, because a version may be any number, and kinds that the worker does not know may
+-- be many.
 local function known_sources(queue, kinds)
-  local keys, has_groups = {}, false
-  for _, name in ipairs(call('SMEMBERS', root .. 'lanes|' .. queue)) do
+  local keys, has_groups, names = {}, false, call('SMEMBERS', root .. 'lanes|' .. queue)
+  for _, name in ipairs(names) do
     local kind, version = string.match(name, '^(.*)|(%d+)$')
     if not kind then
       kind, version = string.match(name, '^([^;]*).*|(%d+)|groups$')
@@ -21,7 +22,7 @@ local function known_sources(queue, kinds)
       keys[#keys + 1] = source_of(queue, kind, version)
     end
   end
-  return keys, has_groups
+  return keys, has_groups, names
 end
 
 -- The first members of a claim source that this script has not taken and that have no limit keys, with what a ZRANGEBYSCORE is
@@ -87,16 +88,23 @@ end
 -- Makes jobs of one queue run, which have left their source already, and adds the id, fields, data and number of steps of
 -- each to `claimed`. What does not change of them is hardly read, and no table is made of what does: this is done for every job
 -- there is. Answers how many there were, and how many were put into their groups instead: those with limit keys that are not
--- among the `costs` of this claim. `source` is the one that all of them are of, where it is one; `records` are theirs, where they
--- have been read.
-local function take(found, queue, worker, lease_until, claimed, costs, source, records)
+-- among the `costs` of this claim. `source` is the one that all of them are of, where it is one; `ids`, `keys` and `records` are
+-- their ids and records and the keys of these, where they have been read.
+local function take(found, queue, worker, lease_until, claimed, costs, source, ids, keys, records)
   -- Where the lengths of a unique key and of limit keys stand after a queue and a kind.
   local kind_at = source and #root + #queue + 7
   local keys_at = source and 39 + #queue + find(source, '|', kind_at, true) - kind_at
-  local many, ids, keys = #found, {}, {}
-  for i, member in ipairs(found) do
-    local id = id_of(member)
-    ids[i], keys[i], keys[many + i] = id, root .. 'm:' .. id, root .. 'd:' .. id
+  local many = #found
+  if not records then
+    ids, keys = {}, {}
+    for i, member in ipairs(found) do
+      local id = id_of(member)
+      ids[i], keys[i] = id, root .. 'm:' .. id
+    end
+  end
+  local prefix = root .. 'd:'
+  for i = 1, many do
+    keys[many + i] = prefix .. ids[i]
   end
   local read = many > 0 and call('MGET', unpack(keys, records and many + 1 or 1)) or {}
   local data_at = records and 0 or many
@@ -177,7 +185,16 @@ local function claim(wanted)
   local is_settling = any_paused and call('EXISTS', root .. 'settling') == 1
   -- Only scripts that end runs, too, have what counts ends.
   if is_settling and keyed.dependants then keyed.dependants().work_off(count_ended) end
-  if has_due_keys or due + woken > 0 or is_settling or next(keyed.ended) then flush() end
+  local must_flush = has_due_keys or due + woken > 0 or is_settling
+  if not must_flush and next(keyed.ended) then
+    local gone = groups().free_early(keyed.ended)
+    must_flush = not gone
+    if gone then
+      keyed.ended = {}
+      if #gone > 0 then write('HDEL', root .. 'holding', unpack(gone)) end
+    end
+  end
+  if must_flush then flush() end
   kinds = versions_of(kinds)
   local claimed, left = {}, LOOKED_AT_ONCE
   for _, queue in ipairs(queues) do
@@ -187,16 +204,16 @@ local function claim(wanted)
     while slots > 0 and left > 0 do
       local asked = min(slots, left)
       local taken, moved, looked_at
-      local keys, has_groups = known_sources(name, kinds)
+      local keys, has_groups, lanes = known_sources(name, kinds)
       if has_groups or keyed.is_fair and groups().is_fair(name) or keyed.is_limited and groups().is_limited(name) then
         local costs, before = {}, #claimed
-        local found, records = choosing().choose_simply(name, kinds, asked, costs)
+        local found, ids, record_keys, records = choosing().choose_simply(name, lanes, kinds, asked, costs)
         local is_cut
         if not found then
           found, is_cut = choosing().choose(name, kinds, labels, asked, costs)
         end
         looked_at = is_cut and left or #found
-        taken, moved = take(found, name, worker, now + lease_for, claimed, costs, nil, records)
+        taken, moved = take(found, name, worker, now + lease_for, claimed, costs, nil, ids, record_keys, records)
         choosing().hold_slots(claimed, before + 1, costs)
         -- What is chosen next must see all that.
         if taken < asked or keyed.over then flush() end

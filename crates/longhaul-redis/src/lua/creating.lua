@@ -1,5 +1,16 @@
 -- Creates jobs: for the scripts that do so. `new.lua` has the form in which new jobs arrive.
 
+-- The fields of a new job beside those that are told: no attempts, no times, and two events' numbers of 1; no log, steps,
+-- errors, progress, worker nor output; and no children, or none yet. Written out, because a call that makes them costs more.
+local NEW_FIELDS = '>Bi8c0c0i8i8c0i8'
+local NOTHING = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+  .. struct_pack('>I4I4i8', 1, 1, now) .. '\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+local NO_CHILDREN, NONE_YET = '\0\0', '\0\16\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+
+local function new_fields(state, run_at, children, seq, batch, fixed)
+  return struct_pack(NEW_FIELDS, state, run_at, NOTHING, children, seq, batch, fixed, now)
+end
+
 -- The claim sources of this call: name -> {key, queue, lane, limit keys or '', cost as it is stored}.
 local sources_named = {}
 

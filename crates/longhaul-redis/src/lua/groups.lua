@@ -11,6 +11,8 @@ local TURN = 1000000
 local BETWEEN = '|000000000000000000000000000000000000000000000000|'
 -- And what stands before the head of a group in the hash of these.
 local PLACED = '000000000000000000000000000000000000000000000000|'
+-- The slots, the token and the keys of what a run holds, padded as all these are.
+local HOLD_FORMAT = '%d|000000000000000000000000000000000000000000000000%016d|%s'
 -- The keys that one call looks at anew.
 local KEYS_AT_ONCE = 100
 
@@ -102,7 +104,8 @@ local function groups()
     end
     for i, placed in ipairs(read_hash('placed', missing)) do
       local lane, queue, keys = string.match(missing[i], '^(([^|]*)|[^|]*|[^|]*)|(.*)$')
-      local seq, rank, where = string.match(placed or '', '^0*|?(%d+)|(%-?%d+)|(.*)$')
+      local seq, rank, where
+      if placed then seq, rank, where = string.match(placed, '^0*|?(%d+)|(%-?%d+)|(.*)$') end
       known[missing[i]] = {
         name = missing[i], lane = lane, queue = queue, keys = keys, stored_seq = seq or false, stored_where = where,
         seq = seq or false, rank = tonumber(rank) or 0, where = where or '',
@@ -199,7 +202,7 @@ local function groups()
   -- are taken whole.
   local coming, going, popping, emptied = {}, {}, {}, {}
   -- Of the members that come to a group, the first and its rank.
-  local first_of = {}
+  local first_of, first_ranks = {}, {}
 
   function api.add(lane, text, rank, member)
     local group_lane, keys = group_of(lane, text)
@@ -211,8 +214,10 @@ local function groups()
     end
     list[#list + 1] = format('%d', rank)
     list[#list + 1] = member
-    local first = first_of[name]
-    if not first or rank < first[2] or rank == first[2] and member < first[1] then first_of[name] = { member, rank } end
+    local first = first_ranks[name]
+    if not first or rank < first or rank == first and member < first_of[name] then
+      first_of[name], first_ranks[name] = member, rank
+    end
   end
 
   function api.remove(lane, text, member)
@@ -267,15 +272,15 @@ local function groups()
     end
     load_groups(names)
     for _, name in ipairs(names) do
-      local group, first = known[name], first_of[name]
+      local group, first, rank = known[name], first_of[name], first_ranks[name]
       if going[name] then
         local head = write_now('ZRANGE', root .. 'group|' .. name, '0', '0', 'WITHSCORES') or {}
         set_head(group, head[1], tonumber(head[2]))
-      elseif not group.seq or first[2] < group.rank or first[2] == group.rank and first[1] < group.seq then
-        set_head(group, first[1], first[2])
+      elseif not group.seq or rank < group.rank or rank == group.rank and first < group.seq then
+        set_head(group, first, rank)
       end
     end
-    coming, going, popping, emptied, first_of = {}, {}, {}, {}, {}
+    coming, going, popping, emptied, first_of, first_ranks = {}, {}, {}, {}, {}, {}
   end
 
   local function set_of(lane, where)
@@ -307,9 +312,9 @@ local function groups()
     end
   end
 
-  -- What `write_groups` writes: by set its entries that go, and scores and entries that come; by name where groups stand, and names of
-  -- those that do no more; by queue what hangs on keys no more; and by set its lane and what keeps it back.
-  local removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}
+  -- What `write_groups` writes: by set how many go at its beginning, entries that go, and scores and entries that come; by name where
+  -- groups stand, and names of those that do no more; by queue what hangs on keys no more; and by set its lane and what keeps it back.
+  local dropped, removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}, {}
 
   local function unhang(queue, lane, keys)
     local list, rest = listed(unhung, queue), sub(lane, #queue + 2) .. '|' .. keys
@@ -318,12 +323,16 @@ local function groups()
     end
   end
 
-  -- Notes that an open group, of which this script knows no more than its entry, has another head, whose rank is in text, or none.
-  function api.move(queue, lane, name, keys, entry, member, rank)
+  -- Notes that the first open groups of a lane leave their places.
+  function api.drop(lane, many)
     local set = 'groups|' .. lane
     if not sets[set] then sets[set] = { lane, '' } end
-    local list = listed(removed, set)
-    list[#list + 1] = entry
+    dropped[set] = many
+  end
+
+  -- Notes that one of these, of which this script knows no more than its entry, has another head, whose rank is in text, or none.
+  function api.move(queue, lane, name, keys, member, rank)
+    local set = 'groups|' .. lane
     if not member then
       gone[#gone + 1] = name
       return unhang(queue, lane, keys)
@@ -378,6 +387,9 @@ local function groups()
     dirty = {}
     write_all('HDEL', root .. 'placed', gone)
     write_all('HSET', root .. 'placed', places)
+    for set, many in pairs(dropped) do
+      write_now('ZREMRANGEBYRANK', root .. set, '0', format('%d', many - 1))
+    end
     for set, list in pairs(removed) do
       write_all('ZREM', root .. set, list)
     end
@@ -399,7 +411,7 @@ local function groups()
     for set, of in pairs(sets) do
       mark_set(set, of[1], of[2], added[set] ~= nil)
     end
-    removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}
+    dropped, removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}, {}
     write_turns()
   end
 
@@ -483,12 +495,20 @@ local function groups()
     write_now('HSET', root .. 'turn_at', queue, page[1])
   end
 
-  -- The slots and the keys of what a run holds. Most hold few slots, and to match a pattern costs more.
-  local function parts_of_hold(text)
-    if not text then return nil end
-    if string.byte(text, 2) == BAR and string.byte(text, 67) == BAR then return sub(text, 1, 1), sub(text, 68) end
-    return string.match(text, '^(%d+)|%d+|(.*)$')
+  -- What the run of a token holds, as it is stored.
+  function api.hold(slots, token, keys)
+    return format(HOLD_FORMAT, slots, token, keys)
   end
+
+  -- The slots and keys of what a run holds, and its token as text; nothing where it holds nothing. A release before this one has
+  -- stored tokens with other zeros, or none. Most hold few slots, and to match a pattern costs more.
+  local function read_hold(text)
+    if not text then return nil end
+    if string.byte(text, 2) == BAR and string.byte(text, 67) == BAR then return sub(text, 1, 1), sub(text, 68), sub(text, 3, 66) end
+    local slots, token, keys = string.match(text, '^(%d+)|(%d+)|(.*)$')
+    return slots, keys, token
+  end
+  api.read_hold = read_hold
 
   -- Those of a set of keys that have lists.
   function api.with_lists(set)
@@ -505,7 +525,8 @@ local function groups()
     return found
   end
 
-  local function settle(ended)
+  -- Gives back what ended runs hold, a set of ids, and answers those of which that is to be forgotten.
+  local function free(ended)
     local ids = {}
     for id in pairs(ended) do
       ids[#ids + 1] = id
@@ -513,7 +534,7 @@ local function groups()
     local held, gone = read_hash('holding', ids), {}
     local freed, slots_of = {}, {}
     for i = 1, #ids do
-      local slots, keys = parts_of_hold(held[i])
+      local slots, keys = read_hold(held[i])
       if slots then
         gone[#gone + 1] = ids[i]
         slots_of[keys] = (slots_of[keys] or 0) + slots
@@ -526,7 +547,19 @@ local function groups()
     for keys, slots in pairs(slots_of) do
       give_back(keys, slots)
     end
-    write_all('HDEL', root .. 'holding', gone)
+    return gone
+  end
+
+  -- Gives back what ended runs hold, so that a claim may take it before anything is written, and answers the ids of which that is to
+  -- be forgotten; nothing where keys keep anything back, or what is held cannot be read: then all is to be written first.
+  function api.free_early(ended)
+    if call('EXISTS', root .. 'closing') == 1 then return nil end
+    local is_done, gone = pcall(free, ended)
+    return is_done and gone or nil
+  end
+
+  local function settle(ended)
+    write_all('HDEL', root .. 'holding', free(ended))
     write_members_of_groups()
     write_groups()
     if next(again) and call('EXISTS', root .. 'closing') == 1 then

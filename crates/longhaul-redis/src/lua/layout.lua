@@ -28,8 +28,8 @@
 -- <root>named       the names in that hash, all of score 0
 -- <root>opens       limit keys with lists, by when time opens one of these; and 'PREFIX*|KEY': the keys behind one; '=Q': the limits of a
 --                   queue; ';Q': the jobs of a queue that have waited for workers whom they prefer
--- <root>holding     a hash: id -> 'slots|token|KEYS' of a running job with limit keys; <root>holding_at, <root>limits_at: how far
---                   the sweep has looked at these
+-- <root>holding     a hash: id -> 'slots|token|KEYS' of a running job with limit keys, the token with zeros before it (the previous
+--                   release has written some without); <root>holding_at, <root>limits_at: how far the sweep has looked at these
 -- <root>fair        a set of the fair queues; <root>turn|Q: a hash of KEYS -> turn, and '*' -> the latest that was taken;
 --                   <root>turn_at: a hash of a queue -> how far the sweep has looked at these;
 --                   <root>rehung: a hash of a queue -> how far its groups were moved to their places since that was changed

@@ -1,12 +1,15 @@
 -- Limit keys: their limits, what is taken of these, and what they admit. All of it is made where a script needs it, because most jobs
 -- have no keys. It repeats `lifecycle/limits.rs`.
+--
+-- Of a key that has neither slots nor a rate nothing is taken, because nothing depends on it: who sets its limits, or asks how many
+-- slots it has taken, looks at the jobs that run (`uncounted.lua`). Where something is stored of it all the same, it is counted.
 
 -- Values of the hashes of limit keys, of groups and of what runs hold are padded: with one beyond 64 bytes, and with one in an ordered
 -- set, the server keeps a small one by hash, too, where it would else look through all of it for each of the fields that a call names.
 
 -- The fields of what is taken of a key: slots; the microsecond at which all units of its rate are free; the rate by which that was
--- counted, or ''; the end of its pause.
-local USED, RATE_FREE_AT, RATE_OF, PAUSED_UNTIL = 1, 2, 3, 4
+-- counted, or ''.
+local USED, RATE_FREE_AT, RATE_OF = 1, 2, 3
 -- The fields of a key's limits, of which each may be false but the weight: a rate is n in so many microseconds, a burst and a name;
 -- a bound is how many may wait, and what happens then.
 local SLOTS, WEIGHT, RATE_N, RATE_PER, RATE_BURST, RATE_NAME, LIMITS_JSON, MAX_WAITING, ON_FULL = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -19,9 +22,18 @@ local pauses = {}
 
 local function limits()
   if made_limits then return made_limits end
-  local api = {}
+  -- With room for what the groups add to it, too, because a table that grows costs more.
+  local api = {
+    configs = false, again = false, woken = false, split = false, read_hash = false, load_states = false, load_keys = false,
+    note_pause = false, refuses = false, slots_of = false, seen = false, has_limits = false, take = false, count_taken = false,
+    look_again = false, give_back = false, settle_rates = false, note_opens = false, forget = false, write_states = false,
+    is_fair = false, is_limited = false, with_queue = false, turn_of = false, next_turn = false, load_groups = false, group = false,
+    is_known = false, mark = false, siblings = false, add = false, remove = false, pop = false, move = false, settle = false,
+  }
   made_limits = api
   local states, configs, own_configs, changed_states = {}, {}, {}, {}
+  -- Key -> the end of its pause, where it has one. What is known of a key of which nothing is stored.
+  local paused, untouched = {}, { 0, 0, '' }
   -- Key -> when time opens it, and the topics of those who wait for that; keys whose lists are to be looked at; topics of queues
   -- in which a group was opened.
   local opens, waits, again, woken = {}, {}, {}, {}
@@ -71,7 +83,13 @@ local function limits()
       if prefix_lengths then table.sort(prefix_lengths, function(a, b) return a > b end) end
     end
     local none, fields = { false, 1, false, 0, 0, '', false }, {}
-    for _, key in ipairs(prefix_lengths and keys or {}) do
+    if not prefix_lengths then
+      for _, key in ipairs(keys) do
+        configs[key] = none
+      end
+      return
+    end
+    for _, key in ipairs(keys) do
       fields[#fields + 1] = key
       for _, length in ipairs(prefix_lengths) do
         if length <= #key then fields[#fields + 1] = sub(key, 1, length) .. '*' end
@@ -80,7 +98,7 @@ local function limits()
     local found, n = read_hash('limit_config', fields), 0
     for _, key in ipairs(keys) do
       configs[key] = none
-      while prefix_lengths and n < #fields and (fields[n + 1] == key or sub(fields[n + 1], -1) == '*') do
+      while n < #fields and (fields[n + 1] == key or sub(fields[n + 1], -1) == '*') do
         n = n + 1
         local is_ours, limits = pcall(cmsgpack.unpack, found[n] or '')
         if configs[key] == none and found[n] and is_ours and type(limits) == 'table' then
@@ -91,16 +109,20 @@ local function limits()
     end
   end
 
+  -- True where something is stored of any key.
+  local is_counting
+
   -- Reads what is taken of keys, in one go.
   local function load_states(keys)
     local missing = {}
     for _, key in ipairs(keys) do
       if not states[key] then
-        states[key] = true
+        states[key] = untouched
         missing[#missing + 1] = key
       end
     end
-    for i, stored in ipairs(read_hash('limits', missing)) do
+    if is_counting == nil then is_counting = call('EXISTS', root .. 'limits') == 1 end
+    for i, stored in ipairs(is_counting and read_hash('limits', missing) or {}) do
       local used, free_at, rate
       -- Most are of few slots and a free rate: to match a pattern costs more.
       if stored and sub(stored, 2, 67) == FREE then
@@ -109,7 +131,7 @@ local function limits()
         used, free_at, rate = string.match(stored, '^(%d+)|0*(%d*)|(.*)$')
       end
       -- Most rates are free, and a number costs to be read.
-      states[missing[i]] = { tonumber(used) or 0, free_at and free_at ~= '' and tonumber(free_at) or 0, rate or '', 0 }
+      if stored then states[missing[i]] = { tonumber(used) or 0, free_at and free_at ~= '' and tonumber(free_at) or 0, rate or '' } end
     end
   end
 
@@ -129,13 +151,13 @@ local function limits()
     if call('EXISTS', root .. 'paused') == 1 then
       for from = 1, #missing, ARGUMENTS do
         local to = min(from + ARGUMENTS - 1, #missing)
-        for i, paused in ipairs(call('ZMSCORE', root .. 'paused', unpack(missing, from, to))) do
-          states[missing[from + i - 1]][PAUSED_UNTIL] = tonumber(paused) or 0
+        for i, until_then in ipairs(call('ZMSCORE', root .. 'paused', unpack(missing, from, to))) do
+          if until_then then paused[missing[from + i - 1]] = tonumber(until_then) end
         end
       end
     end
-    for _, key in ipairs(missing) do
-      if pauses[key] then states[key][PAUSED_UNTIL] = pauses[key] end
+    for key, until_then in pairs(pauses) do
+      paused[key] = until_then
     end
     read_limits(missing)
   end
@@ -143,7 +165,7 @@ local function limits()
 
   -- Has a key know of its pause that this script is to write, where its state was read before.
   function api.note_pause(key)
-    if configs[key] then states[key][PAUSED_UNTIL] = pauses[key] end
+    paused[key] = pauses[key]
   end
 
   -- The microseconds that units of a rate take, rounded up.
@@ -165,8 +187,8 @@ local function limits()
 
   -- Until when a key keeps a job of this cost back: beyond all times where a slot must be given back, nil where it admits the job.
   local function refuses(key, slots, units)
-    local limits, state = configs[key], states[key]
-    if state[PAUSED_UNTIL] > now then return state[PAUSED_UNTIL] end
+    local limits, state, until_then = configs[key], states[key], paused[key]
+    if until_then and until_then > now then return until_then end
     if limits[SLOTS] and state[USED] > 0 and state[USED] + slots > limits[SLOTS] then return math.huge end
     return rate_admits_at(key, units)
   end
@@ -175,31 +197,59 @@ local function limits()
   -- How many slots a key admits, so that nothing but these has to be looked at, and how many are taken; false where it has a rate or is
   -- paused.
   function api.slots_of(key)
-    local limits, state = configs[key], states[key]
-    if limits[RATE_N] or state[PAUSED_UNTIL] > now then return false end
-    return limits[SLOTS] or math.huge, state[USED]
+    local limits, until_then = configs[key], paused[key]
+    if limits[RATE_N] or until_then and until_then > now then return false end
+    return limits[SLOTS] or math.huge, states[key][USED]
   end
 
   -- What is kept of a key for those who look: if it has limits of its own, those that hold, the slots that are taken, the end of its
   -- pause, and when its rate admits so many units.
   function api.seen(key, units)
-    local limits, state = configs[key], states[key]
-    local paused_until = state[PAUSED_UNTIL] > now and state[PAUSED_UNTIL] or 0
+    local limits, state, paused_until = configs[key], states[key], paused[key] or 0
+    if paused_until <= now then paused_until = 0 end
     return own_configs[key], limits[LIMITS_JSON], state[USED], paused_until, rate_admits_at(key, units) or 0
   end
 
+  -- True for a key with slots or a rate.
+  function api.has_limits(key)
+    return configs[key][SLOTS] or configs[key][RATE_N]
+  end
+
+  -- True for a key of which what is taken is counted, so that it may be changed.
+  local function is_counted(key)
+    if states[key] ~= untouched then return true end
+    if not api.has_limits(key) then return false end
+    states[key] = { 0, 0, '' }
+    return true
+  end
+
+  -- Takes slots and units of a rate from keys, and answers those of which that is counted.
   function api.take(keys, slots, units)
+    local counted, are_all = '', true
     for _, key in ipairs(split(keys)) do
-      local limits, state = configs[key], states[key]
-      state[USED] = state[USED] + slots
-      if limits[RATE_N] then
-        local free_at = state[RATE_OF] == limits[RATE_NAME] and state[RATE_FREE_AT] or 0
-        state[RATE_FREE_AT], state[RATE_OF] = max(free_at, now * 1000) + micros(limits, units), limits[RATE_NAME]
+      if is_counted(key) then
+        local limits, state = configs[key], states[key]
+        state[USED] = state[USED] + slots
+        if limits[RATE_N] then
+          local free_at = state[RATE_OF] == limits[RATE_NAME] and state[RATE_FREE_AT] or 0
+          state[RATE_FREE_AT], state[RATE_OF] = max(free_at, now * 1000) + micros(limits, units), limits[RATE_NAME]
+        else
+          state[RATE_FREE_AT], state[RATE_OF] = 0, ''
+        end
+        changed_states[key] = true
+        counted = counted == '' and key or counted .. ',' .. key
       else
-        state[RATE_FREE_AT], state[RATE_OF] = 0, ''
+        are_all = false
       end
-      changed_states[key] = true
     end
+    return are_all and keys or counted
+  end
+
+  -- Counts slots that runs have taken which began before a key was counted.
+  function api.count_taken(key, slots)
+    if not is_counted(key) then return end
+    states[key][USED] = states[key][USED] + slots
+    changed_states[key] = true
   end
 
   -- Has a key's lists looked at again. The limits of a queue have none: claims of it look.
@@ -215,8 +265,10 @@ local function limits()
 
   local function give_back(keys, slots)
     for _, key in ipairs(split(keys)) do
-      states[key][USED] = max(states[key][USED] - slots, 0)
-      changed_states[key] = true
+      if states[key] ~= untouched then
+        states[key][USED] = max(states[key][USED] - slots, 0)
+        changed_states[key] = true
+      end
       look_again(key)
     end
   end

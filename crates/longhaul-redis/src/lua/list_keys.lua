@@ -39,6 +39,11 @@ end
 
 -- The keys that are paused, or of which something is taken: hardly more than there are running jobs.
 local taken = call('HKEYS', root .. 'limits')
+-- Slots that nothing counts, by key: read where they are asked for.
+local uncounted_slots = #ARGV <= 7 and uncounted()
+for name in pairs(uncounted_slots or {}) do
+  taken[#taken + 1] = name
+end
 for _, name in ipairs(call('ZRANGEBYSCORE', root .. 'paused', '(' .. digits(now), '+inf')) do
   taken[#taken + 1] = name
 end
@@ -97,6 +102,10 @@ local function add(names)
     else
       own, limits, used, paused_until, free_at = groups().seen(name, tonumber(ARGV[7]))
       waiting = waiting_of(name)
+      if not groups().has_limits(name) then
+        uncounted_slots = uncounted_slots or uncounted()
+        used = used + (uncounted_slots[name] or 0)
+      end
     end
     local is_wanted = #ARGV > 7 or own or used > 0 or paused_until > 0 or waiting > 0
     if is_wanted and (in_queue == '' or waiting > 0) then

@@ -14,20 +14,9 @@ local START_BYTES = 21
 -- The flags, which are added: its id may exist already, or else was drawn just now; it waits for its children; it depends on others.
 local MAY_EXIST, WAITS, HAS_DEPENDENCIES = 1, 2, 4
 
--- The fields of a new job beside those that are told: no attempts, no times, and two events' numbers of 1; no log, steps,
--- errors, progress, worker nor output; and no children, or none yet. Written out, because a call that makes them costs more.
-local NEW_FIELDS = '>Bi8c0c0i8i8c0i8'
-local NOTHING = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
-  .. struct_pack('>I4I4i8', 1, 1, now) .. '\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
-local NO_CHILDREN, NONE_YET = '\0\0', '\0\16\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
-
 -- The answer for a job that was created in a state, which tells the state and the time: it is negative, and no other is.
 local function created_in(state)
   return -4 * now - state - 1
-end
-
-local function new_fields(state, run_at, children, seq, batch, fixed)
-  return struct_pack(NEW_FIELDS, state, run_at, NOTHING, children, seq, batch, fixed, now)
 end
 
 -- The lane, queue, limit keys and stored cost that the name of a source tells.

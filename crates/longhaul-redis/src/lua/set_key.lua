@@ -19,6 +19,17 @@ elseif had_limits then
     write_now('HDEL', root .. 'limit_lengths', length)
   end
 end
+-- Runs that began before anything was counted of a key count from now on.
+local _, uncounted_before = hold_running(function(job)
+  local keys = {}
+  for _, key in ipairs(groups().split(job[LIMIT_KEY])) do
+    if key == name or is_prefix and sub(key, 1, length) == sub(name, 1, length) then keys[#keys + 1] = key end
+  end
+  return keys
+end)
+for key, slots in pairs(uncounted_before) do
+  groups().count_taken(key, slots)
+end
 -- What these limits keep back may go now. Of a prefix that many keys have, claims look at the others.
 write_now('ZADD', root .. 'opens', 0, name)
 groups().due()

@@ -24,30 +24,6 @@ if has_changed == 1 then
   done()
 end
 
--- Has the running jobs of a queue hold what they take of its limits, and answers how many slots that is.
-local function hold_running(queue, limit)
-  local ids, holds, used = {}, {}, 0
-  for _, member in ipairs(call('ZRANGEBYSCORE', running_key, '-inf', '(+inf')) do
-    if queue_of(member) == queue then ids[#ids + 1] = id_of(member) end
-  end
-  read_jobs(ids)
-  local held = groups().read_hash('holding', ids)
-  for i, id in ipairs(ids) do
-    local job = jobs[id]
-    if job and job[STATE] == RUNNING then
-      local slots = keyed.tails().cost_of(job)
-      local keys = string.match(held[i] or '', '^%d+|%d+|(.*)$') or ''
-      used = used + slots
-      if not find(',' .. keys .. ',', ',' .. limit .. ',', 1, true) then
-        holds[#holds + 1] = id
-        holds[#holds + 1] = format('%d|%d|%s', slots, job[TOKEN], keys == '' and limit or keys .. ',' .. limit)
-      end
-    end
-  end
-  write_all('HSET', root .. 'holding', holds)
-  return used
-end
-
 -- What is taken of its limits stays, but for a rate that is another one now; a job that runs already counts.
 local limit = '=' .. ARGV[2]
 local limits_before = call('HGET', root .. 'limit_config', limit) or ''
@@ -60,7 +36,9 @@ if limits_before ~= ARGV[7] then
   if ARGV[7] ~= '' then
     write_now('HSET', root .. 'limit_config', limit, ARGV[7])
     write_now('SADD', root .. 'limited', ARGV[2])
-    used = hold_running(ARGV[2], limit)
+    used = hold_running(function(job)
+      return job[QUEUE] == ARGV[2] and { limit } or {}
+    end)[limit] or 0
   else
     write_now('HDEL', root .. 'limit_config', limit)
     write_now('SREM', root .. 'limited', ARGV[2])

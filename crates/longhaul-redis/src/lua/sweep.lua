@@ -109,8 +109,8 @@ if keyed.is_holding then
   end
   read_jobs(ids)
   for i, id in ipairs(ids) do
-    local job, token = jobs[id], tonumber(string.match(page[2][2 * i], '^%d+|(%d+)'))
-    if not damaged[id] and not (job and job[STATE] == RUNNING and job[TOKEN] == token) then keyed.ended[id] = true end
+    local job, _, _, token = jobs[id], groups().read_hold(page[2][2 * i])
+    if not damaged[id] and not (job and job[STATE] == RUNNING and job[TOKEN] == tonumber(token)) then keyed.ended[id] = true end
   end
   write('SET', root .. 'holding_at', page[1])
 end

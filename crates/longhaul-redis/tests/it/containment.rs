@@ -1,6 +1,8 @@
 //! Faults that concern one job, key or call: the others go on, and the one ends in a way that a person can see.
 
-use longhaul::{Claim, Clock, ErrorKind, JobId, LeaseStatus, NewJob, Outcome, Record, State, SupportedKind};
+use longhaul::{
+    Claim, Clock, ErrorKind, JobId, KeyConfig, LeaseStatus, NewJob, Outcome, Record, State, SupportedKind,
+};
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
     HOUR, KIND, LEASE, claim, completed, delayed, finish, id, idempotent, named, secs, slots, step, unique,
@@ -243,6 +245,7 @@ async fn a_key_of_a_wrong_type_keeps_a_run_from_nothing_else() {
 async fn limit_keys_of_which_nothing_can_be_read_keep_no_run_from_its_end() {
     let damaged = Damaged::new().await;
     let fx = &damaged.fx;
+    fx.store.set_key("provider", Some(&KeyConfig { slots: Some(1), ..KeyConfig::default() })).await.unwrap();
     let lease = fx.running_from(NewJob { limit_keys: vec!["provider".into()], ..named("a") }).await.lease;
     for key in ["holding", "limits"] {
         damaged.say("DEL", key, "");

@@ -15,5 +15,6 @@ mod search;
 mod server;
 mod tls;
 mod told;
+mod uncounted;
 mod upkeep;
 mod waits;
