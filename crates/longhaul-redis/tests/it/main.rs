@@ -8,6 +8,7 @@ mod configuration;
 mod conformance;
 mod containment;
 mod crossing;
+mod direct;
 mod lost_data;
 mod outage;
 mod releases;

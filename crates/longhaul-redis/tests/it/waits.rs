@@ -107,13 +107,13 @@ async fn runs_that_end_in_one_call_see_what_the_others_of_it_have_become() {
     let (fx, _) = fixture().await;
     fx.enqueue_all(vec![named("plain"), named("other")]).await;
     let leases: Vec<_> = fx.claim(claim()).await.into_iter().map(|claimed| claimed.lease).collect();
-    // The first is complete by the time at which a follow-up of the second depends on it, and names it as its parent.
-    let follow_up = NewJob { parent: Some(id("plain")), ..after("next", "plain") };
-    let second = longhaul::Finish { follow_ups: vec![follow_up], ..finish(&leases[1], completed()) };
+    // The first is complete by the time at which a follow-up of the second depends on it, and another names it as its parent.
+    let follow_ups = vec![after("next", "plain"), NewJob { parent: Some(id("plain")), ..named("child") }];
+    let second = longhaul::Finish { follow_ups, ..finish(&leases[1], completed()) };
     fx.finish_all(vec![finish(&leases[0], completed()), second]).await;
     let plain = fx.job(&id("plain")).await;
     assert_eq!((plain.state, plain.children), (State::Completed, None));
-    assert_eq!(fx.claim_ids().await, [id("next")]);
+    assert_eq!(fx.claim_ids().await, [id("next"), id("child")]);
 }
 
 #[tokio::test]
