@@ -179,7 +179,24 @@ impl Fixture {
                 self.longhaul.events(&id, job.last_event, 1, Duration::from_secs(5)).await.unwrap();
             }
         });
-        reached.await.unwrap_or_else(|_| panic!("{id} did not get there in time"))
+        match reached.await {
+            Ok(job) => job,
+            Err(_) => {
+                panic!("{id} did not get there in time; what has not ended: {:#?}", self.unfinished().await)
+            }
+        }
+    }
+
+    /// What can be told of all jobs that have not ended.
+    async fn unfinished(&self) -> Vec<impl std::fmt::Debug> {
+        let states = State::ALL.into_iter().filter(|state| !state.is_finished()).collect();
+        let filter = longhaul::JobFilter { states, ..Default::default() };
+        let page = longhaul::Page { cursor: None, limit: 10, ..longhaul::Page::default() };
+        let jobs = self.longhaul.store().list(&filter, page).await.unwrap().jobs;
+        let told = |job: JobRecord| {
+            (job.id, job.state, job.attempt, job.run_at, job.started_at, job.worker, job.errors)
+        };
+        jobs.into_iter().map(told).collect()
     }
 
     /// All jobs of a kind.
