@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use longhaul::clock::Stopwatch;
-use longhaul::{Job, JobId, Keep, Longhaul, QueueConfig, Retention, State};
+use longhaul::{Job, JobId, JobRecord, Keep, Longhaul, QueueConfig, Retention, State};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -148,6 +148,10 @@ impl<'a> Soak<'a> {
         let mut timer = tokio::time::interval(Duration::from_secs(1));
         while running.elapsed() < length {
             timer.tick().await;
+            // A client that has ended before its time has met a fault.
+            while let Some(client) = clients.try_join_next() {
+                client??;
+            }
             if running.elapsed() >= BETWEEN_KILLS * (kills + 1) {
                 self.kill().await?;
                 kills += 1;
@@ -258,7 +262,7 @@ async fn follow(
         told.acknowledged.push(sending.elapsed());
     }
     let id = JobId::from_store(id);
-    let found = watcher.wait(&id, PATIENCE).await?.found();
+    let found = end_of(&id, watcher).await;
     let mut told = told.lock();
     match found {
         Some(job) if job.state == State::Completed => {
@@ -268,6 +272,20 @@ async fn follow(
         _ => told.lost.push(id),
     }
     Ok(())
+}
+
+/// The job, once it has ended or nobody waits for that any longer. A look that fails is taken again: whoever watches is a client, too,
+/// and a busy store may keep it waiting.
+async fn end_of(id: &JobId, watcher: &Longhaul) -> Option<JobRecord> {
+    let waiting = Stopwatch::start();
+    loop {
+        let left = PATIENCE.saturating_sub(waiting.elapsed());
+        match watcher.wait(id, left).await {
+            Ok(job) => return job.found(),
+            Err(_) if left.is_zero() => return None,
+            Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    }
 }
 
 impl Soaked {
