@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use longhaul::Job;
 use serde_json::{Map, Value};
-use service_support::{Candidate, Deed, EraseError, Erased, Erasure};
+use service_support::{Candidate, EraseError, Erased, Erasure, Rows};
 
 use crate::app::App;
 use crate::jobs::{GenerateModule, RewriteLesson, WORKFLOW};
@@ -24,19 +24,14 @@ impl App {
         erasure.jobs(&mut erased, &[GenerateModule::KIND, RewriteLesson::KIND], is_own).await?;
         erasure.answers_about(&mut erased, &workflows).await?;
         for id in &workflows {
-            for (table, column) in [("curriculum_modules", "workflow_id"), ("curriculum_workflows", "id")] {
-                let count = match erasure.deed() {
-                    Deed::Count => {
-                        let sql = format!("SELECT count(*) AS number FROM {table} WHERE {column} = $1");
-                        let rows = self.db.read(sql, vec![id.as_str().into()]).await?;
-                        rows.first().map(|row| row.get("number")).transpose()?.unwrap_or(0)
-                    }
-                    Deed::Erase => {
-                        let sql = format!("DELETE FROM {table} WHERE {column} = $1");
-                        erasure.write(sql, vec![id.as_str().into()]).await?
-                    }
-                };
-                erased.add(table, count);
+            let modules = Rows {
+                table: "curriculum_modules",
+                key: "workflow_id, module_index",
+                condition: "workflow_id = $1",
+            };
+            let workflow = Rows { table: "curriculum_workflows", key: "id", condition: "id = $1" };
+            for rows in [modules, workflow] {
+                erasure.rows_of(id, &mut erased, rows).await?;
             }
         }
         Ok(erased)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use longhaul::Job;
-use service_support::{Candidate, Deed, EraseError, Erased, Erasure, Value, Write, user_label};
+use service_support::{Candidate, Deed, EraseError, Erased, Erasure, Rows, Value, Write, user_label};
 
 use crate::app::App;
 use crate::jobs::Generate;
@@ -15,6 +15,15 @@ use crate::model::Lesson;
 const AT_ONCE: usize = 200;
 /// The time after which no run of an erased task is expected any more.
 const KEEP_FOR: Duration = Duration::from_secs(30 * 86_400);
+const LESSONS: Rows = Rows { table: "lessons", key: "task_id", condition: "user_id = $1" };
+const TOPICS_OF_NOBODY_ELSE: Rows = Rows {
+    table: "lesson_topics",
+    key: "subject_key, topic_key",
+    condition: "EXISTS (SELECT 1 FROM lessons l WHERE l.subject_key = lesson_topics.subject_key \
+                AND l.topic_key = lesson_topics.topic_key AND l.user_id = $1) \
+                AND NOT EXISTS (SELECT 1 FROM lessons l WHERE l.subject_key = lesson_topics.subject_key \
+                AND l.topic_key = lesson_topics.topic_key AND l.user_id <> $1)",
+};
 /// Topics that are read at a time.
 const TOPICS: usize = 100;
 /// Looks that are taken at a topic which others write to, too.
@@ -25,7 +34,7 @@ impl App {
     /// lessons of others, and then shows the newest of these.
     pub(crate) async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
         let mut erased = Erased::default();
-        let tasks = erasure.ids("lessons", "task_id", "user_id = $1").await?;
+        let tasks = erasure.ids(LESSONS.table, LESSONS.key, LESSONS.condition).await?;
         let label = user_label(erasure.user());
         let is_own = |job: &Candidate<'_>| job.has(&label) || tasks.contains(job.id);
         let mut fenced = tasks.clone();
@@ -37,7 +46,11 @@ impl App {
         erasure.jobs(&mut erased, &[Generate::KIND], is_own).await?;
         erasure.answers_about(&mut erased, &fenced).await?;
         match erasure.deed() {
-            Deed::Count => self.count(erasure.user(), &mut erased).await?,
+            Deed::Count => {
+                for rows in [LESSONS, TOPICS_OF_NOBODY_ELSE] {
+                    erasure.rows(&mut erased, rows).await?;
+                }
+            }
             Deed::Erase => self.erase_lessons(erasure.user(), &mut erased).await?,
         }
         Ok(erased)
@@ -59,19 +72,6 @@ impl App {
                 )
             };
             self.db.commit(some.iter().map(note).collect(), vec![]).await?;
-        }
-        Ok(())
-    }
-
-    async fn count(&self, user: &str, erased: &mut Erased) -> Result<(), EraseError> {
-        let topics = "SELECT count(*) AS number FROM lesson_topics t WHERE EXISTS (SELECT 1 FROM lessons l \
-             WHERE l.subject_key = t.subject_key AND l.topic_key = t.topic_key AND l.user_id = $1) \
-             AND NOT EXISTS (SELECT 1 FROM lessons l \
-             WHERE l.subject_key = t.subject_key AND l.topic_key = t.topic_key AND l.user_id <> $1)";
-        let lessons = "SELECT count(*) AS number FROM lessons WHERE user_id = $1";
-        for (table, sql) in [("lessons", lessons), ("lesson_topics", topics)] {
-            let rows = self.db.read(sql, vec![user.into()]).await?;
-            erased.add(table, rows.first().map(|row| row.get("number")).transpose()?.unwrap_or(0));
         }
         Ok(())
     }

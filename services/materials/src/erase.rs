@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use longhaul::{Job, JobFilter, JobId, KeyFilter, Page, Payloads, State};
+use longhaul::{Job, JobFilter, KeyFilter, State};
 use service_support::{Candidate, Commit, Deed, EraseError, Erased, Erasure, Rows, Write, user_label};
 
 use crate::app::App;
@@ -37,7 +37,7 @@ impl App {
         };
         let kinds = [Process::KIND, Embed::KIND, Index::KIND, Purge::KIND, PurgeCourse::KIND];
         if erasure.deed() == Deed::Erase {
-            self.purge_at_once().await?;
+            self.purge_at_once(erasure).await?;
         }
         erasure.jobs(&mut erased, &kinds, is_own).await?;
         self.erase_limit_key(erasure, &mut erased).await?;
@@ -88,8 +88,13 @@ impl App {
     }
 
     /// Does at once what waits to be removed: what it belonged to is deleted, and nothing tells any more whose it was.
-    async fn purge_at_once(&self) -> Result<(), EraseError> {
-        for id in self.purges().await? {
+    async fn purge_at_once(&self, erasure: &Erasure) -> Result<(), EraseError> {
+        let filter = JobFilter {
+            kinds: vec![Purge::KIND.into(), PurgeCourse::KIND.into()],
+            states: State::ALL.into_iter().filter(|state| *state != State::Completed).collect(),
+            ..JobFilter::default()
+        };
+        for id in erasure.find_jobs_of(filter, &|_: &Candidate<'_>| true).await? {
             let Some(job) = self.longhaul.get(&id).await?.found() else { continue };
             if job.kind == Purge::KIND {
                 let Ok(Purge { material_id, keep_from_run, file }) = job.args.to() else { continue };
@@ -105,25 +110,6 @@ impl App {
             }
         }
         Ok(())
-    }
-
-    /// The jobs that have not removed yet what they are to remove.
-    async fn purges(&self) -> Result<Vec<JobId>, EraseError> {
-        let filter = JobFilter {
-            kinds: vec![Purge::KIND.into(), PurgeCourse::KIND.into()],
-            states: State::ALL.into_iter().filter(|state| *state != State::Completed).collect(),
-            ..JobFilter::default()
-        };
-        let mut page = Page { cursor: None, limit: 500, payloads: Payloads::Short };
-        let mut ids = Vec::new();
-        loop {
-            let found = self.longhaul.store().list(&filter, page.clone()).await?;
-            ids.extend(found.jobs.into_iter().map(|job| job.id));
-            page.cursor = found.next;
-            if page.cursor.is_none() {
-                return Ok(ids);
-            }
-        }
     }
 
     /// The limits that an operator has set for the user, a pause, and the turns. The key itself goes with its jobs.

@@ -81,7 +81,18 @@ impl Erasure {
         is_own: &(impl Fn(&Candidate<'_>) -> bool + Sync),
     ) -> Result<Vec<JobId>, EraseError> {
         let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
-        let filter = JobFilter { kinds, ..JobFilter::default() };
+        self.find_jobs_of(JobFilter { kinds, ..JobFilter::default() }, is_own).await
+    }
+
+    /// The same for jobs that fit a filter.
+    ///
+    /// # Errors
+    /// A fault of the store.
+    pub async fn find_jobs_of(
+        &self,
+        filter: JobFilter,
+        is_own: &(impl Fn(&Candidate<'_>) -> bool + Sync),
+    ) -> Result<Vec<JobId>, EraseError> {
         let mut page = Page { cursor: None, limit: AT_ONCE, payloads: Payloads::Short };
         let mut own = Vec::new();
         loop {

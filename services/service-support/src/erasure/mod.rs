@@ -141,15 +141,23 @@ impl Erasure {
         }
     }
 
-    /// Deletes rows, some at a time.
+    /// Deletes rows of the user, some at a time.
     ///
     /// # Errors
     /// A fault of the database.
     pub async fn rows(&self, erased: &mut Erased, rows: Rows) -> Result<(), EraseError> {
+        self.rows_of(self.user(), erased, rows).await
+    }
+
+    /// The same for rows of something that is the user's: `$1` is its id.
+    ///
+    /// # Errors
+    /// A fault of the database.
+    pub async fn rows_of(&self, id: &str, erased: &mut Erased, rows: Rows) -> Result<(), EraseError> {
         let Rows { table, key, condition } = rows;
         if self.deed == Deed::Count {
             let sql = format!("SELECT count(*) AS number FROM {table} WHERE {condition}");
-            let counted = self.db.read(sql, vec![self.user().into()]).await?;
+            let counted = self.db.read(sql, vec![id.into()]).await?;
             let count = counted.first().map(|row| row.get("number")).transpose()?;
             erased.add(table, count.unwrap_or(0));
             return Ok(());
@@ -158,7 +166,7 @@ impl Erasure {
             "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {ROWS_PER_COMMIT})"
         );
         loop {
-            let deleted = self.write(sql.clone(), vec![self.user().into()]).await?;
+            let deleted = self.write(sql.clone(), vec![id.into()]).await?;
             erased.add(table, deleted);
             if deleted == 0 {
                 return Ok(());
