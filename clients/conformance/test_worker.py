@@ -33,7 +33,7 @@ from longhaul.flow import request
 from proxy import PATIENCE, Exchange, Proxy
 
 #: Leases of the tests in which one is to end. The others are too long to end while a test runs.
-BRIEF = 5.0
+BRIEF = 8.0
 
 
 class Server:
@@ -250,6 +250,14 @@ class Leases(Case):
         self.proxy.open("gate")
         self.assertEqual(job.wait(PATIENCE), "done")
         self.assertEqual(self.counts(job), ("completed", 1, 0, 0))
+
+    def test_a_claim_waits_for_a_quarter_of_a_lease_at_most(self) -> None:
+        # A lease counts from when its claim was sent: a run of a claim that waited for most of it would be stopped at once.
+        self.worker(lease=BRIEF)
+        first, second = self.proxy.seen(lambda one: one.call == "claim" and one.answer, 2)[:2]
+        self.assertEqual([one.body["wait"] for one in (first, second)], [BRIEF / 4] * 2)
+        self.assertEqual([one.answer["claimed"] for one in (first, second)], [[], []])
+        self.assertEqual(self.enqueue("echo", 1).wait(PATIENCE), 1)
 
     def test_a_handler_that_blocks_keeps_its_lease(self) -> None:
         self.worker(lease=BRIEF)

@@ -44,8 +44,11 @@ interface End {
   entries: Said[];
 }
 
-/** How long the server holds a claim while there is nothing to take, in seconds. */
-const WAIT = 20;
+/**
+ * How long the server holds a claim while there is nothing to take, in seconds. A run's lease counts from when its claim was sent, so a
+ * claim is held for a quarter of the lease at most: a run of one that was held for longer would begin with a lease that is about to end.
+ */
+const [WAIT, WAIT_OF_LEASE] = [20, 1 / 4];
 /** So many turns are under way at once: while one is written by the store, the other's jobs run. */
 const TURNS = 2;
 
@@ -178,8 +181,9 @@ export class Session {
     const signal = AbortSignal.any([this.#stopping.signal, off]);
     let at = 0;
     try {
+      const held = Math.min(wait, this.#plan.lease * WAIT_OF_LEASE);
       // Where not every queue can be asked for, the others are asked for soon.
-      const claim = this.#claim(kinds, slots, slots < this.#queues.length ? Math.min(1, wait) : wait);
+      const claim = this.#claim(kinds, slots, slots < this.#queues.length ? Math.min(1, held) : held);
       const { claimed } = await this.#send<{ claimed: Claimed[] }>("claim", JSON.stringify(claim), idempotencyKey, {
         heldFor: WAIT * 1_000,
         signal,

@@ -26,8 +26,9 @@ from .run import Run, Said
 log = logging.getLogger("longhaul.worker")
 C = TypeVar("C", Context, AsyncContext)
 
-#: How long the server holds a claim while there is nothing to take, in seconds.
-WAIT = 20
+#: How long the server holds a claim while there is nothing to take, in seconds. A run's lease counts from when its claim was sent, so
+#: a claim is held for a quarter of the lease at most: a run of one that was held for longer would begin with a lease about to end.
+WAIT, WAIT_OF_LEASE = 20.0, 1 / 4
 #: So many turns are under way at once: while one is written by the store, the other's jobs run.
 TURNS = 2
 
@@ -140,7 +141,7 @@ class Session:
             self._asked += free
             self._polled = free
             # A call that leaves its slot to other kinds must soon know that none of their jobs wait.
-            wait = 0 if self._calls.owes_single and self._calls.is_waiting else WAIT
+            wait = 0.0 if self._calls.owes_single and self._calls.is_waiting else WAIT
             self._poll = self._request(self._poll_once(free, wait))
 
     def _make_room(self) -> None:
@@ -172,7 +173,7 @@ class Session:
         ends = 0 if self._calls.most else len(self._ends)
         return max(0, self._plan.slots - len(self.handlers) - ends - self._asked)
 
-    async def _poll_once(self, slots: int, wait: int) -> None:
+    async def _poll_once(self, slots: int, wait: float) -> None:
         try:
             if await self._claim_waiting(self._kinds, slots, wait) < slots:
                 self._calls.owes_single = False
@@ -188,12 +189,13 @@ class Session:
 
         return self._request(claim())
 
-    async def _claim_waiting(self, kinds: list[dict[str, Any]], slots: int, wait: int) -> int:
+    async def _claim_waiting(self, kinds: list[dict[str, Any]], slots: int, wait: float) -> int:
         """Claims up to so many jobs, and answers how many came."""
         key = uuid.uuid4().hex
         try:
+            wait = min(wait, self._plan.lease * WAIT_OF_LEASE)
             # Where not every queue can be asked for, the others are asked for soon.
-            wait = wait if slots >= len(self._plan.queues) else min(wait, 1)
+            wait = wait if slots >= len(self._plan.queues) else min(wait, 1.0)
             tries: list[float] = []
             body = json.dumps(self._claim(kinds, slots, wait)).encode()
             answer = await self._send("claim", body, key, held_for=WAIT, on_try=lambda: tries.append(self._keeper.now()))
@@ -283,7 +285,7 @@ class Session:
             settings, "POST", path, content=body, headers=headers, held_for=held_for, on_try=on_try, on_retry=on_retry
         )
 
-    def _claim(self, kinds: list[dict[str, Any]], slots: int, wait: int) -> dict[str, Any]:
+    def _claim(self, kinds: list[dict[str, Any]], slots: int, wait: float) -> dict[str, Any]:
         # The free slots are shared out among the queues, beginning with another each time.
         plan = self._plan
         self._first = (self._first + 1) % len(plan.queues)
