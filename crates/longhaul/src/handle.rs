@@ -146,7 +146,24 @@ impl Longhaul {
             if record.state.is_finished() || left.is_zero() {
                 return Ok(lookup);
             }
-            self.store.events(id, record.last_event, 1, left).await?;
+            self.await_end(id, record.last_event, left).await?;
+        }
+    }
+
+    /// Returns once the job may have ended since event `after`, or `timeout` is over. A look at a job counts those before it and
+    /// brings its args, so what a running job writes to its log is read in place of the job.
+    async fn await_end(&self, id: &JobId, mut after: u64, timeout: Duration) -> Result<()> {
+        /// So many entries at once are a log that is written faster than it is read here: a look at the job passes over the rest.
+        const MOST: usize = 64;
+        let waiting = Stopwatch::start();
+        loop {
+            let left = timeout.saturating_sub(waiting.elapsed());
+            let events = self.store.events(id, after, MOST, left).await?.unwrap_or_default();
+            let Some(last) = events.last() else { return Ok(()) };
+            after = last.seq;
+            if events.len() == MOST || events.iter().any(|event| event.body.is_end()) {
+                return Ok(());
+            }
         }
     }
 

@@ -176,3 +176,15 @@ pub enum EventBody {
         output: Json,
     },
 }
+
+impl EventBody {
+    /// True for what only a job that has ended tells: its output, or a state that is final.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        match self {
+            Self::State { state, .. } => state.is_finished(),
+            Self::Output { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -25,4 +25,5 @@ mod slots;
 mod stats;
 mod times;
 mod trace;
+mod waiting;
 mod why;
