@@ -46,6 +46,9 @@ pub(crate) struct ClusterArgs {
 /// machine, too.
 const DRAIN: Duration = Duration::from_secs(300);
 
+/// The bound on the starts of a server in place of one that was killed.
+const STARTS: u32 = 5;
+
 /// Processes that share a store and nothing else.
 pub(crate) struct Cluster<'a> {
     args: &'a ClusterArgs,
@@ -133,10 +136,25 @@ impl<'a> Cluster<'a> {
         let pid = self.servers[number].pid();
         self.servers[number].kill().await?;
         self.note(Fault::ServerKilled, pid);
-        let (server, address) = self.start_server(number).await?;
+        let (server, address) = self.restart_server(number).await?;
         self.servers[number] = server;
         self.addresses.send_modify(|addresses| addresses[number] = address);
         Ok(())
+    }
+
+    /// Starts an API server as a service manager does: once more where it ends at once, because a store that is busy may not
+    /// have answered in time.
+    async fn restart_server(&self, number: usize) -> Result<(Process, String)> {
+        let mut starts = 1;
+        loop {
+            match self.start_server(number).await {
+                Err(error) if starts < STARTS => {
+                    eprintln!("failed to start a server, will start it again: {error}");
+                    starts += 1;
+                }
+                started => return started,
+            }
+        }
     }
 
     /// Notes a fault that was made.

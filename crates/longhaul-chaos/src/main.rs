@@ -40,6 +40,7 @@ mod worker;
 mod zoo;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Every fault ends the program with its message.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -89,18 +90,35 @@ fn main() -> Result<()> {
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        match Cli::parse().command {
-            Command::Run(args) => run::run(args).await,
-            Command::Partition(args) => partition::run(args).await,
-            Command::Outage(args) => outage::run(args).await,
-            Command::Limits(args) => limits::run(args).await,
-            Command::Scale(args) => scale::run(args).await,
-            Command::Measure(args) => measure::run(args).await,
-            Command::Soak(args) => soak::run(args).await,
-            Command::Worker(args) => {
-                let store = target::open(&args.store).await?;
-                worker::work(args, store).await
-            }
+        // What a run has started is ended as its future is dropped, so a signal must not end the process before that.
+        tokio::select! {
+            ran = execute(Cli::parse().command) => ran,
+            signal = ended_by_signal() => Err(format!("ended by {}", signal?).into()),
         }
     })
+}
+
+async fn execute(command: Command) -> Result<()> {
+    match command {
+        Command::Run(args) => run::run(args).await,
+        Command::Partition(args) => partition::run(args).await,
+        Command::Outage(args) => outage::run(args).await,
+        Command::Limits(args) => limits::run(args).await,
+        Command::Scale(args) => scale::run(args).await,
+        Command::Measure(args) => measure::run(args).await,
+        Command::Soak(args) => soak::run(args).await,
+        Command::Worker(args) => {
+            let store = target::open(&args.store).await?;
+            worker::work(args, store).await
+        }
+    }
+}
+
+/// Answers the name of the first signal that asks this process to end.
+async fn ended_by_signal() -> std::io::Result<&'static str> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => Ok("SIGINT"),
+        _ = terminate.recv() => Ok("SIGTERM"),
+    }
 }
