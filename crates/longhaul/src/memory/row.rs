@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::{KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS};
 
-/// A job: its record, and what the record does not show.
+/// A job: its record, and its stored fields that are not part of the record.
 #[derive(Debug)]
 pub(super) struct Row {
     /// Its number in the order of enqueueing, which the oldest have lowest.
@@ -21,31 +21,30 @@ pub(super) struct Row {
     pub(super) token: u64,
     /// Its unique key, and how long it holds the key unless another job takes it.
     pub(super) unique: Option<(String, Hold)>,
-    /// The closing job that counts it, by its number.
-    /// The job that counts it among its children, by its number.
+    /// The number of the job that counts it among its children.
     pub(super) batch: Option<u64>,
     /// The jobs that it depends, or depended, on, by their numbers.
     pub(super) dependencies: Vec<u64>,
-    /// How many of them it still waits for, while it waits for them.
+    /// The number of dependencies that have not ended, while it is blocked by them.
     pub(super) dependencies_left: usize,
-    /// Until when retention passes over it, where others depended on it when it was due.
+    /// The end of the time in which retention skips it, because other jobs depended on it when it was due.
     pub(super) passed_over_until: Option<Timestamp>,
-    /// When its lease ends; means something while it is running.
+    /// The end of its lease; valid only while it is running.
     pub(super) lease_until: Timestamp,
-    /// When it is fenced off, where somebody has asked it to stop; only while it is running.
+    /// The time at which it loses its lease after a request to stop; only while it is running.
     pub(super) cancel_by: Option<Timestamp>,
     /// The event number at which it entered its present state.
     pub(super) state_event: u64,
     /// The event number of the state that its last failure led to (0: none).
     pub(super) failure_event: u64,
-    /// And when that was.
+    /// The time at which it entered its present state.
     pub(super) state_at: Timestamp,
     pub(super) log: VecDeque<Event>,
     /// The bytes of the log's entries, as JSON.
     pub(super) log_bytes: usize,
     /// The number of the newest entry that has left the log.
     pub(super) gap: u64,
-    /// The steps that are done, in the order in which they were.
+    /// The steps that are done, in the order of their completion.
     pub(super) steps: Vec<StepRecord>,
 }
 

@@ -21,7 +21,7 @@ pub struct Schedules {
 /// A schedule as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleInfo {
-    /// What was asked for.
+    /// Its definition.
     pub schedule: Schedule,
     /// The place that it comes from.
     pub origin: Origin,

@@ -17,7 +17,7 @@ pub struct Counted {
     pub queue: String,
     /// The kind; `(other)` for the same.
     pub kind: String,
-    /// How many changed in which way.
+    /// The numbers of changes of each sort.
     pub counts: Counts,
     /// From when jobs fell due to their starts.
     pub wait: Histogram,

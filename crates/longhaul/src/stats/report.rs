@@ -11,10 +11,10 @@ use super::shared::{HOURS, MINUTES};
 use crate::clock::Timestamp;
 use crate::store::{MAX_SAMPLES, Result};
 
-/// The part of the past that is asked about, and of which jobs.
+/// A part of the past, and the jobs in it, that a report covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// How far it reaches back from now; at most a week is kept.
+    /// The length, back from now; at most 7 days are stored.
     pub length: Duration,
     /// The length of its pieces.
     pub step: Duration,
@@ -24,7 +24,7 @@ pub struct Window {
     pub kind: Option<String>,
 }
 
-/// What happened in a window.
+/// Counts and times of jobs in a window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// The length of the window as it was counted, whole pieces.
@@ -51,7 +51,7 @@ pub struct Point {
     pub counts: Counts,
 }
 
-/// How many jobs changed in which way.
+/// Numbers of jobs by sort of change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Jobs that were created.
@@ -77,16 +77,16 @@ pub struct Totals {
     pub run: Percentiles,
 }
 
-/// What so many in a hundred did not exceed; `None` where there was nothing.
+/// Percentiles of times; `None` without samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Percentiles {
-    /// Half of them.
+    /// The median.
     pub p50: Option<Duration>,
-    /// Nine in ten.
+    /// The 90th percentile.
     pub p90: Option<Duration>,
-    /// All but one in a hundred.
+    /// The 99th percentile.
     pub p99: Option<Duration>,
-    /// All of them.
+    /// The maximum.
     pub max: Option<Duration>,
 }
 
@@ -106,7 +106,7 @@ pub struct Failures {
 pub struct Group {
     /// The failures together.
     pub failure: Failure,
-    /// How many there were in each piece of the window, oldest first.
+    /// The number of failures in each piece of the window, oldest first.
     pub spark: Vec<u64>,
 }
 

@@ -48,10 +48,10 @@ pub(super) const RENEW_WATCH: Duration = Duration::from_secs(2);
 /// The pause between two looks at what was heard, while there is something to hear.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// When counts are written.
+/// The occasion on which counts are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writing {
-    /// In passing: only the minutes, for the hours can be made of them.
+    /// Periodically: minutes only, because hours can be computed from them.
     Often,
     /// Before the process ends or sleeps.
     Last,

@@ -262,7 +262,7 @@ impl Dispatch {
     fn open_poll(&self) -> Poll {
         let store = Arc::clone(self.longhaul.store());
         let wanted: Vec<usize> = self.queues.iter().map(|queue| queue.free).collect();
-        // A call that leaves its slot to jobs of this claim must soon know that there are none.
+        // A call that has left its slot to single jobs of this claim must learn at once if there are none.
         let is_awaited = self.queues.iter().any(|queue| queue.owes_single && queue.free > 0);
         let wait = if is_awaited { Duration::ZERO } else { self.longest_poll() };
         let claim = self.claim(self.kinds.clone(), &wanted, wait);
@@ -270,8 +270,9 @@ impl Dispatch {
         Poll { wanted, answer: async move { (clock.monotonic(), store.claim(claim).await) }.boxed() }
     }
 
-    /// The wait of a claim counts against the lease of what it brings, because nobody here knows when the store took it. So a
-    /// sixth of the lease, or more where that leaves the time for heartbeats to get through before the job is stopped.
+    /// The longest time that a claim may wait: a sixth of the lease, or more if that leaves time for heartbeats before
+    /// the job is stopped. The wait counts against the lease of the claimed jobs, because the worker does not know when
+    /// the store took them.
     pub(super) fn longest_poll(&self) -> Duration {
         let spare = (self.lease_for * 7 / 10).saturating_sub(TIME_FOR_HEARTBEATS);
         LONGEST_POLL.min(spare.max(self.lease_for / 6))
@@ -291,7 +292,7 @@ impl Dispatch {
         }
     }
 
-    /// Where a claim of single jobs brought less than it asked for, nobody waits for a slot that a call has left to them.
+    /// Clears the slots that calls have left to single jobs, in queues where the claim brought fewer than it asked for.
     fn note_short(&mut self, wanted: &[usize], claimed: &[Claimed]) {
         for (queue, wanted) in self.queues.iter_mut().zip(wanted) {
             let of_queue = claimed.iter().filter(|job| job.queue == queue.name).count();

@@ -31,7 +31,8 @@ pub(crate) struct RunningJob {
     abort_reason: OnceLock<AbortReason>,
     /// The lease as this process knows it: the monotonic time of its begin, and its length.
     lease: Mutex<(Duration, Duration)>,
-    /// To the task that sends entries in the background; a test harness has none and sends them all with the finish.
+    /// The channel to the task that sends entries in the background; without one, as in a test harness, all go with the
+    /// finish.
     recorder: Option<mpsc::UnboundedSender<Arc<RunningJob>>>,
     /// True from the moment that the recorder was asked to send the job's entries until it does.
     is_awaited: AtomicBool,
@@ -46,36 +47,36 @@ pub(crate) struct RunningJob {
     /// The reason of the abort that ended its run.
     stopped: OnceLock<AbortReason>,
     follow_ups: Mutex<Vec<NewJob>>,
-    /// The units of rates that the run has taken in truth, where it has said so.
+    /// The units of rates that the run has really used, if it has reported them.
     cost: Mutex<Option<u32>>,
     /// The monotonic time of its deadline.
     deadline: Option<Duration>,
     /// The outputs of the steps that are done.
     steps: Mutex<BTreeMap<String, Json>>,
-    /// The names of steps that this attempt has come to.
+    /// The names of the steps that this attempt has reached.
     reached: Mutex<BTreeSet<String>>,
-    /// What the run has asked to wait for last: the outcome, and an entry that goes with it.
+    /// The last wait that the run has asked for: the outcome, and an entry that goes with it.
     wait: Mutex<Option<(Option<Entry>, Outcome)>>,
     /// The call that it is a part of, where its kind is collected.
     call: OnceLock<Arc<Call>>,
     /// The monotonic time at which the claim was answered.
     claimed_at: Duration,
-    /// The moment of the claim on the store's clock, once it was asked for.
+    /// The time of the claim by the store's clock, once it was looked up.
     started_at: OnceLock<Timestamp>,
-    /// The failure of the attempt before, where it was asked for.
+    /// The failure of the attempt before, once it was looked up.
     failed_before: OnceLock<AttemptError>,
     /// The place of the run in its trace.
     traceparent: OnceLock<TraceParent>,
 }
 
-/// The reason for which a job's execution was cut off.
+/// The reason for which a run was aborted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AbortReason {
-    /// The store says that the job is no longer this worker's: nothing more is said about it.
+    /// The store has answered that the lease is lost: nothing more is sent for the job.
     LeaseLost,
-    /// The lease could not be extended and ends soon. The job is handed back, should the store still know the lease.
+    /// The lease could not be extended and ends soon. The job is released, in case the store still holds the lease.
     LeaseUnsure,
-    /// The worker shuts down and hands it back.
+    /// The worker shuts down and releases the job.
     Shutdown,
     /// The store cannot keep what the job has said; with the reason for which the job fails.
     Unkept(String),

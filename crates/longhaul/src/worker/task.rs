@@ -24,7 +24,7 @@ pub(crate) enum Ended {
     },
 }
 
-/// A run is over; its finish goes to the store, where there is one.
+/// A run is over; its finish, if it has one, goes to the store.
 pub(crate) struct RunEnded {
     pub(crate) run: u64,
     pub(crate) slot: Slot,
@@ -35,21 +35,21 @@ pub(crate) struct RunEnded {
 /// The slot that a run holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
-    /// One of this queue.
+    /// A slot of this queue.
     Of(usize),
-    /// That of its call, with the other jobs of it, which is one of this queue.
+    /// The slot of this queue that a call holds for all its jobs.
     OfCall(usize),
 }
 
 impl Slot {
-    /// The place of its queue among the worker's.
+    /// The index of its queue among the worker's.
     pub(crate) fn queue(self) -> usize {
         let (Self::Of(queue) | Self::OfCall(queue)) = self;
         queue
     }
 }
 
-/// The slot of a call, which comes back when this is dropped, and so however the call ends.
+/// The slot of a call. It is freed on drop, so that it is freed however the call ends.
 pub(crate) struct CallSlot {
     queue: usize,
     ended: mpsc::UnboundedSender<Ended>,
@@ -63,7 +63,7 @@ impl CallSlot {
 
 impl Drop for CallSlot {
     fn drop(&mut self) {
-        // Nobody listens once the worker is gone.
+        // The receiver is closed once the worker has stopped.
         let _ = self.ended.send(Ended::Call { queue: self.queue });
     }
 }
