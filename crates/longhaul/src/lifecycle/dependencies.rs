@@ -48,9 +48,9 @@ impl Standing {
     }
 }
 
-/// The refusal of a call with a job that would be created and depends on one that is neither there nor before it in the call.
-/// `is_there` tells whether a job was there before the call, `is_promised` whether an idempotency key was used before it. Neither
-/// is asked where no job depends on another.
+/// The refusal of a call with a job that would be created and depends on one that neither exists nor stands before it
+/// in the call. `is_there` is true if a job existed before the call, `is_promised` if an idempotency key was used
+/// before it. Neither is called if no job has dependencies.
 ///
 /// # Errors
 /// Those of `is_there` and `is_promised`.

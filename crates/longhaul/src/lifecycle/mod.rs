@@ -152,7 +152,8 @@ pub fn finish(run: &Run, outcome: &Outcome, now: Timestamp) -> Next {
     }
 }
 
-/// Takes a job from a worker that was not heard of in time. Costs a crash and no attempt; the job keeps its place.
+/// Reclaims a job from a worker that has missed its heartbeats. Costs a crash and no attempt; the job keeps its
+/// position.
 #[must_use]
 pub fn crash(run: &Run, now: Timestamp) -> Next {
     let crashes = run.crashes.saturating_add(1);
@@ -171,8 +172,8 @@ pub fn fence(run: &Run, now: Timestamp) -> Next {
     run.leaves(State::Cancelled, run.run_at, run.attempt, Some(AttemptError::fenced()), now)
 }
 
-/// Takes a claim back whose answer reached nobody: nothing has run. The job keeps its place and its counts; one that was
-/// asked to stop meanwhile is cancelled.
+/// Reverts a claim whose answer was not delivered, so that nothing has run. The job keeps its position and its counts;
+/// if it was asked to stop meanwhile, it is cancelled.
 #[must_use]
 pub fn take_back(run: &Run, now: Timestamp) -> Next {
     let attempt = run.attempt.saturating_sub(1);
@@ -182,7 +183,7 @@ pub fn take_back(run: &Run, now: Timestamp) -> Next {
     }
 }
 
-/// Ends a job whose stored form cannot be read, so that no claim meets it again.
+/// Ends a job whose stored form cannot be read, so that no claim takes it again.
 #[must_use]
 pub fn unreadable(run: &Run, reason: &str, now: Timestamp) -> Next {
     let error = AttemptError::new(ErrorKind::Fatal, format!("failed to read the stored job: {reason}"));
@@ -322,15 +323,15 @@ pub const fn events_of(state: State) -> u64 {
     if matches!(state, State::Completed) { 2 } else { 1 }
 }
 
-/// The number under which a reader is told of the [gap](crate::EventBody::Gap) that ends with entry `gap`, the newest that
-/// has left the log: below the present state's, which comes next.
+/// The event number of the [gap](crate::EventBody::Gap) that ends with entry `gap`, the newest that has left the log.
+/// It is below the number of the present state, which comes next.
 #[must_use]
 pub const fn gap_event(gap: u64) -> Option<u64> {
     if gap > 1 { Some(gap - 1) } else { None }
 }
 
-/// The number of the present state, which was entered at `state_event`. Where the log has lost entries after that, a reader
-/// is told the state in the place of the last one lost, or it would come before the gap.
+/// The event number of the present state, which was entered at `state_event`. If the log has lost later entries, the
+/// state takes the number of the last lost one, or else it would come before the gap.
 #[must_use]
 pub const fn state_event(state_event: u64, gap: u64) -> u64 {
     if state_event < gap { gap } else { state_event }

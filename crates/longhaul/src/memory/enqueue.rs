@@ -235,7 +235,7 @@ impl Row {
         self.record.run_at = run_at;
         self.steps.clear();
         match state == self.record.state {
-            true => self.tell(now),
+            true => self.renew_state_event(now),
             false => self.enter(state, now),
         }
     }

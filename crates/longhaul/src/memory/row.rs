@@ -91,7 +91,7 @@ impl Row {
         self.record.cancel_requested = true;
         self.record.cancel_reason = Some(reason);
         self.cancel_by = Some(by);
-        self.tell(now);
+        self.renew_state_event(now);
         true
     }
 
@@ -212,8 +212,8 @@ impl Row {
         self.enter(state, now);
     }
 
-    /// Tells its present state anew, because something that belongs to it has changed.
-    pub(super) fn tell(&mut self, now: Timestamp) {
+    /// Gives its present state a new event number, because data that is shown with the state has changed.
+    pub(super) fn renew_state_event(&mut self, now: Timestamp) {
         self.record.last_event += lifecycle::events_of(self.record.state);
         self.state_event = self.record.last_event;
         self.state_at = now;
@@ -222,28 +222,28 @@ impl Row {
     /// Counts a child that joins.
     pub(super) fn count_child(&mut self, now: Timestamp) {
         self.record.children.get_or_insert_default().total += 1;
-        self.tell(now);
+        self.renew_state_event(now);
     }
 
-    /// Counts a child that has ended. The last one lets the job go on, where it waits for them.
+    /// Counts a child that has ended. The last one frees the job, if it waits for its children.
     pub(super) fn count_end(&mut self, outcome: State, now: Timestamp) {
         let Some(children) = self.record.children.as_mut() else { return };
         *counter(children, outcome) += 1;
         if children.unfinished() == 0 && self.waits_for(&WaitsFor::Children) {
             self.proceed(now);
         } else {
-            self.tell(now);
+            self.renew_state_event(now);
         }
     }
 
-    /// Counts a child as unfinished again that had ended with `outcome` and is to run anew.
+    /// Counts a child as unfinished again that had ended with `outcome` and is run again.
     pub(super) fn uncount_end(&mut self, outcome: State, now: Timestamp) {
         let Some(children) = self.record.children.as_mut() else { return };
         *counter(children, outcome) -= 1;
-        self.tell(now);
+        self.renew_state_event(now);
     }
 
-    /// Adds what a run has to say.
+    /// Adds the entries of a run.
     pub(super) fn add_entries(&mut self, entries: Vec<Entry>, now: Timestamp) {
         for entry in entries {
             match entry {
@@ -253,7 +253,7 @@ impl Row {
                 }
                 Entry::Log { level, message } => self.log(EventBody::Log { level, message }, now),
                 Entry::Chunk { data } => self.log(EventBody::Chunk { data }, now),
-                // The first output stays: a second run of the step was of an attempt that had not seen it.
+                // The first output stays: a second one is of an attempt that has not seen the first.
                 Entry::Step { name, output, took } => self.add_step(name, output, took, now),
             }
         }
@@ -272,7 +272,8 @@ impl Row {
         });
     }
 
-    /// Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
+    /// Adds an event by which readers drop what earlier attempts wrote, if they wrote anything since the last such
+    /// event.
     pub(super) fn reset_log(&mut self, now: Timestamp) {
         if self.log.back().is_some_and(|last| last.body != EventBody::Reset) {
             self.log(EventBody::Reset, now);

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::bucket::{Bucket, Cell, Cells, Failed, Failure, begin};
-use super::ear::{HOUR, MINUTE, hour_buckets};
 use super::histogram::Histogram;
+use super::observer::{HOUR, MINUTE, hour_buckets};
 use super::recorder::Recorder;
 use super::shared::{HOURS, MINUTES};
 use crate::clock::Timestamp;
@@ -131,7 +131,7 @@ impl Window {
     /// Whole pieces, the last of which is the one that now is in.
     fn pieces(&self, now: Timestamp) -> Pieces {
         let length = self.length.clamp(MINUTE, LONGEST);
-        // A day of minutes is thousands of samples, so they are read only where they are told apart.
+        // A day of minutes is thousands of samples, so they are read only if the pieces are minutes.
         let by_hours = length > BY_MINUTES || (length > HOUR && self.step >= HOUR);
         let (series, unit) = if by_hours { (HOURS, HOUR) } else { (MINUTES, MINUTE) };
         let units = |length: Duration| length.as_secs().div_ceil(unit.as_secs()).max(1) as i64;
@@ -177,7 +177,7 @@ impl Recorder {
     pub async fn report(&self, window: &Window, now: Timestamp) -> Result<Report> {
         let pieces = window.pieces(now);
         let mut points = vec![Counts::default(); pieces.count];
-        // Times are added up once for each pair, and all that is told of them after that.
+        // Times are merged once for each pair; all totals are computed from these.
         let mut pairs: HashMap<String, HashMap<String, Sum>> = HashMap::new();
         let read = |point: usize, Cells { cells }: Cells| {
             for cell in cells.into_iter().filter(|cell| window.includes(&cell.queue, &cell.kind)) {

@@ -209,7 +209,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A claim tells the time that is left until the deadline.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
 
-    /// Tells the store that a worker lives, and extends its leases.
+    /// Reports that a worker lives, and extends its leases.
     ///
     /// - A heartbeat extends the lease.
     /// - A heartbeat with an old token is lost.

@@ -1,9 +1,9 @@
-//! Webhooks: the end of a job, told to a URL by a job of its own.
+//! Webhooks: notification of a URL about the end of a job, by another job.
 //!
-//! A job that is enqueued with a webhook is enqueued together with its *delivery*, a job of kind [`KIND`] that depends on it and
-//! starts after any end of it: so an end is told whoever brought it about, and neither is lost without the other. The delivery
-//! reads the ended job and posts it; `longhaul-webhooks` has the code that does. Stores know nothing of this: the
-//! [door](crate::admit) adds deliveries to what they are given.
+//! A job with a webhook is enqueued together with its *delivery*, a job of kind [`KIND`] that depends on it and starts
+//! after any end of it. So every end is reported, by whichever call or sweep it came, and neither job exists without
+//! the other. The delivery reads the ended job and posts it, by the code of `longhaul-webhooks`. Stores have no code
+//! for webhooks: [`admit`](crate::admit) adds the deliveries to the jobs that a store is given.
 
 mod again;
 mod secrets;
@@ -272,8 +272,8 @@ pub(crate) fn with_deliveries(mut jobs: Vec<NewJob>) -> Result<Vec<NewJob>> {
     Ok(jobs)
 }
 
-/// Takes away the deliveries that were enqueued for jobs which were not created: those of duplicates, say. One that is left,
-/// because whoever enqueued it died before this, finds that out by itself.
+/// Removes the deliveries of jobs that were not created, of duplicates for example. A delivery that is left over,
+/// because the process died before this call, finds no job to report and ends by itself.
 ///
 /// # Errors
 /// A store's fault.

@@ -91,7 +91,7 @@ pub(crate) enum Sent {
     LeaseLost,
 }
 
-/// The longest that a run waits to be told of the attempt before it.
+/// The limit on the time of the look-up of the attempt before.
 const LOOK_BACK_FOR: Duration = Duration::from_millis(500);
 
 /// The number of tries of a call that concerns one job alone and fails without an outage, before the job fails.
@@ -256,8 +256,8 @@ impl RunningJob {
         *self.lease.lock() = (sending, lease_for);
     }
 
-    /// True where the lease may end before it is looked at again, as far as this process knows: a heartbeat takes at most one
-    /// interval and the pause another. The third is for threads that come late.
+    /// True if the lease may end before the next check: a heartbeat takes at most one interval and the pause another;
+    /// the third is for threads that are scheduled late.
     pub(crate) fn is_lease_unsure(&self) -> bool {
         let (since, lease_for) = *self.lease.lock();
         let left = lease_for.saturating_sub(self.runtime.clock.since(since));
@@ -271,14 +271,14 @@ impl RunningJob {
         self.wake_recorder();
     }
 
-    /// Adds an entry after its text is cut to its bound. What cannot be kept is left to the store, which ends the job with
-    /// the reason: the caller has no error to look at.
+    /// Adds an entry with its text cut to its bound. An entry that cannot be stored is left to the store, which ends
+    /// the job with the reason, because the caller gets no error.
     pub(crate) fn say(self: &Arc<Self>, mut entry: Entry) {
         let _ = admit::entry(&mut entry);
         self.push(entry);
     }
 
-    /// True where so much waits for the store that whoever can wait should.
+    /// True if so many entries are pending that a caller who can wait should do so.
     pub(crate) fn is_full(&self) -> bool {
         self.pending.lock().is_full()
     }
@@ -454,7 +454,7 @@ pub(crate) fn heartbeat_interval(lease_for: Duration) -> Duration {
     (lease_for / 10).max(SHORTEST_PAUSE)
 }
 
-/// Between two heartbeats, however late they are, so that a store that answers slowly is not asked without pause.
+/// The shortest pause between two heartbeats, so that a slow store is not called without a pause.
 pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 fn describe(entry: &Entry) -> String {

@@ -68,14 +68,14 @@ impl Drop for CallSlot {
     }
 }
 
-/// The task of one run of a claimed job. It tells the dispatcher that it is over when it is dropped, and so however it ends:
-/// its slot always comes back.
+/// The task of one run of a claimed job. It reports its end to the dispatcher on drop, so that its slot is freed
+/// however it ends.
 pub(crate) struct Task {
     number: u64,
     slot: Slot,
     job: Arc<RunningJob>,
     ended: mpsc::UnboundedSender<Ended>,
-    /// Its finish; `None` until the job has come to its end.
+    /// Its finish; `None` until the job has ended.
     end: Option<Option<Finish>>,
 }
 
@@ -90,7 +90,7 @@ impl Task {
     }
 
     pub(crate) async fn execute(mut self, stack: Arc<Stack>) {
-        // A process may have stood still since it asked for the job, which another runs by now.
+        // The process may have been suspended since the claim, so that another worker runs the job by now.
         self.end = Some(match self.job.is_lease_unsure() {
             true => Some(release(&self.job)),
             false => {
@@ -99,7 +99,7 @@ impl Task {
                 }
                 match self.job.claimed.policy.traceparent {
                     None => execute(&self.job, &stack).await,
-                    // What it enqueues carries its place on, whether or not somebody is told of the run.
+                    // Jobs that it enqueues get its trace context, whether or not a tracer is installed.
                     Some(place) => trace::within(place, execute(&self.job, &stack)).boxed().await,
                 }
             }
@@ -110,14 +110,14 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         let finish = self.end.take().unwrap_or_else(|| Some(died(&self.job)));
-        // One whose end nobody saw was not brief.
+        // A run whose task died before its end counts as long.
         let took = self.job.took().unwrap_or(Duration::MAX);
-        // The receiver outlives every run but those that ignored their abort, which were handed back.
+        // The receiver outlives every run but those that ignored their abort, which were released.
         let _ = self.ended.send(Ended::Run(RunEnded { run: self.number, slot: self.slot, took, finish }));
     }
 }
 
-/// The end of a run whose task dies before it.
+/// The finish of a run whose task dies before it ends.
 fn died(job: &RunningJob) -> Finish {
     let error = AttemptError::new(ErrorKind::Panic, "the task of the job ended before the job did");
     let outcome = match job.is_last_attempt() {
@@ -127,7 +127,7 @@ fn died(job: &RunningJob) -> Finish {
     Finish { outcome, ..release(job) }
 }
 
-/// The end of a run that hands its job back.
+/// The finish of a run that releases its job.
 pub(crate) fn release(job: &RunningJob) -> Finish {
     let (entries, follow_ups) = (Vec::new(), Vec::new());
     Finish { lease: job.lease(), outcome: Outcome::Released, entries, follow_ups, cost: job.cost() }
