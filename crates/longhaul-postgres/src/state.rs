@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use longhaul::clock::Stopwatch;
@@ -22,6 +22,8 @@ pub(crate) struct DriverState {
     pub(crate) is_away: AtomicBool,
     /// Set while other processes' notifications are received.
     pub(crate) is_listening: AtomicBool,
+    /// Arrivals that were folded in since the tables that these leave were last vacuumed.
+    pub(crate) folded: AtomicU64,
     /// Changes of applications' own transactions.
     pub(crate) uncommitted: Uncommitted,
     server_clock: Mutex<Option<ServerClock>>,

@@ -1,16 +1,22 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longhaul::Backoff;
 use longhaul::clock::Stopwatch;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::call::{Answer, Call, Op, Verdict, may_wait};
+use crate::connection::Connection;
 use crate::error::{fault, is_lock_timeout, key_locked};
+use crate::options::Purpose;
 use crate::transactor::{Locks, Transactor, Work};
 use crate::writer::send_claimed;
 
 const SWEEP_PROBE: &str = include_str!("sql/sweep_probe.sql");
+const VACUUM: &str = include_str!("sql/vacuum_arrivals.sql");
 const FORGET_WORKERS: &str = include_str!("sql/forget_workers.sql");
 /// The interval at which the rows of silent workers are looked for.
 const FORGET_WORKERS_EVERY: Duration = Duration::from_secs(600);
@@ -20,6 +26,9 @@ const LAST_RETRY: Duration = Duration::from_millis(100);
 /// The interval at which claims whose answers were lost are looked for: the statement of one may still be on its way.
 const LOST_EVERY: Duration = Duration::from_secs(1);
 
+/// Arrivals whose pages, about 100, a fold reads in a tenth of a millisecond.
+const VACUUM_AFTER: u64 = 10_000;
+
 /// Carries out sweeps, bulk actions, and calls that wait for a lock which another transaction holds, one at a time, on a
 /// connection of its own: nobody else waits for them.
 pub(crate) struct Upkeep {
@@ -28,6 +37,8 @@ pub(crate) struct Upkeep {
     lost: Vec<Lost>,
     /// Since the rows of silent workers were looked for.
     workers_forgotten: Option<Stopwatch>,
+    /// One at most.
+    vacuums: JoinSet<()>,
 }
 
 /// A call that waits for another transaction's lock.
@@ -46,7 +57,13 @@ struct Lost {
 
 impl Upkeep {
     pub(crate) fn new(transactor: Transactor) -> Self {
-        Self { transactor, deferred: VecDeque::new(), lost: Vec::new(), workers_forgotten: None }
+        Self {
+            transactor,
+            deferred: VecDeque::new(),
+            lost: Vec::new(),
+            workers_forgotten: None,
+            vacuums: JoinSet::new(),
+        }
     }
 
     /// Runs until the store is dropped.
@@ -64,6 +81,7 @@ impl Upkeep {
             // One between two calls: many that wait delay no sweep.
             self.retry_one().await;
             self.find_lost().await;
+            self.vacuum();
         }
     }
 
@@ -177,5 +195,28 @@ impl Upkeep {
         }
         let patience = 2 * self.transactor.options.response_timeout;
         self.lost.retain(|lost| lost.since.elapsed() < patience);
+    }
+
+    /// Frees the pages of rows that were folded in. A fold reads the tables from their first pages on, and autovacuum comes once a
+    /// minute: by then there are as many pages as a minute of claims has left. Nobody waits for it, since a table that is in
+    /// use is cut short only after seconds.
+    fn vacuum(&mut self) {
+        let state = &self.transactor.state;
+        while self.vacuums.try_join_next().is_some() {}
+        if !self.vacuums.is_empty() || state.folded.load(Ordering::Relaxed) < VACUUM_AFTER {
+            return;
+        }
+        state.folded.store(0, Ordering::Relaxed);
+        let options = Arc::clone(&self.transactor.options);
+        self.vacuums.spawn(async move {
+            let vacuum = async {
+                let connection = Connection::open(&options, Purpose::Write, |_| {}).await?;
+                connection.client.batch_execute(VACUUM).await.map_err(fault("vacuum"))
+            };
+            // Where it fails, autovacuum is left.
+            if let Ok(Err(error)) = tokio::time::timeout(options.response_timeout, vacuum).await {
+                tracing::debug!("failed to vacuum arrivals: {error}");
+            }
+        });
     }
 }

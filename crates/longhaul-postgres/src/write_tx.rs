@@ -69,6 +69,8 @@ pub(crate) struct Effects {
     pub(crate) unfinished: Unfinished,
     /// Set where another transaction has the lock of limits, or there is more to fold in: it is to be tried again soon.
     pub(crate) fold_later: bool,
+    /// Arrivals that were folded in.
+    pub(crate) folded: u64,
     /// Set where ends of jobs are left that not all dependants have counted.
     pub(crate) unsettled: bool,
     /// Changes of state, where somebody wants to know.

@@ -138,7 +138,9 @@ impl WriteTx<'_> {
             }
         }
         self.settle_rates(&settled).await?;
-        self.limits.is_partial = folded.first().is_some_and(|row| row.get::<_, i64>(0) >= most);
+        let count = folded.first().map_or(0, |row| row.get::<_, i64>(0));
+        self.effects.folded += unsigned(count);
+        self.limits.is_partial = count >= most;
         self.effects.fold_later |= self.limits.is_partial;
         Ok(())
     }

@@ -8,7 +8,7 @@ use longhaul_postgres::tokio_postgres::SimpleQueryMessage;
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 
 use crate::releases::client;
-use crate::server::shared;
+use crate::server::{Server, shared};
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -124,4 +124,26 @@ async fn claims_hear_of_jobs_again_after_the_session_that_listens_was_killed() {
     let enqueued = other.enqueue(vec![elsewhere, named("last")]);
     let (claimed, _) = tokio::join!(tokio::time::timeout(LONG / 5, waiting), enqueued);
     assert_eq!(claimed.expect("nobody told it").unwrap()[0].lease.id, id("last"));
+}
+
+#[tokio::test]
+async fn tables_that_folds_take_rows_out_of_are_vacuumed_before_autovacuum_comes() {
+    // A server of its own: what others' transactions still see, no vacuum takes away.
+    let server = Server::start(&["autovacuum=off"]);
+    let options = server.options();
+    let store = PostgresStore::open(options.clone()).await.unwrap();
+    let client = client(&options).await;
+    let job = |number| NewJob { limit_keys: vec!["tenant".to_owned()], ..named(&format!("job-{number}")) };
+    for thousand in 0..12 {
+        store.enqueue((0..1_000).map(|number| job(thousand * 1_000 + number)).collect()).await.unwrap();
+    }
+    let pages = "SELECT pg_relation_size('arrivals') / current_setting('block_size')::int";
+    let emptied = async {
+        // Each sweep folds 2,000 in. The one that follows the last begins a vacuum, which nobody waits for.
+        while client.query_one(pages, &[]).await.unwrap().get::<_, i64>(0) > 2 {
+            store.sweep(1_000).await.unwrap();
+        }
+    };
+    tokio::time::timeout(LONG, emptied).await.expect("the pages of folded arrivals are freed");
+    assert!(!store.claim(claim()).await.unwrap().is_empty());
 }
