@@ -29,9 +29,9 @@ const LOST_EVERY: Duration = Duration::from_secs(1);
 /// Arrivals whose pages, about 100, a fold reads in a tenth of a millisecond.
 const VACUUM_AFTER: u64 = 10_000;
 
-/// Carries out sweeps, bulk actions, and calls that wait for a lock which another transaction holds, one at a time, on a
-/// connection of its own: nobody else waits for them.
-pub(crate) struct Upkeep {
+/// Runs sweeps, bulk actions, and calls that wait for a lock of another transaction, one at a time, on a connection of
+/// its own, so that no other call waits for them.
+pub(crate) struct Maintenance {
     transactor: Transactor,
     deferred: VecDeque<Deferred>,
     lost: Vec<Lost>,
@@ -55,7 +55,7 @@ struct Lost {
     since: Stopwatch,
 }
 
-impl Upkeep {
+impl Maintenance {
     pub(crate) fn new(transactor: Transactor) -> Self {
         Self {
             transactor,
@@ -160,7 +160,7 @@ impl Upkeep {
     }
 
     fn defer(&mut self, call: Call, attempts: u32) {
-        // Nobody waits for the answer of a claim that is taken back, and yet it must be.
+        // A claim that is reverted has no caller, and must be reverted all the same.
         let must_be_done = matches!(call.op, Op::TakeBack(_));
         if !must_be_done && !may_wait(&call, self.transactor.options.response_timeout) {
             return drop(call.reply.send(Err(key_locked())));
