@@ -22,7 +22,7 @@ use crate::belonging::check;
 use crate::late::Late;
 use crate::store_url::StoreUrl;
 
-pub(crate) use self::moving::{JobsToRead, Source, Target};
+pub(crate) use self::moving::{JobsToRead, Part, Parts, Source, Target, Wanted};
 
 /// The variable with the token that opens a server to remote workers. It is no flag, because flags can be read by
 /// everyone on the machine.

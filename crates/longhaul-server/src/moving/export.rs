@@ -6,12 +6,12 @@ use clap::Args as ClapArgs;
 use longhaul::clock::Stopwatch;
 use longhaul::{Clock, JobId};
 
+use super::WHAT_COMES_OVER;
 use super::file::{FORMAT, FORMAT_OF_JOBS, Header, Line, Sum};
-use super::{Part, Parts, WHAT_COMES_OVER};
 use crate::Result;
 use crate::output::tell;
 use crate::services;
-use crate::stores::{JobsToRead, Source, StoreArgs};
+use crate::stores::{JobsToRead, Part, Parts, Source, StoreArgs};
 use crate::terminal::{bar, spoken};
 
 /// Write all that a store of jobs and the services' tables keep into a file, for a backup or for other databases

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use service_support::TableRow;
 use sha2::{Digest, Sha256};
 
-use super::Part;
+use crate::stores::Part;
 
 /// The newest version of the format, with rows of services' tables. A file of a higher one is refused.
 pub(super) const FORMAT: u32 = 2;

@@ -9,12 +9,12 @@ use longhaul::moving::{Exported, Imported};
 use longhaul::{JobFilter, Page, Store};
 use service_support::{RowImport, RowsWritten, STAMP, TableRow, Tables};
 
+use super::WHAT_COMES_OVER;
 use super::file::{Header, Line};
 use super::lines::{Cut, Lines};
 use super::marks::{Mark, find_mark, put_mark};
-use super::{Part, Parts, WHAT_COMES_OVER, Wanted};
 use crate::output::tell;
-use crate::stores::{StoreArgs, Target};
+use crate::stores::{Part, Parts, StoreArgs, Target, Wanted};
 use crate::terminal::{bar, spoken};
 use crate::{Result, services};
 

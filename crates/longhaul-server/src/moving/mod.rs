@@ -6,62 +6,6 @@ pub(crate) mod import;
 mod lines;
 mod marks;
 
-use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
-
-/// A part of what is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Part {
-    /// The rows of the services' tables.
-    Services,
-    /// The store of jobs.
-    Jobs,
-}
-
-/// The flag that leaves a part out.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct Parts {
-    /// Only the store of jobs, or only the rows of the services' tables [default: both]
-    #[arg(long, value_name = "jobs|services", hide_possible_values = true)]
-    pub(crate) only: Option<Part>,
-}
-
-/// The parts that are moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Both,
-    Only(Part),
-}
-
-impl Parts {
-    /// The parts that are asked for.
-    fn wanted(self) -> Wanted {
-        self.only.map_or(Wanted::Both, Wanted::Only)
-    }
-}
-
-impl Wanted {
-    pub(crate) fn jobs(self) -> bool {
-        self != Wanted::Only(Part::Services)
-    }
-
-    pub(crate) fn services(self) -> bool {
-        self != Wanted::Only(Part::Jobs)
-    }
-
-    /// The parts that are asked for and that a file has; `None` where it has none of them.
-    fn among(self, parts: &[Part]) -> Option<Self> {
-        let has = |part| parts.contains(&part);
-        match (self.services() && has(Part::Services), self.jobs() && has(Part::Jobs)) {
-            (true, true) => Some(Wanted::Both),
-            (true, false) => Some(Wanted::Only(Part::Services)),
-            (false, true) => Some(Wanted::Only(Part::Jobs)),
-            (false, false) => None,
-        }
-    }
-}
-
 /// What comes over and what does not, for the helps of both commands.
 const WHAT_COMES_OVER: &str = "\
 What comes over: jobs in every state with their attempts, errors, steps, logs, outputs, labels,

@@ -2,15 +2,69 @@
 
 use std::sync::Arc;
 
+use clap::{Args, ValueEnum};
 use longhaul::moving::Export;
 use longhaul::{Longhaul, Store};
+use serde::{Deserialize, Serialize};
 use service_support::{Db, RowExport, Tables};
 
 use super::{Database, StoreArgs, kind_of, make_private_folder, must_exist};
 use crate::Result;
-use crate::moving::Wanted;
 use crate::output::tell;
 use crate::store_url::StoreUrl;
+
+/// A part of what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    /// The rows of the services' tables.
+    Services,
+    /// The store of jobs.
+    Jobs,
+}
+
+/// The flag that leaves a part out.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Parts {
+    /// Only the store of jobs, or only the rows of the services' tables [default: both]
+    #[arg(long, value_name = "jobs|services", hide_possible_values = true)]
+    pub(crate) only: Option<Part>,
+}
+
+/// The parts that are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Both,
+    Only(Part),
+}
+
+impl Parts {
+    /// The parts that are asked for.
+    pub(crate) fn wanted(self) -> Wanted {
+        self.only.map_or(Wanted::Both, Wanted::Only)
+    }
+}
+
+impl Wanted {
+    pub(crate) fn jobs(self) -> bool {
+        self != Wanted::Only(Part::Services)
+    }
+
+    pub(crate) fn services(self) -> bool {
+        self != Wanted::Only(Part::Jobs)
+    }
+
+    /// The parts that are asked for and that a file has; `None` where it has none of them.
+    pub(crate) fn among(self, parts: &[Part]) -> Option<Self> {
+        let has = |part| parts.contains(&part);
+        match (self.services() && has(Part::Services), self.jobs() && has(Part::Jobs)) {
+            (true, true) => Some(Wanted::Both),
+            (true, false) => Some(Wanted::Only(Part::Services)),
+            (false, true) => Some(Wanted::Only(Part::Jobs)),
+            (false, false) => None,
+        }
+    }
+}
 
 /// A read that has begun, of one moment where the jobs and the tables are in one database.
 pub(crate) struct Source {
