@@ -3,8 +3,8 @@
 use std::pin::pin;
 
 use longhaul::{
-    Action, Children, Claim, DEPENDANTS_AT_ONCE, Dependency, EnqueueStatus, Error, Finish, JobId, Lease,
-    NewJob, OnFailure, Outcome, Start, State, WaitsFor,
+    Action, CancelReason, Children, Claim, DEPENDANTS_AT_ONCE, Dependency, EnqueueStatus, Error, Finish,
+    JobId, Lease, NewJob, OnFailure, Outcome, Start, State, Unique, WaitsFor,
 };
 
 use crate::Fixture;
@@ -148,6 +148,34 @@ pub async fn a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_th
     let (duplicate, created) = (EnqueueStatus::Duplicate, EnqueueStatus::Created);
     assert_eq!(told, [("held", duplicate), ("held", duplicate), ("c", created)]);
     assert_eq!(fx.job(&id("c")).await.depends_on, [Dependency::on(held)]);
+}
+
+/// "A job that comes to depend on its unfinished parent is created and cancelled."
+pub async fn a_job_that_comes_to_depend_on_its_unfinished_parent_is_created_and_cancelled(fx: &Fixture) {
+    let parent = fx.running_from(NewJob { id: Some(id("parent")), ..unique("k", None) }).await.lease;
+    let newcomer = || NewJob { id: Some(id("newcomer")), ..unique("k", None) };
+    for (name, on_failure) in [("b", OnFailure::Cancel), ("c", OnFailure::Run)] {
+        let depends_on = vec![Dependency { id: id("newcomer"), on_failure }];
+        let child = NewJob { parent: Some(id("parent")), depends_on, ..named(name) };
+        let answers = fx.enqueue_all(vec![newcomer(), child]).await;
+        assert_eq!((&answers[0].id, answers[1].status), (&id("parent"), EnqueueStatus::Created));
+        let record = fx.job(&id(name)).await;
+        let cancelled = (State::Cancelled, Some(CancelReason::Dependency));
+        assert_eq!((record.state, record.cancel_reason), cancelled, "{name} would wait for ever");
+        assert_eq!(record.depends_on, [Dependency { id: id("parent"), on_failure }]);
+    }
+    // Its parent need not wait for it.
+    let children = fx.job(&id("parent")).await.children.expect("the parent counts both");
+    assert_eq!((children.total, children.unfinished()), (2, 0));
+    // One that has ended is not waited for.
+    let ended = NewJob { unique: Some(Unique { period: Some(HOUR), ..Unique::new("k2") }), ..named("ended") };
+    let lease = fx.running_from(ended).await.lease;
+    fx.end(&lease, completed()).await;
+    let joins = NewJob { id: Some(id("joins")), ..unique("k2", Some(HOUR)) };
+    let child = NewJob { parent: Some(id("ended")), ..after("d", &["joins"]) };
+    fx.enqueue_all(vec![joins, child]).await;
+    assert_eq!(fx.state(&id("d")).await, State::Available);
+    fx.end(&parent, completed()).await;
 }
 
 /// "Of several dependencies on one job one that cancels holds."

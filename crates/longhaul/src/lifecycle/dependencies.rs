@@ -41,6 +41,13 @@ impl Standing {
         }
     }
 
+    /// Adds that the new job depends on its parent, which is in `state`: a parent that waits for its children would wait for the job
+    /// for ever, so the job is cancelled where the parent has not ended. A call that names the parent is refused before; this one names
+    /// a job that the parent stands for.
+    pub fn add_parent(&mut self, state: State) {
+        self.has_failed |= !state.is_finished();
+    }
+
     /// True where the new job is blocked, if only for a moment.
     #[must_use]
     pub fn is_waited_for(&self) -> bool {
