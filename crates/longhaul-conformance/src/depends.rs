@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use longhaul::{
     Action, CancelReason, Children, Claim, DEPENDANTS_AT_ONCE, Dependency, EnqueueStatus, Error, Finish,
-    JobId, Lease, NewJob, OnFailure, Outcome, Start, State, Unique, WaitsFor,
+    JobId, Lease, NewJob, OnFailure, Outcome, Start, State, Unique, WaitsFor, Webhook,
 };
 
 use crate::Fixture;
@@ -205,7 +205,12 @@ pub async fn a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_cal
     fx.end(&gone, completed()).await;
     assert_eq!(fx.act(&id("gone"), Action::Delete).await, 1);
     let before = fx.list(&Default::default()).await;
-    let cases: [(Vec<NewJob>, &str); 6] = [
+    let webhook = Some(Webhook::new("https://example.com/hook"));
+    let told = NewJob { webhook, ..after("a", &["unknown"]) };
+    let cases: [(Vec<NewJob>, &str); 8] = [
+        // The deliveries of webhooks, which the door adds, are no jobs of the caller's.
+        (vec![told.clone()], "depends_on[0]"),
+        (vec![told, named("b")], "[0].depends_on[0]"),
         (vec![after("a", &["unknown"])], "depends_on[0]"),
         (vec![after("a", &["gone"])], "depends_on[0]"),
         (vec![named("x"), after("a", &["x", "unknown"])], "[1].depends_on[1]"),
