@@ -230,6 +230,7 @@ macro_rules! sentences {
                 a_store_keeps_a_bounded_number_of_tokens
                 a_job_tells_the_token_that_it_was_enqueued_with_and_is_found_by_it
                 the_audit_log_is_read_newest_first_and_page_by_page
+                an_entry_of_the_audit_log_takes_the_place_of_an_earlier_one_of_its_moment_and_id
                 an_entry_of_the_audit_log_is_forgotten_after_its_time
             }
             waits {

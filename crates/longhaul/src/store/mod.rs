@@ -538,6 +538,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A store keeps a bounded number of tokens.
     /// - A job tells the token that it was enqueued with and is found by it.
     /// - The audit log is read newest first and page by page.
+    /// - An entry of the audit log takes the place of an earlier one of its moment and id.
     /// - An entry of the audit log is forgotten after its time.
     async fn put_samples(&self, samples: &[Sample]) -> Result<()>;
 
