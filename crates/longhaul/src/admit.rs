@@ -1,9 +1,9 @@
-//! The one door to every store: a store calls these functions before it keeps anything, so that all stores refuse the
-//! same input with the same words, and none is given what it could not read back.
+//! Validation at the entry of every store: a store calls these functions before it writes, so that all stores refuse the
+//! same input with the same error, and none stores what it could not read back.
 //!
-//! What the caller can mend is refused ([`jobs`], [`queue`], [`filter`]). The end of a run cannot be refused, or the job
-//! would run for ever: text for people is cut and cleaned, and a run whose output, entries or follow-ups cannot be kept
-//! ends as `failed` with the reason ([`finishes`], [`records`]).
+//! Input that the caller can correct is refused ([`jobs`], [`queue`], [`filter`]). The end of a run cannot be refused,
+//! or the job would run for ever: text for people is cut and cleaned, and a run whose output, entries or follow-ups
+//! cannot be stored ends as `failed` with the reason ([`finishes`], [`records`]).
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -8,12 +8,12 @@ use crate::model::{
 };
 use crate::store::Result;
 
-/// The fate of a retry, or of a fork, from a step.
+/// The result of a retry, or of a fork, from a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromStep<T> {
-    /// It was made.
+    /// It was done.
     Done(T),
-    /// The job has done no step of the name; those that it has done.
+    /// The job has done no step of this name; the names of the steps that it has done.
     NoSuchStep(Vec<String>),
     /// The job has completed, and has forgotten the outputs of its steps.
     Forgotten,
@@ -22,7 +22,7 @@ pub enum FromStep<T> {
 }
 
 impl<T> FromStep<T> {
-    /// What `next` makes of what was done; otherwise what kept it from being done.
+    /// Calls `next` with the value of [`Done`](Self::Done); every other variant is passed on.
     pub fn and_then<U>(self, next: impl FnOnce(T) -> FromStep<U>) -> FromStep<U> {
         match self {
             FromStep::Done(done) => next(done),
@@ -34,7 +34,7 @@ impl<T> FromStep<T> {
 }
 
 impl FromStep<Vec<StepRecord>> {
-    /// Of the steps that a job has done, those before the one of a name.
+    /// The steps of a job before the one of this name.
     #[must_use]
     pub fn before(record: &JobRecord, mut steps: Vec<StepRecord>, name: &str) -> Self {
         let Some(place) = steps.iter().position(|step| step.name == name) else {

@@ -14,21 +14,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-/// A source of time: the system's, or one that a test moves. It has two hands, as a machine has: the wall clock
-/// ([`now`](Self::now)), which people and time servers set, and the monotonic clock ([`monotonic`](Self::monotonic)), which
-/// only ever counts what has passed.
+/// A source of time: the system's, or a manual one that a test advances. It has a wall clock ([`now`](Self::now)),
+/// which people and time servers set, and a monotonic clock ([`monotonic`](Self::monotonic)), which counts the time
+/// that has passed.
 #[derive(Clone, Default)]
 pub struct Clock(Option<Arc<Manual>>);
 
 struct Manual {
-    hands: Mutex<Hands>,
+    time: Mutex<ManualTime>,
     listeners: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
-struct Hands {
+struct ManualTime {
     wall: Timestamp,
     monotonic: Duration,
-    /// Those who sleep, each with a number of its own, in the order in which the hands reach them.
+    /// Sleeping tasks by the time of their wake-up; a number makes the key unique.
     sleepers: BTreeMap<(Duration, u64), Waker>,
     wall_sleepers: BTreeMap<(Timestamp, u64), Waker>,
     next_sleeper: u64,
@@ -70,7 +70,7 @@ impl Clock {
     #[must_use]
     pub fn manual() -> Self {
         Self(Some(Arc::new(Manual {
-            hands: Mutex::new(Hands {
+            time: Mutex::new(ManualTime {
                 wall: Timestamp(1_767_225_600_000),
                 monotonic: Duration::ZERO,
                 sleepers: BTreeMap::new(),
@@ -86,7 +86,7 @@ impl Clock {
     #[allow(clippy::disallowed_methods, reason = "this is the one place that may")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Some(manual) => manual.hands.lock().wall,
+            Some(manual) => manual.time.lock().wall,
             None => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -101,7 +101,7 @@ impl Clock {
     pub fn monotonic(&self) -> Duration {
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
         match &self.0 {
-            Some(manual) => manual.hands.lock().monotonic,
+            Some(manual) => manual.time.lock().monotonic,
             None => ORIGIN.get_or_init(Instant::now).elapsed(),
         }
     }
@@ -129,10 +129,10 @@ impl Clock {
         BootTime { boot: "wall", elapsed: self.now().since(Timestamp(0)) }
     }
 
-    /// Lets time pass on a manual clock: moves both hands forward and wakes whoever sleeps on it.
+    /// Lets time pass on a manual clock: advances both clocks and wakes the tasks whose time has come.
     ///
     /// # Panics
-    /// On the system's clock, which nobody can move.
+    /// On the system's clock, which cannot be set.
     pub fn advance(&self, by: Duration) {
         self.turn(by, by);
     }
@@ -140,7 +140,7 @@ impl Clock {
     /// Sets the wall clock of a manual clock forward, as people and time servers do, while no time passes.
     ///
     /// # Panics
-    /// On the system's clock, which nobody can move.
+    /// On the system's clock, which cannot be set.
     pub fn set_wall_forward(&self, by: Duration) {
         self.turn(by, Duration::ZERO);
     }
@@ -148,10 +148,10 @@ impl Clock {
     fn turn(&self, wall: Duration, monotonic: Duration) {
         let manual = self.0.as_ref().expect("only a manual clock can be moved");
         let due = {
-            let mut hands = manual.hands.lock();
-            hands.wall = hands.wall.plus(wall);
-            hands.monotonic = hands.monotonic.saturating_add(monotonic);
-            hands.take_due()
+            let mut time = manual.time.lock();
+            time.wall = time.wall.plus(wall);
+            time.monotonic = time.monotonic.saturating_add(monotonic);
+            time.take_due()
         };
         due.into_iter().for_each(Waker::wake);
         for listener in manual.listeners.lock().iter() {
@@ -174,17 +174,17 @@ impl Clock {
         Sleep::new(manual, until).await;
     }
 
-    /// Sleeps until the wall clock shows `until`: for whoever has looked at the time already, since a manual clock
-    /// may be advanced between that look and the sleep.
+    /// Sleeps until the wall clock shows `until`. A relative sleep after a look at the time would be too long if a
+    /// manual clock is advanced in between.
     pub async fn sleep_until(&self, until: Timestamp) {
         let Some(manual) = &self.0 else { return tokio::time::sleep(until.since(self.now())).await };
         Sleep::new(manual, Until::Wall(until)).await;
     }
 
-    /// The answer of `future`, where it comes before `patience` has passed.
+    /// The result of `future`, if it completes within `patience`.
     ///
     /// # Errors
-    /// [`TimedOut`] where it does not; `future` is dropped then.
+    /// [`TimedOut`] if it does not; `future` is dropped then.
     pub async fn timeout<T>(
         &self,
         patience: Duration,
@@ -201,13 +201,13 @@ impl Clock {
         }
     }
 
-    /// The time by which a manual clock must be advanced until the next of those who sleep on it wakes; `None` where nobody
-    /// sleeps. A simulation whose tasks all wait advances by that much.
+    /// The time by which a manual clock must be advanced to wake the next sleeping task; `None` if none sleeps. A
+    /// simulation whose tasks all wait advances by that much.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        let hands = self.0.as_ref()?.hands.lock();
-        let monotonic = hands.sleepers.keys().next().map(|(until, _)| until.saturating_sub(hands.monotonic));
-        let wall = hands.wall_sleepers.keys().next().map(|(until, _)| until.since(hands.wall));
+        let time = self.0.as_ref()?.time.lock();
+        let monotonic = time.sleepers.keys().next().map(|(until, _)| until.saturating_sub(time.monotonic));
+        let wall = time.wall_sleepers.keys().next().map(|(until, _)| until.since(time.wall));
         monotonic.into_iter().chain(wall).min()
     }
 
@@ -218,8 +218,8 @@ impl Clock {
     }
 }
 
-impl Hands {
-    /// Removes and returns those whose time has come.
+impl ManualTime {
+    /// Removes and returns the wakers of the tasks whose time has come.
     fn take_due(&mut self) -> Vec<Waker> {
         let later = self.sleepers.split_off(&(self.monotonic.saturating_add(Duration::from_nanos(1)), 0));
         let due = std::mem::replace(&mut self.sleepers, later);
@@ -236,7 +236,7 @@ struct Sleep<'a> {
     number: u64,
 }
 
-/// The hand that a sleep waits for, and where it must be.
+/// The clock that a sleep waits for, and the time on it.
 #[derive(Clone, Copy)]
 enum Until {
     Monotonic(Duration),
@@ -245,9 +245,9 @@ enum Until {
 
 impl<'a> Sleep<'a> {
     fn new(manual: &'a Manual, until: Until) -> Self {
-        let mut hands = manual.hands.lock();
-        hands.next_sleeper += 1;
-        Self { manual, until, number: hands.next_sleeper }
+        let mut time = manual.time.lock();
+        time.next_sleeper += 1;
+        Self { manual, until, number: time.next_sleeper }
     }
 }
 
@@ -255,19 +255,19 @@ impl Future for Sleep<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // The look and the entry are under one lock, so that no move of the hands comes in between.
-        let mut hands = self.manual.hands.lock();
+        // The look and the entry are under one lock, so that the time does not move in between.
+        let mut time = self.manual.time.lock();
         let earlier = match self.until {
-            Until::Monotonic(until) if until > hands.monotonic => {
-                hands.sleepers.insert((until, self.number), cx.waker().clone())
+            Until::Monotonic(until) if until > time.monotonic => {
+                time.sleepers.insert((until, self.number), cx.waker().clone())
             }
-            Until::Wall(until) if until > hands.wall => {
-                hands.wall_sleepers.insert((until, self.number), cx.waker().clone())
+            Until::Wall(until) if until > time.wall => {
+                time.wall_sleepers.insert((until, self.number), cx.waker().clone())
             }
             _ => return Poll::Ready(()),
         };
         // A waker may be the last to hold a task, with other sleeps in it, which want the lock when they are dropped.
-        drop(hands);
+        drop(time);
         drop(earlier);
         Poll::Pending
     }
@@ -275,13 +275,13 @@ impl Future for Sleep<'_> {
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
-        let mut hands = self.manual.hands.lock();
+        let mut time = self.manual.time.lock();
         let waker = match self.until {
-            Until::Monotonic(until) => hands.sleepers.remove(&(until, self.number)),
-            Until::Wall(until) => hands.wall_sleepers.remove(&(until, self.number)),
+            Until::Monotonic(until) => time.sleepers.remove(&(until, self.number)),
+            Until::Wall(until) => time.wall_sleepers.remove(&(until, self.number)),
         };
         // After the lock, for the reason that `poll` has.
-        drop(hands);
+        drop(time);
         drop(waker);
     }
 }

@@ -12,16 +12,16 @@ pub(crate) const FOR_EVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
 pub(crate) struct Collection<'s> {
     pub(crate) store: &'s dyn Store,
     pub(crate) series: &'static str,
-    /// The most that are kept at a time.
+    /// The most members.
     pub(crate) most: usize,
 }
 
-/// The fate of a new member of a bounded collection.
+/// The result of adding to a bounded collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
-    /// It is kept.
+    /// It was added.
     Yes,
-    /// There are as many as may be kept already.
+    /// It was not: the collection is full.
     TooMany,
 }
 
@@ -31,13 +31,13 @@ impl Collection<'_> {
         self.store.samples(self.series, Timestamp(0)).await
     }
 
-    /// Keeps one, unless there are as many as may be kept already.
+    /// Adds a sample unless the collection is full.
     pub(crate) async fn add(&self, sample: Sample) -> Result<Added> {
         if self.list().await?.len() >= self.most {
             return Ok(Added::TooMany);
         }
         self.store.put_samples(std::slice::from_ref(&sample)).await?;
-        // Somebody else may have added some meanwhile: whoever is not among the oldest gives way.
+        // Others may have added some concurrently: of too many, the newest are removed.
         if self.list().await?.iter().take(self.most).any(|kept| kept.source == sample.source) {
             return Ok(Added::Yes);
         }

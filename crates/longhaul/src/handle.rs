@@ -287,15 +287,15 @@ pub struct KindInfo {
     pub version: u32,
     /// Its queue.
     pub queue: &'static str,
-    /// Attempts in all.
+    /// The limit on attempts.
     pub max_attempts: u32,
-    /// The longest that one attempt may take.
+    /// The limit on the time of one attempt.
     pub timeout: Option<Duration>,
-    /// The longest that a job may wait for its first start.
+    /// The limit on the time before its first start.
     pub expires_in: Option<Duration>,
-    /// The time from its creation in which a job must have ended.
+    /// The limit on the time from its creation to its end.
     pub deadline: Option<Duration>,
-    /// What becomes of a job when its last attempt fails.
+    /// The state that a job enters when its last attempt fails.
     pub on_exhausted: OnExhausted,
 }
 
@@ -314,20 +314,20 @@ impl KindInfo {
     }
 }
 
-/// Overrides of a job type's defaults, call by call. `None` and empty leave the default.
+/// Overrides of a job type's defaults for one call. `None` and empty leave the default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnqueueOptions {
     /// The job's id, which also keeps a second one from being created.
     pub id: Option<JobId>,
     /// Another queue.
     pub queue: Option<String>,
-    /// When it may first run.
+    /// The earliest time of its first run.
     pub start: Start,
     /// −100 to 100, higher first.
     pub priority: i32,
-    /// Attempts in all.
+    /// The limit on attempts.
     pub max_attempts: Option<u32>,
-    /// The longest that one attempt may take.
+    /// The limit on the time of one attempt.
     pub timeout: Option<Duration>,
     /// Another backoff.
     pub backoff: Option<Backoff>,
@@ -337,21 +337,21 @@ pub struct EnqueueOptions {
     pub prefer: Option<Prefer>,
     /// Another cost.
     pub cost: Option<Cost>,
-    /// Something else to become of it when its last attempt fails.
+    /// Another state to enter when its last attempt fails.
     pub on_exhausted: Option<OnExhausted>,
     /// The jobs that must end before it may run.
     pub depends_on: Vec<Dependency>,
     /// Another unique key.
     pub unique: Option<Unique>,
-    /// The longest that it may wait for its first start.
+    /// The limit on the time before its first start.
     pub expires_in: Option<Duration>,
-    /// When it must have ended, with all its attempts.
+    /// The time by which it must have ended, with all its attempts.
     pub deadline: Option<Deadline>,
     /// The job that this one belongs to.
     pub parent: Option<JobId>,
     /// Names and values that lists filter by.
     pub labels: BTreeMap<String, String>,
-    /// The URL that is told how it ends.
+    /// The URL that is notified of its end.
     pub webhook: Option<Webhook>,
 }
 

@@ -48,7 +48,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const EXPIRES_IN: Option<Duration> = None;
     /// The time from its creation in which a job must have ended, with all its attempts; `None` is no limit.
     const DEADLINE: Option<Duration> = None;
-    /// What becomes of a job when its last attempt fails: it fails, or waits for a person.
+    /// The state that a job enters when its last attempt fails: `failed`, or `blocked` until a person decides.
     const ON_EXHAUSTED: OnExhausted = OnExhausted::Fail;
 
     /// The dependencies that the application gives to every job of this type: a pool, a client, a configuration.
@@ -181,13 +181,13 @@ impl JobError {
 }
 
 impl JobError {
-    /// What becomes of a job with this error of another's.
+    /// Converts an error of another type; its causes are appended to its message.
     pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Many errors already print their cause; saying it twice helps nobody.
+            // Many errors already print their cause, which is then not repeated.
             if !message.contains(&text) {
                 message.push_str(": ");
                 message.push_str(&text);

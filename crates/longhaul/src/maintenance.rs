@@ -25,7 +25,7 @@ pub struct Maintenance {
     activity: Activity,
 }
 
-/// Tells whoever sweeps a store that workers of this process run jobs of it.
+/// Notes that workers of this process run jobs of a store, for the task that sweeps it.
 #[derive(Clone, Debug)]
 pub(crate) struct Activity(Arc<Shared>);
 
@@ -96,7 +96,7 @@ impl Maintenance {
 }
 
 fn shared_by(store: &Arc<dyn Store>) -> Arc<Shared> {
-    /// By the address of the store, which whoever has the turn, or waits for it, keeps from being used again.
+    /// By the address of the store. Each entry's owner holds the store, so that the address is not used by another one.
     static ALL: Mutex<BTreeMap<usize, Weak<Shared>>> = Mutex::new(BTreeMap::new());
     let address = Arc::as_ptr(store).cast::<()>().addr();
     let mut all = ALL.lock();

@@ -1,5 +1,5 @@
-//! Traces: the engine tells a [`Tracer`] of what it does, and a job carries its place in a trace from whoever enqueues it to
-//! whoever runs it.
+//! Traces: the engine reports spans to a [`Tracer`], and a job carries the trace context of its enqueueing to the
+//! worker that runs it.
 //!
 //! The engine knows no tracing system and writes spans with the `tracing` crate. A process that exports them
 //! [installs](install) one tracer, which gives jobs the place that they are enqueued at, and each run its place behind that. Where
@@ -13,7 +13,7 @@ use crate::model::{AttemptError, Claimed, TraceParent};
 
 /// The tracing system of a process.
 pub trait Tracer: Send + Sync + 'static {
-    /// The place of what happens on this thread now; `None` outside of all spans.
+    /// The trace context of the current thread; `None` outside of all spans.
     fn current(&self) -> Option<TraceParent>;
 
     /// Gives the span of a request its place, behind that of its caller, before it is entered for the first time.
@@ -22,18 +22,18 @@ pub trait Tracer: Send + Sync + 'static {
     /// Gives the span of a run its place, before it is entered for the first time, and answers it.
     fn begin(&self, span: &Span, run: Begin<'_>) -> Option<TraceParent>;
 
-    /// What has become of the spans that have ended.
+    /// Counters of exported and dropped spans.
     fn exported(&self) -> Exported {
         Exported::default()
     }
 }
 
-/// The spans of a process, from its begin.
+/// The ended spans of a process since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// Those that were taken to where they are kept.
+    /// Spans that were exported.
     pub spans: u64,
-    /// Those that were not, because that was away or too slow.
+    /// Spans that were dropped, because the receiver was unreachable or too slow.
     pub dropped: u64,
 }
 

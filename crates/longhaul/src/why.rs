@@ -9,36 +9,36 @@ use crate::model::{
 };
 use crate::store::Result;
 
-/// Why a job is where it is.
+/// A job's state and the reasons for which it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
     /// Its state.
     pub state: State,
     /// Its place among the available jobs of its queue, from 1.
     pub position: Option<u64>,
-    /// What keeps it from running, in the order in which it is looked at. An available job with none waits for its turn;
-    /// one that runs or has ended waits for nothing.
+    /// The reasons, in the order of the checks. An available job with none waits for a free worker slot; a running or
+    /// finished job has none.
     pub reasons: Vec<Reason>,
 }
 
-/// One thing that keeps a job from running.
+/// One reason for which a job waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     /// The rule.
     pub rule: Rule,
-    /// The limit key, the queue, the kind, the signal or the labels of workers that it is about.
+    /// Its subject: a limit key, a queue, a kind, a signal or labels of workers.
     pub key: Option<String>,
-    /// When it ends, where that is known.
+    /// The end of the reason, if it is known.
     pub until: Option<Timestamp>,
-    /// Jobs that it waits for; at most [`MAX_WAITED_FOR`].
+    /// The jobs that it waits for; at most [`MAX_WAITED_FOR`].
     pub waits_for: Vec<JobId>,
-    /// Of a number of things that must happen, those that have; of slots, those that are taken.
+    /// The number of events that have come, of those waited for; for slots, the number that is taken.
     pub done: Option<u64>,
-    /// That number, or that of the slots there are.
+    /// The number of events waited for; for slots, the number that there is.
     pub of: Option<u64>,
 }
 
-/// The rules that keep jobs from running.
+/// The rules by which a job waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// It was enqueued, or put off, for a later time.
@@ -101,7 +101,7 @@ impl Rule {
 pub const MAX_WAITED_FOR: usize = 100;
 
 impl Longhaul {
-    /// Why a job waits, as it was [looked up](Self::get).
+    /// The reasons for which a job waits; `job` is its record, as [read](Self::get).
     ///
     /// # Errors
     /// A store's fault.
@@ -115,8 +115,8 @@ impl Longhaul {
         Ok(Why { state: job.state, position: job.position, reasons })
     }
 
-    /// From when on a waiting job may run, as far as time alone tells: its own time, the end of a pause of its limit keys, and
-    /// when their rates admit it. `None` where no time keeps it back.
+    /// The time from which a waiting job may run, by its own `run_at`, the pauses of its limit keys and their rates.
+    /// `None` if none of these holds it back.
     ///
     /// # Errors
     /// A store's fault.

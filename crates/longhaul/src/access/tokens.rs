@@ -14,26 +14,26 @@ pub const MAX_TOKENS: usize = 1_000;
 /// The series of samples that tokens are kept in, by their ids as sources.
 pub const SERIES: &str = "longhaul.tokens";
 
-/// A token that lets an application in, with what it may do. The token itself is known to its bearer alone.
+/// An API token of an application and its rights. The store keeps its digest only; the bearer alone knows the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     /// Its name in lists, in jobs' `created_by` and in the audit log.
     pub id: String,
     /// The name that people gave it.
     pub name: String,
-    /// Its rights, in the words of whoever checks them.
+    /// Its rights. The engine stores them and does not interpret them; the HTTP layer that checks tokens does.
     pub scopes: Vec<String>,
-    /// The requests that it may make.
+    /// The limit on its requests; `None` is no limit.
     pub rate: Option<TokenRate>,
-    /// When it was made.
+    /// The time of its creation.
     pub created_at: Timestamp,
-    /// When it ends by itself.
+    /// The time from which it is refused; `None` is never.
     pub expires_at: Option<Timestamp>,
     /// The SHA-256 digest of the token, in hexadecimal.
     pub digest: String,
 }
 
-/// A number of requests within a time.
+/// A rate limit: a number of requests within a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRate {
     /// The requests.
@@ -43,14 +43,14 @@ pub struct TokenRate {
 }
 
 impl Token {
-    /// True from the end of its validity on.
+    /// True from [`expires_at`](Self::expires_at) on.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
 }
 
-// The digest of a token that was made by chance tells nothing of it, and is no use in a log either.
+// The digest is left out: it identifies nothing in a log that the id does not.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
@@ -64,7 +64,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What is kept of a token beside its id and its time.
+/// The stored JSON of a token, without its id and its creation time, which its sample has.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     name: String,

@@ -56,9 +56,9 @@ impl Standing {
     }
 }
 
-/// The refusal of a call with a job that would be created and depends on one that is neither there nor before it in the call.
-/// `is_there` tells whether a job was there before the call, `is_promised` whether an idempotency key was used before it. Neither
-/// is asked where no job depends on another.
+/// The refusal of a call with a job that would be created and depends on one that neither exists nor stands before it
+/// in the call. `is_there` is true if a job existed before the call, `is_promised` if an idempotency key was used
+/// before it. Neither is called if no job has dependencies.
 ///
 /// # Errors
 /// Those of `is_there` and `is_promised`.
@@ -112,17 +112,17 @@ pub fn unknown_dependency<'j>(
     }
 }
 
-/// What the end of a job means for one that depends on it, is blocked for that reason, and has not counted it yet.
+/// The effect of a job's end on a dependant that is blocked by it and has not counted this end before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is counted; the last one to be so [frees](undepend) the dependant.
+    /// It is counted; the last dependency to be counted [frees](undepend) the dependant.
     Counts,
     /// The dependant is cancelled.
     Cancels,
 }
 
-/// What the end in `state` means for a dependant. A dependency that is not there, which only a follow-up may name, counts as a
-/// cancelled one.
+/// The effect of an end in `state` on a dependant. A dependency that does not exist, which only a follow-up may name,
+/// has the effect of a cancelled one.
 #[must_use]
 pub const fn dependency_ends(state: State, on_failure: OnFailure) -> End {
     match (state, on_failure) {
@@ -131,8 +131,9 @@ pub const fn dependency_ends(state: State, on_failure: OnFailure) -> End {
     }
 }
 
-/// Where a job stands whose last dependency has ended: a closing job waits on for its children, and others for the moment
-/// that [`start`](super::start) told. What it waits for is then [`WaitsFor::Children`](crate::WaitsFor::Children), or nothing.
+/// The state and the `run_at` of a job after its last dependency has ended. A closing job stays blocked while it has
+/// unfinished children, with [`WaitsFor::Children`](crate::WaitsFor::Children); any other job starts at the time that
+/// [`start`](super::start) returned when it was enqueued.
 #[must_use]
 pub fn undepend(run_at: Timestamp, children: Option<&Children>, now: Timestamp) -> (State, Timestamp) {
     match children {

@@ -1,4 +1,5 @@
-//! The limits of keys: pure functions that say whether a key admits a run, what a run takes of it, and whose turn is next.
+//! Limits of keys as pure functions: whether a key admits a run, what a run takes of it, and the order of keys in fair
+//! queues.
 //!
 //! Stores keep a [`KeyState`] for each key. They give back what a run took in the transaction that ends the run's lease, so
 //! that no slot is given back twice, and none is lost.
@@ -8,16 +9,16 @@ use std::collections::BTreeMap;
 use crate::clock::Timestamp;
 use crate::model::{Cost, KeyConfig, Rate};
 
-/// What is taken of a key's limits.
+/// The used part of a key's limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyState {
     /// The slots that running jobs take.
     pub used: u64,
     /// The moment, in microseconds since 1970, at which all units of the rate are free again.
     pub rate_free_at: i64,
-    /// The rate by which that was counted: one that is set anew begins at rest.
+    /// The rate for which `rate_free_at` was computed; under any other rate all units are free.
     pub rate: Option<Rate>,
-    /// Until when no job of the key is claimed.
+    /// The end of a pause, before which no job of the key is claimed.
     pub closed_until: Option<Timestamp>,
 }
 
@@ -33,7 +34,7 @@ pub enum Closed {
 }
 
 impl Closed {
-    /// When time alone opens it.
+    /// The time at which the limit opens without any event; `None` where a run has to end first.
     #[must_use]
     pub fn until(self) -> Option<Timestamp> {
         match self {
@@ -43,7 +44,8 @@ impl Closed {
     }
 }
 
-/// What keeps a job of this cost from being claimed now, in the order pause, slots, rate; `None` where the key admits it.
+/// The limit that keeps a job of this cost from being claimed now, checked in the order pause, slots, rate; `None` if
+/// the key admits it.
 ///
 /// A job that takes more slots than the key has runs alone, and one that takes more than a burst starts after a rest, because
 /// neither would ever run otherwise.
@@ -59,7 +61,7 @@ pub fn closed(config: &KeyConfig, state: &KeyState, cost: &Cost, now: Timestamp)
     rate_admits_at(config, state, cost.rate, now).map(Closed::Rate)
 }
 
-/// From when on a key's rate lets a job of so many units start, where that is later than now.
+/// The earliest time at which a key's rate admits a job of so many units; `None` if it admits the job now.
 #[must_use]
 pub fn rate_admits_at(config: &KeyConfig, state: &KeyState, units: u32, now: Timestamp) -> Option<Timestamp> {
     let rate = config.rate.filter(|rate| state.rate == Some(*rate) && units > 0)?;
@@ -73,11 +75,11 @@ pub fn rate_admits_at(config: &KeyConfig, state: &KeyState, units: u32, now: Tim
     (at > now).then_some(at)
 }
 
-/// How many units of a key's rate may start now, of a burst. `None` where it has no rate.
+/// The units of a key's rate that may start now, at most a burst; `None` if the key has no rate.
 #[must_use]
 pub fn rate_left(config: &KeyConfig, state: &KeyState, now: Timestamp) -> Option<u32> {
     let burst = config.rate?.burst();
-    // What is admitted is so for fewer units, too.
+    // A rate that admits some units admits any smaller number, so that a binary search finds the largest.
     let (mut left, mut above) = (0, burst + 1);
     while above - left > 1 {
         let units = left + (above - left) / 2;
@@ -89,14 +91,14 @@ pub fn rate_left(config: &KeyConfig, state: &KeyState, now: Timestamp) -> Option
     Some(left)
 }
 
-/// When all units of a key's rate are free again, where that is later than now.
+/// The time at which all units of a key's rate are free again; `None` if they are free now.
 #[must_use]
 pub fn rate_free_at(config: &KeyConfig, state: &KeyState, now: Timestamp) -> Option<Timestamp> {
-    // What is more than any burst waits for all of it.
+    // More units than any burst are admitted when the whole burst is free.
     rate_admits_at(config, state, u32::MAX, now)
 }
 
-/// The key after a run that it admitted has begun.
+/// The state of a key after it has admitted a run.
 #[must_use]
 pub fn take(config: &KeyConfig, state: &KeyState, cost: &Cost, now: Timestamp) -> KeyState {
     let used = state.used + u64::from(cost.slots);
@@ -106,7 +108,7 @@ pub fn take(config: &KeyConfig, state: &KeyState, cost: &Cost, now: Timestamp) -
     KeyState { used, rate_free_at, rate: Some(rate), ..*state }
 }
 
-/// The key after a run has ended that took so many slots.
+/// The state of a key after a run that took so many slots has ended.
 #[must_use]
 pub fn give_back(state: &KeyState, slots: u64) -> KeyState {
     KeyState { used: state.used.saturating_sub(slots), ..*state }

@@ -1,4 +1,4 @@
-//! The life of a job: what becomes of it at each event, as pure functions of plain data. No clock, no I/O.
+//! The state machine of a job, as pure functions of plain data: each event and the state that follows. No clock, no I/O.
 //!
 //! Memory, SQLite and Postgres call these functions; the Redis store's scripts repeat them, because a finish and its
 //! follow-ups are one round trip there. The conformance suite compares every store with this module, event by event, and
@@ -39,11 +39,11 @@ pub struct Run {
     pub max_crashes: u32,
     /// Workers that gave it back because they were shutting down.
     pub interruptions: u32,
-    /// True once somebody has asked it to stop.
+    /// True once a cancellation was requested.
     pub cancel_requested: bool,
-    /// Why it was asked.
+    /// The reason of that request.
     pub cancel_reason: Option<CancelReason>,
-    /// When it fell due. Its place in the queue counts from here.
+    /// The time at which it fell due. Its position in the queue counts from here.
     pub run_at: Timestamp,
 }
 
@@ -52,7 +52,7 @@ pub struct Run {
 pub struct Next {
     /// Its state.
     pub state: State,
-    /// When it may run again, where it is to; unchanged where it keeps its place, and where it has ended.
+    /// The earliest time of its next run; unchanged for a job that keeps its position and for one that has ended.
     pub run_at: Timestamp,
     /// Attempts that count.
     pub attempt: u32,
@@ -60,27 +60,27 @@ pub struct Next {
     pub crashes: u32,
     /// Workers that gave it back because they were shutting down.
     pub interruptions: u32,
-    /// Why it was cancelled, where it was.
+    /// The reason of its cancellation, in state `cancelled`.
     pub cancel_reason: Option<CancelReason>,
-    /// An error that is added to its history of failures.
+    /// An error that is appended to its history of failures.
     pub error: Option<AttemptError>,
     /// The token of the run: kept or forgotten.
     pub token: Token,
     /// The outputs of its steps: kept or forgotten.
     pub steps: Steps,
-    /// What it waits for, where it is blocked.
+    /// The event that a blocked job waits for.
     pub waits_for: Option<WaitsFor>,
-    /// When that wait ends though nothing has come.
+    /// The timeout of that wait.
     pub wakes_at: Option<Timestamp>,
 }
 
 /// The fate of a token once its run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
-    /// It stays with the job, because a finish with it ended the job: the same finish, sent again after its answer was
-    /// lost, is answered `Held` and changes nothing.
+    /// It stays with the job, because a finish with it ended the job: when the same finish is sent again because its
+    /// answer was lost, the answer is `Held` and nothing changes.
     Kept,
-    /// It is forgotten: whoever comes with it is answered `Lost`.
+    /// It is forgotten: a later call with it is answered `Lost`.
     Cleared,
 }
 
@@ -152,7 +152,8 @@ pub fn finish(run: &Run, outcome: &Outcome, now: Timestamp) -> Next {
     }
 }
 
-/// Takes a job from a worker that was not heard of in time. Costs a crash and no attempt; the job keeps its place.
+/// Reclaims a job from a worker that has missed its heartbeats. Costs a crash and no attempt; the job keeps its
+/// position.
 #[must_use]
 pub fn crash(run: &Run, now: Timestamp) -> Next {
     let crashes = run.crashes.saturating_add(1);
@@ -171,8 +172,8 @@ pub fn fence(run: &Run, now: Timestamp) -> Next {
     run.leaves(State::Cancelled, run.run_at, run.attempt, Some(AttemptError::fenced()), now)
 }
 
-/// Takes a claim back whose answer reached nobody: nothing has run. The job keeps its place and its counts; one that was
-/// asked to stop meanwhile is cancelled.
+/// Reverts a claim whose answer was not delivered, so that nothing has run. The job keeps its position and its counts;
+/// if it was asked to stop meanwhile, it is cancelled.
 #[must_use]
 pub fn take_back(run: &Run, now: Timestamp) -> Next {
     let attempt = run.attempt.saturating_sub(1);
@@ -182,7 +183,7 @@ pub fn take_back(run: &Run, now: Timestamp) -> Next {
     }
 }
 
-/// Ends a job whose stored form cannot be read, so that no claim meets it again.
+/// Ends a job whose stored form cannot be read, so that no claim takes it again.
 #[must_use]
 pub fn unreadable(run: &Run, reason: &str, now: Timestamp) -> Next {
     let error = AttemptError::new(ErrorKind::Fatal, format!("failed to read the stored job: {reason}"));
@@ -190,7 +191,7 @@ pub fn unreadable(run: &Run, reason: &str, now: Timestamp) -> Next {
 }
 
 impl Run {
-    /// Why it was asked to stop; an earlier release kept no reason.
+    /// The reason of the request to stop; the default for a job of an earlier release, which stored none.
     fn reason(&self) -> CancelReason {
         self.cancel_reason.unwrap_or_default()
     }
@@ -236,29 +237,29 @@ pub fn start(start: Start, now: Timestamp) -> (State, Timestamp) {
     }
 }
 
-/// True where a new job that names this one as its parent is counted among its children: a closing job that waits for them, and
-/// a job that has begun and not ended. Elsewhere the parent is told, and nobody waits.
+/// True if a new job that names this one as its parent is counted among its children: the parent is a closing job that
+/// waits for them, or a job that has begun and not ended. Any other parent gets an event, and does not wait.
 #[must_use]
 pub fn counts_child(state: State, started_at: Option<Timestamp>, children: Option<&Children>) -> bool {
     !state.is_finished() && (started_at.is_some() || (state == State::Blocked && children.is_some()))
 }
 
-/// Where a job stands that is to run at `at`, and from when it may run: never before now, because its place in the queue
-/// counts from there, and never after [`Timestamp::MAX`].
+/// The state and the `run_at` of a job that is to run at `at`. `run_at` is at least `now`, because the position in the
+/// queue counts from it, and at most [`Timestamp::MAX`].
 #[must_use]
 pub fn wait_until(at: Timestamp, now: Timestamp) -> (State, Timestamp) {
     let state = if at > now { State::Scheduled } else { State::Available };
     (state, at.clamp(now, Timestamp::MAX.max(now)))
 }
 
-/// Until when a limit key is paused by a run that came to its limit: a longer pause is not shortened by a shorter one.
+/// The end of the pause that a rate limited run puts on its limit key: a shorter pause does not shorten a longer one.
 #[must_use]
 pub fn pause_until(delay: Duration, paused_until: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let until = now.plus(delay).min(Timestamp::MAX);
     paused_until.map_or(until, |earlier| earlier.max(until))
 }
 
-/// The deeds of an [`Action`].
+/// The effects of an [`Action`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
     /// The action does not apply.
@@ -300,8 +301,9 @@ pub fn act(state: State, waits_for: Option<&WaitsFor>, action: &Action) -> Deed 
     }
 }
 
-/// When a job that is asked to stop is fenced off. A second request may shorten the grace and cannot lengthen it: `None` where
-/// it would not end sooner, so that the job is left alone.
+/// The time at which a job that is asked to stop loses its lease. A second request may shorten the grace and not
+/// lengthen it:
+/// `None` if it would not end sooner, and the job stays unchanged.
 #[must_use]
 pub fn cancel_by(earlier: Option<Timestamp>, grace: Duration, now: Timestamp) -> Option<Timestamp> {
     let by = now.plus(grace).min(Timestamp::MAX);
@@ -321,15 +323,15 @@ pub const fn events_of(state: State) -> u64 {
     if matches!(state, State::Completed) { 2 } else { 1 }
 }
 
-/// The number under which a reader is told of the [gap](crate::EventBody::Gap) that ends with entry `gap`, the newest that
-/// has left the log: below the present state's, which comes next.
+/// The event number of the [gap](crate::EventBody::Gap) that ends with entry `gap`, the newest that has left the log.
+/// It is below the number of the present state, which comes next.
 #[must_use]
 pub const fn gap_event(gap: u64) -> Option<u64> {
     if gap > 1 { Some(gap - 1) } else { None }
 }
 
-/// The number of the present state, which was entered at `state_event`. Where the log has lost entries after that, a reader
-/// is told the state in the place of the last one lost, or it would come before the gap.
+/// The event number of the present state, which was entered at `state_event`. If the log has lost later entries, the
+/// state takes the number of the last lost one, or else it would come before the gap.
 #[must_use]
 pub const fn state_event(state_event: u64, gap: u64) -> u64 {
     if state_event < gap { gap } else { state_event }

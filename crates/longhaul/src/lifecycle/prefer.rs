@@ -1,4 +1,4 @@
-//! Which workers may claim a job that prefers some.
+//! Placement: the workers that may claim a job with preferred labels.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use crate::clock::Timestamp;
 use crate::model::{Prefer, Strength};
 use crate::store::PREFER_FOR;
 
-/// When a worker may claim a job.
+/// The time from which a worker may claim a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fits {
-    /// Whenever the job is available.
+    /// At any time.
     Always,
     /// From this moment on.
     From(Timestamp),
@@ -18,7 +18,7 @@ pub enum Fits {
 }
 
 impl Fits {
-    /// True where the worker may claim it now.
+    /// True if the worker may claim it now.
     #[must_use]
     pub fn at(self, now: Timestamp) -> bool {
         match self {
@@ -29,8 +29,9 @@ impl Fits {
     }
 }
 
-/// When a worker with these labels may claim a job that has been due since `run_at`. A job that was given back, or taken from a
-/// dead worker, keeps that time: it has waited already.
+/// The time from which a worker with these labels may claim a job that has been due since `run_at`. A job that was
+/// released, or reclaimed from a dead worker, keeps its `run_at`, so that it does not wait for preferred workers a
+/// second time.
 #[must_use]
 pub fn fits(prefer: Option<&Prefer>, labels: &BTreeMap<String, String>, run_at: Timestamp) -> Fits {
     match prefer {

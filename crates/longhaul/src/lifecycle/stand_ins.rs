@@ -3,13 +3,13 @@ use std::collections::HashMap;
 use super::once_each;
 use crate::model::{Dependency, EnqueueStatus, Enqueued, JobId};
 
-/// The jobs that stand for others of the same call, which were not created: a store enqueues the jobs of a call in order, and
-/// whoever depends on one of them depends on the job that was there in its place.
+/// Duplicates in one call: the ids of jobs that were not created, and of the existing jobs that they are duplicates of.
+/// A store enqueues the jobs of a call in order, and a dependency on a duplicate becomes one on the existing job.
 #[derive(Debug, Default)]
 pub struct StandIns(HashMap<JobId, JobId>);
 
 impl StandIns {
-    /// Notes what became of a job that was enqueued under an id.
+    /// Notes the result of enqueueing a job with the id `given`.
     pub fn note(&mut self, given: Option<&JobId>, enqueued: &Enqueued) {
         let Some(given) = given.filter(|given| **given != enqueued.id) else { return };
         if enqueued.status == EnqueueStatus::Duplicate {
@@ -17,7 +17,7 @@ impl StandIns {
         }
     }
 
-    /// Puts the jobs that stand for others in the place of those, each [once](once_each).
+    /// Replaces dependencies on duplicates by dependencies on the existing jobs, each [once](once_each).
     pub fn replace(&self, dependencies: &mut Vec<Dependency>) {
         for dependency in dependencies.iter_mut() {
             if let Some(stand_in) = self.0.get(&dependency.id) {

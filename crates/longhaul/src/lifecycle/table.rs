@@ -342,7 +342,7 @@ fn over(from: State, times: Times) -> Option<Option<State>> {
     (waits && times.over(None, NOW).is_some()).then_some(CANCELLED)
 }
 
-/// Where a job stands after the end of its only dependency, which frees it from `run_at` on.
+/// The state of a job after the end of its only dependency; it may run from `run_at` on.
 fn depended(ended: State, run_at: Timestamp) -> State {
     match dependency_ends(ended, OnFailure::Cancel) {
         End::Counts => undepend(run_at, None, NOW).0,

@@ -1,16 +1,16 @@
-//! The times of a job: when it expires, and when it must have ended.
+//! The two time limits of a job: the expiry of its first start, and the deadline of its end.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::model::{CancelReason, Deadline, NewJob};
 
-/// The times of a job.
+/// The expiry and the deadline of a job, as points in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
-    /// When it is cancelled unless it was started.
+    /// It is cancelled at this time unless it was started before.
     pub expires_at: Option<Timestamp>,
-    /// When it is cancelled, or asked to stop, unless it has ended.
+    /// It is cancelled at this time, or asked to stop if it runs, unless it has ended before.
     pub deadline: Option<Timestamp>,
 }
 
@@ -28,15 +28,15 @@ impl Times {
         }
     }
 
-    /// When a waiting job ends by itself; `started_at` is when its last run began, if one has. No claim takes it from then on,
-    /// and a sweep cancels it.
+    /// The time at which a waiting job is cancelled: a claim does not take it from then on, and a sweep cancels it.
+    /// `started_at` is the begin of its last run, if it has run.
     #[must_use]
     pub fn ends_at(&self, started_at: Option<Timestamp>) -> Option<Timestamp> {
         let expires_at = self.expires_at.filter(|_| started_at.is_none());
         expires_at.into_iter().chain(self.deadline).min()
     }
 
-    /// Why a waiting job is to be cancelled now; `None` while its time is not over.
+    /// The reason to cancel a waiting job now; `None` before [`ends_at`](Self::ends_at).
     #[must_use]
     pub fn over(&self, started_at: Option<Timestamp>, now: Timestamp) -> Option<CancelReason> {
         let ends_at = self.ends_at(started_at).filter(|ends_at| *ends_at <= now)?;
@@ -44,7 +44,7 @@ impl Times {
         Some(if has_expired { CancelReason::Expired } else { CancelReason::Deadline })
     }
 
-    /// The time until the deadline, which a worker is told.
+    /// The time left until the deadline, which a claim answers to the worker.
     #[must_use]
     pub fn deadline_in(&self, now: Timestamp) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.since(now))

@@ -1,7 +1,7 @@
-//! The bounds on waiting jobs: what becomes of a job that is enqueued.
+//! Bounds on waiting jobs: a job that is enqueued into a full queue or limit key is refused or drops another.
 //!
-//! They are looked at once it is clear that a job is to be created, and before it takes a unique key. A job that is blocked
-//! passes, because it does not wait for a worker; so do follow-ups, retries and snoozes, with which work would be lost.
+//! They are checked once a job is known to be new, and before it takes a unique key. A blocked job passes, because it
+//! does not wait for a worker; follow-ups, retries and snoozes pass, because a refusal would lose work.
 
 use crate::model::{OnFull, State};
 
@@ -10,21 +10,21 @@ use crate::model::{OnFull, State};
 pub struct Bound {
     /// The jobs that wait: those of the queue, or those of the limit key in all queues.
     pub waiting: u64,
-    /// The most that may.
+    /// The limit on them.
     pub max_waiting: u64,
-    /// The fate of one more.
+    /// What happens to a job above the limit.
     pub on_full: OnFull,
 }
 
 impl Bound {
-    /// True where no other job may come to wait.
+    /// True if the limit is reached.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.waiting >= self.max_waiting
     }
 }
 
-/// What becomes of a new job where waiting jobs are bounded.
+/// The decision on a new job under bounds on waiting jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It is created.
@@ -33,19 +33,19 @@ pub enum Admission {
     Reject(usize),
     /// It is created as cancelled and never holds its unique key.
     DropNewest,
-    /// Of each bound that is full, one after the other and where it still is, the waiting job is cancelled that was enqueued
-    /// first. Then the job is created, if its unique key, which may have become free, allows it.
+    /// For each full bound in turn, the waiting job that was enqueued first is cancelled. Then the job is created,
+    /// unless a unique key forbids it, which one of these cancellations may have freed.
     DropOldest,
 }
 
-/// True where a new job in this state is counted, and may be refused.
+/// True if a new job in this state counts against the bounds.
 #[must_use]
 pub const fn counts(state: State) -> bool {
     matches!(state, State::Available | State::Scheduled)
 }
 
-/// What becomes of a new job with these bounds: its queue's, then those of its limit keys. A refusal goes first, because then
-/// nothing else happens.
+/// Decides on a new job under these bounds: its queue's, then those of its limit keys. A refusal by any bound comes
+/// first, because then no other job is dropped.
 #[must_use]
 pub fn admission(bounds: &[Bound]) -> Admission {
     let full = |fate| bounds.iter().position(|bound| bound.is_full() && bound.on_full == fate);

@@ -47,7 +47,7 @@ impl Table {
             Deed::SetPriority(priority) => {
                 self.change(seq, now, |row| {
                     row.record.priority = priority;
-                    row.tell(now);
+                    row.renew_state_event(now);
                 });
             }
         }

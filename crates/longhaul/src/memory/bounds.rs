@@ -6,7 +6,7 @@ use crate::model::{CancelReason, Full, NewJob};
 
 /// Bounds on waiting jobs.
 impl Table {
-    /// What becomes of a new job that is to wait, and the bounds that this is about.
+    /// Decides on a new job that is to wait; with the owners of its bounds, in the order of the bounds.
     pub(super) fn admission(&self, job: &NewJob) -> (Admission, Vec<Full>) {
         let (of, bounds): (Vec<Full>, Vec<Bound>) = self.bounds(job).unzip();
         (waiting::admission(&bounds), of)

@@ -68,14 +68,14 @@ impl Table {
         first_of_keys
     }
 
-    /// When a worker may claim a job that it knows, but for limits.
+    /// The time from which a worker may claim a job of a kind that it supports; limits are not checked.
     fn fits(&self, first: &First<'_>, worker: &WorkerInfo) -> Fits {
         let run_at = self.rows.get(&first.place.1).map(|row| row.record.run_at);
         prefer::fits(first.source.prefer.as_ref(), &worker.labels, run_at.unwrap_or_default())
     }
 
-    /// When a claim that found nothing may find something though nothing is done: a scheduled job falls due, a pause ends, a rate
-    /// admits a job, or a job has waited for those that it prefers.
+    /// The earliest time at which the result of an empty claim may change without a call: a scheduled job falls due, a
+    /// pause ends, a rate admits a job, or a job stops waiting for preferred workers.
     pub(super) fn next_change(&self, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
         let mut changes: Vec<Timestamp> = [&self.index.scheduled, &self.index.waking]
             .into_iter()

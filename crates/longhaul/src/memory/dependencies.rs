@@ -7,15 +7,15 @@ use crate::lifecycle::{self, End, Standing};
 use crate::model::{CancelReason, Dependency, Idempotency, JobId, NewJob, OnFailure, State, WaitsFor};
 use crate::store::{DEPENDANTS_LOOKED_AT, Result};
 
-/// Which jobs depend on which: by the number of the dependency, and then by that of the dependant.
+/// The edges of the dependency graph, by the number of the dependency and then by that of the dependant.
 #[derive(Debug, Default)]
 pub(super) struct Edges(BTreeMap<(u64, u64), Edge>);
 
-/// What one job has to do with the end of another.
+/// The dependency of one job on another.
 #[derive(Clone, Copy, Debug)]
 struct Edge {
     on_failure: OnFailure,
-    /// True once the dependency has ended: it may be retried by hand and end again, which means nothing to the dependant.
+    /// True once the dependency has ended. It may be retried by hand and end again, which has no effect on the dependant.
     is_settled: bool,
 }
 
@@ -30,7 +30,7 @@ impl Edges {
         }
     }
 
-    /// Whether the end of a job was counted by one that depends on it; `None` where it does not.
+    /// True if the dependant has counted the end of a job; `None` if it does not depend on that job.
     pub(super) fn is_settled(&self, job: u64, dependant: u64) -> Option<bool> {
         self.0.get(&(job, dependant)).map(|edge| edge.is_settled)
     }
@@ -45,7 +45,7 @@ impl Edges {
         self.0.range((seq, 0)..=(seq, u64::MAX)).map(|((_, dependant), _)| *dependant)
     }
 
-    /// The dependants to which the end of a job means something, which it does once.
+    /// Marks the edges to all dependants that have not counted the end of a job, and returns these dependants.
     fn settle(&mut self, seq: u64) -> Vec<(u64, OnFailure)> {
         let edges = self.0.range_mut((seq, 0)..=(seq, u64::MAX)).filter(|(_, edge)| !edge.is_settled);
         let settle = |((_, dependant), edge): (&(u64, u64), &mut Edge)| {

@@ -225,24 +225,24 @@ impl Table {
     }
 }
 
-/// Whether the bounds on waiting jobs hold for a job.
+/// The application of the bounds on waiting jobs to a job.
 #[derive(Clone, Copy, Debug)]
 enum Room {
-    /// They do.
+    /// The bounds apply.
     Bounded,
-    /// They do not: what follows a completion would be lost with it.
+    /// They do not apply: a refused follow-up would be lost, because the completion that brings it cannot be refused.
     Free,
 }
 
 impl Row {
-    /// Takes on what a newcomer of the same unique key would have run with.
+    /// Takes over the args of a newer job of the same unique key.
     fn replace(&mut self, job: NewJob, state: State, run_at: Timestamp, now: Timestamp) {
         self.record.args = job.args;
         self.record.version = job.version;
         self.record.run_at = run_at;
         self.steps.clear();
         match state == self.record.state {
-            true => self.tell(now),
+            true => self.renew_state_event(now),
             false => self.enter(state, now),
         }
     }

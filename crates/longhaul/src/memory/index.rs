@@ -32,10 +32,10 @@ pub(super) struct Index {
     pub(super) counts: BTreeMap<String, BTreeMap<State, u64>>,
 }
 
-/// The available jobs of one queue and set of limit keys, by what workers tell them apart by; there by rank.
+/// The available jobs of one queue and set of limit keys, by source; in each source by rank.
 type Lanes = BTreeMap<Source, BTreeSet<(i64, u64)>>;
 
-/// What workers tell jobs apart by.
+/// The properties of a job that decide which workers may claim it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Source {
     pub(super) kind: String,

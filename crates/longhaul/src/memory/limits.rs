@@ -30,8 +30,8 @@ impl Limits {
         self.states.get(key).copied().unwrap_or_default()
     }
 
-    /// What keeps a job of these keys from being claimed; of several keys, the one that does so for longest as far as time
-    /// alone tells.
+    /// The limit that keeps a job of these keys from being claimed. Of several closed keys it is the one that opens
+    /// last; a key whose slots are taken counts as the last, because no time is known for it.
     pub(super) fn closed(&self, keys: &[String], cost: &Cost, now: Timestamp) -> Option<Closed> {
         let closed = |key| limits::closed(&self.config(key), &self.state(key), cost, now);
         let latest = |closed: &Closed| closed.until().unwrap_or(Timestamp::MAX);
@@ -52,7 +52,7 @@ impl Limits {
         }
     }
 
-    /// Has the rates of a run's keys count what it has taken in truth.
+    /// Corrects the rates of a run's keys by the units that the run has really used.
     fn settle(&mut self, row: &Row, actual: u32, now: Timestamp) {
         let reserved = row.record.policy.cost.rate;
         for key in &row.record.limit_keys {

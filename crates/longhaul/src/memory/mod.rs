@@ -79,7 +79,7 @@ impl MemoryStore {
         Self { clock, signals, changes, table }
     }
 
-    /// Sleeps until `due`, or for ever where there is nothing due.
+    /// Sleeps until `due`, or for ever without one.
     async fn sleep_until(&self, due: Option<Timestamp>) {
         match due {
             Some(due) => self.clock.sleep_until(due).await,
@@ -122,7 +122,7 @@ impl Store for MemoryStore {
         let mut over = pin!(self.clock.sleep_until(self.clock.now().plus(claim.wait)));
         let mut is_over = claim.wait.is_zero();
         loop {
-            // Made before the look, so that whatever arrives after the look is heard.
+            // Listens before the look, so that no arrival after the look is missed.
             let mut arrivals = Vec::new();
             if !is_over {
                 arrivals.extend(claim.queues.iter().map(|q| self.signals.listen(&q.queue)));

@@ -6,8 +6,8 @@ use crate::clock::Timestamp;
 use crate::lifecycle::limits::{self, Closed, KeyState};
 use crate::model::{Cost, KeyConfig, QueueConfig};
 
-/// What is taken of queues, as of a limit key that all of a queue's jobs have. Slots are counted whether they are limited or not,
-/// so that a limit which is set later counts what runs already.
+/// The used part of each queue's limits: a queue is a limit key of all its jobs. Slots are counted without a limit too,
+/// so that a limit that is set later counts the jobs that run already.
 #[derive(Debug, Default)]
 pub(super) struct QueueLimits(BTreeMap<String, KeyState>);
 
@@ -20,7 +20,7 @@ impl QueueLimits {
         self.0.insert(queue.to_owned(), state);
     }
 
-    /// Forgets queues of which nothing is taken.
+    /// Removes the queues whose limits are unused.
     pub(super) fn forget(&mut self, now: Timestamp) {
         let now = now.0.saturating_mul(1_000);
         self.0.retain(|_, state| state.used > 0 || state.rate_free_at > now);
@@ -32,7 +32,7 @@ impl Table {
         self.configs.get(queue).map(QueueConfig::limits).unwrap_or_default()
     }
 
-    /// What keeps the next job of a queue from being claimed.
+    /// The limit of the queue that keeps its next job from being claimed.
     pub(super) fn queue_closed(&self, queue: &str, cost: &Cost, now: Timestamp) -> Option<Closed> {
         limits::closed(&self.limits_of_queue(queue), &self.queue_limits.state(queue), cost, now)
     }
@@ -45,7 +45,7 @@ impl Table {
         self.change_queue(seq, |_, state, cost| limits::give_back(state, u64::from(cost.slots)));
     }
 
-    /// Has the rate of a run's queue count what it has taken in truth.
+    /// Corrects the rate of a run's queue by the units that the run has really used.
     pub(super) fn settle_queue(&mut self, seq: u64, actual: u32, now: Timestamp) {
         self.change_queue(seq, |config, state, cost| limits::settle(config, state, cost.rate, actual, now));
     }

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::{KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS};
 
-/// A job: its record, and what the record does not show.
+/// A job: its record, and its stored fields that are not part of the record.
 #[derive(Debug)]
 pub(super) struct Row {
     /// Its number in the order of enqueueing, which the oldest have lowest.
@@ -21,31 +21,30 @@ pub(super) struct Row {
     pub(super) token: u64,
     /// Its unique key, and how long it holds the key unless another job takes it.
     pub(super) unique: Option<(String, Hold)>,
-    /// The closing job that counts it, by its number.
-    /// The job that counts it among its children, by its number.
+    /// The number of the job that counts it among its children.
     pub(super) batch: Option<u64>,
     /// The jobs that it depends, or depended, on, by their numbers.
     pub(super) dependencies: Vec<u64>,
-    /// How many of them it still waits for, while it waits for them.
+    /// The number of dependencies that have not ended, while it is blocked by them.
     pub(super) dependencies_left: usize,
-    /// Until when retention passes over it, where others depended on it when it was due.
+    /// The end of the time in which retention skips it, because other jobs depended on it when it was due.
     pub(super) passed_over_until: Option<Timestamp>,
-    /// When its lease ends; means something while it is running.
+    /// The end of its lease; valid only while it is running.
     pub(super) lease_until: Timestamp,
-    /// When it is fenced off, where somebody has asked it to stop; only while it is running.
+    /// The time at which it loses its lease after a request to stop; only while it is running.
     pub(super) cancel_by: Option<Timestamp>,
     /// The event number at which it entered its present state.
     pub(super) state_event: u64,
     /// The event number of the state that its last failure led to (0: none).
     pub(super) failure_event: u64,
-    /// And when that was.
+    /// The time at which it entered its present state.
     pub(super) state_at: Timestamp,
     pub(super) log: VecDeque<Event>,
     /// The bytes of the log's entries, as JSON.
     pub(super) log_bytes: usize,
     /// The number of the newest entry that has left the log.
     pub(super) gap: u64,
-    /// The steps that are done, in the order in which they were.
+    /// The steps that are done, in the order of their completion.
     pub(super) steps: Vec<StepRecord>,
 }
 
@@ -92,7 +91,7 @@ impl Row {
         self.record.cancel_requested = true;
         self.record.cancel_reason = Some(reason);
         self.cancel_by = Some(by);
-        self.tell(now);
+        self.renew_state_event(now);
         true
     }
 
@@ -213,8 +212,8 @@ impl Row {
         self.enter(state, now);
     }
 
-    /// Tells its present state anew, because something that belongs to it has changed.
-    pub(super) fn tell(&mut self, now: Timestamp) {
+    /// Gives its present state a new event number, because data that is shown with the state has changed.
+    pub(super) fn renew_state_event(&mut self, now: Timestamp) {
         self.record.last_event += lifecycle::events_of(self.record.state);
         self.state_event = self.record.last_event;
         self.state_at = now;
@@ -223,28 +222,28 @@ impl Row {
     /// Counts a child that joins.
     pub(super) fn count_child(&mut self, now: Timestamp) {
         self.record.children.get_or_insert_default().total += 1;
-        self.tell(now);
+        self.renew_state_event(now);
     }
 
-    /// Counts a child that has ended. The last one lets the job go on, where it waits for them.
+    /// Counts a child that has ended. The last one frees the job, if it waits for its children.
     pub(super) fn count_end(&mut self, outcome: State, now: Timestamp) {
         let Some(children) = self.record.children.as_mut() else { return };
         *counter(children, outcome) += 1;
         if children.unfinished() == 0 && self.waits_for(&WaitsFor::Children) {
             self.proceed(now);
         } else {
-            self.tell(now);
+            self.renew_state_event(now);
         }
     }
 
-    /// Counts a child as unfinished again that had ended with `outcome` and is to run anew.
+    /// Counts a child as unfinished again that had ended with `outcome` and is run again.
     pub(super) fn uncount_end(&mut self, outcome: State, now: Timestamp) {
         let Some(children) = self.record.children.as_mut() else { return };
         *counter(children, outcome) -= 1;
-        self.tell(now);
+        self.renew_state_event(now);
     }
 
-    /// Adds what a run has to say.
+    /// Adds the entries of a run.
     pub(super) fn add_entries(&mut self, entries: Vec<Entry>, now: Timestamp) {
         for entry in entries {
             match entry {
@@ -254,7 +253,7 @@ impl Row {
                 }
                 Entry::Log { level, message } => self.log(EventBody::Log { level, message }, now),
                 Entry::Chunk { data } => self.log(EventBody::Chunk { data }, now),
-                // The first output stays: a second run of the step was of an attempt that had not seen it.
+                // The first output stays: a second one is of an attempt that has not seen the first.
                 Entry::Step { name, output, took } => self.add_step(name, output, took, now),
             }
         }
@@ -273,7 +272,8 @@ impl Row {
         });
     }
 
-    /// Tells readers to drop what earlier attempts wrote, where they wrote anything since they were last told.
+    /// Adds an event by which readers drop what earlier attempts wrote, if they wrote anything since the last such
+    /// event.
     pub(super) fn reset_log(&mut self, now: Timestamp) {
         if self.log.back().is_some_and(|last| last.body != EventBody::Reset) {
             self.log(EventBody::Reset, now);

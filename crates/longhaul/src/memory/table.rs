@@ -13,8 +13,8 @@ use crate::lifecycle;
 use crate::model::{Change, JobId, Lease, QueueConfig, State, WorkerInfo};
 use crate::store::{Changes, Signals};
 
-/// All that the store knows. Its methods are synchronous and atomic: whoever holds the lock sees each of them
-/// whole or not at all.
+/// The data of the store. Its methods are synchronous and atomic: under its lock, each takes effect as a whole or not
+/// at all.
 #[derive(Debug)]
 pub(super) struct Table {
     /// The jobs, by the order in which they were enqueued.
@@ -146,7 +146,7 @@ impl Table {
         seq
     }
 
-    /// Adds a job that another store has kept, and answers its number. Nobody is told: its changes have been.
+    /// Adds a job of another store and returns its number. Its changes were reported by that store, and are not again.
     pub(super) fn insert_imported(&mut self, make: impl FnOnce(u64) -> Row, now: Timestamp) -> u64 {
         self.last_seq += 1;
         self.place(make(self.last_seq), now);
@@ -163,7 +163,7 @@ impl Table {
         self.limit(seq, None, now);
     }
 
-    /// Has the dependants of a job that has ended already count that, where they have not.
+    /// Has the dependants of a job that has ended already count its end, unless they have.
     pub(super) fn settle_again(&mut self, seq: u64, now: Timestamp) {
         if let Some(row) = self.rows.get(&seq).filter(|row| row.record.state.is_finished()) {
             self.settle_dependants(seq, row.record.state, now);
@@ -171,7 +171,7 @@ impl Table {
         }
     }
 
-    /// Removes a job with its log, its steps and its unique key, and remembers for a while that it was there.
+    /// Removes a job with its log, its steps and its unique key, and remembers its id as gone for a while.
     pub(super) fn remove(&mut self, seq: u64, now: Timestamp) {
         let Some(row) = self.rows.remove(&seq) else { return };
         self.index.remove(&row);
@@ -180,13 +180,13 @@ impl Table {
         self.edges.remove(&row);
         let removed = changed(&row, Some(row.record.state), now);
         self.changes.tell([Change { to: None, error: None, since: None, ..removed }]);
-        // Whoever waits for the job must hear that it is no more.
+        // Tasks that wait for the job must learn that it is gone.
         self.signals.send(row.record.id.as_str());
         self.keys.remember_gone(row.record.id, now);
     }
 
-    /// Draws a token for a claim. No two claims of anything share one, so that a job which is made anew under an
-    /// old id does not know the old one's leases.
+    /// A new token for a claim. Tokens are unique in the store, so that a job that is created under the id of a removed
+    /// one does not accept that one's leases.
     pub(super) fn draw_token(&mut self) -> u64 {
         self.last_token += 1;
         self.last_token
@@ -196,15 +196,15 @@ impl Table {
         self.rows.get(self.ids.get(id)?)
     }
 
-    /// The job that runs under this lease, where the lease is the current one.
+    /// The job that runs under this lease, if the lease is current.
     pub(super) fn leased(&self, lease: &Lease) -> Option<u64> {
         let row = self.find(&lease.id)?;
         (row.record.state == State::Running && row.token == lease.token).then_some(row.seq)
     }
 }
 
-/// Wakes the job's readers, and the claims that wait for its queue: one that waits for the next due job must
-/// hear of a job that is due sooner, too.
+/// Wakes the job's readers, and the claims that wait for its queue: a claim that sleeps until the next due job must
+/// learn of a job that is due sooner.
 fn announce(signals: &Signals, row: &Row) {
     signals.send(row.record.id.as_str());
     if matches!(row.record.state, State::Available | State::Scheduled) || row.record.wakes_at.is_some() {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{JobId, State};
 use crate::clock::Timestamp;
 
-/// One change of a job's state, as a store tells it to whoever [observes](crate::Changes) it.
+/// A change of a job's state, as a store reports it to [observers](crate::Changes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change<'c> {
     /// The job.
@@ -18,20 +18,21 @@ pub struct Change<'c> {
     pub to: Option<State>,
     /// Attempts begun that count, after the change.
     pub attempt: u32,
-    /// When it changed.
+    /// The time of the change.
     pub at: Timestamp,
-    /// When what has ended began: for a job that starts to run, when it fell due; for one whose run is over, when the run began.
+    /// The begin of the phase that this change ends: the time at which the job fell due, if it starts to run; the begin
+    /// of the run, if a run ends.
     pub since: Option<Timestamp>,
     /// The message of the failure that ended the run.
     pub error: Option<&'c str>,
 }
 
-/// A [`Change`] that is kept: until its transaction has committed, say.
+/// An owned [`Change`]: a store keeps it until its transaction has committed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeptChange {
     /// The job.
     pub id: JobId,
-    /// Its kind; jobs share a few, so a store may keep each name once.
+    /// Its kind; shared, because many jobs have the same.
     pub kind: Arc<str>,
     /// Its queue.
     pub queue: Arc<str>,
@@ -41,16 +42,16 @@ pub struct KeptChange {
     pub to: Option<State>,
     /// Attempts begun that count, after the change.
     pub attempt: u32,
-    /// When it changed.
+    /// The time of the change.
     pub at: Timestamp,
-    /// When what has ended began, as in [`Change::since`].
+    /// The begin of the phase that this change ends, as in [`Change::since`].
     pub since: Option<Timestamp>,
     /// The message of the failure that ended the run.
     pub error: Option<String>,
 }
 
 impl KeptChange {
-    /// Keeps a change whose kind and queue are kept already.
+    /// Makes an owned change with names of the kind and the queue that are shared already.
     #[must_use]
     pub fn named(change: &Change<'_>, kind: Arc<str>, queue: Arc<str>) -> Self {
         Self {
@@ -66,7 +67,7 @@ impl KeptChange {
         }
     }
 
-    /// The change, to be told.
+    /// The change, borrowed.
     #[must_use]
     pub fn change(&self) -> Change<'_> {
         Change {

@@ -39,32 +39,32 @@ pub struct SupportedKind {
     pub version: u32,
 }
 
-/// A job in a worker's hands.
+/// A claimed job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claimed {
     /// The lease, which proves that the run is this worker's.
     pub lease: Lease,
-    /// Which job type runs it.
+    /// The job type that runs it.
     pub kind: String,
     /// The version of `args`.
     pub version: u32,
     /// The queue that it was taken from.
     pub queue: String,
-    /// The JSON that the job type is read from.
+    /// The JSON of the job's args.
     pub args: Json,
     /// The number of this attempt, from 1.
     pub attempt: u32,
-    /// Attempts in all.
+    /// The limit on attempts.
     pub max_attempts: u32,
     /// The policy of this run: timeout, backoff.
     #[serde(default)]
     pub policy: Policy,
-    /// When it was enqueued.
+    /// The time at which it was enqueued.
     pub created_at: Timestamp,
     /// The time that is left until its deadline, by the store's clock. Its worker cuts the run off then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_in: Option<Duration>,
-    /// Names and values that lists filter by.
+    /// Labels: names and values that lists filter by.
     pub labels: BTreeMap<String, String>,
     /// The outputs of the steps that earlier attempts have done, by name.
     pub steps: BTreeMap<String, Json>,
@@ -115,15 +115,15 @@ pub struct WorkerInfo {
     pub host: String,
     /// The queues that it serves, with its slots of each.
     pub queues: Vec<QueueSlots>,
-    /// When it was last heard of; set by the store.
+    /// The time of its last call; set by the store.
     pub seen_at: Timestamp,
     /// The kinds that it runs, with the newest version of each.
     #[serde(default)]
     pub kinds: Vec<SupportedKind>,
-    /// The release that it is of, as `longhaul 0.1.0`.
+    /// The release of its library, as `longhaul 0.1.0`.
     #[serde(default)]
     pub version: String,
-    /// When it started, by its own clock.
+    /// Its start, by its own clock.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
     /// Its labels, at most [`MAX_WORKER_LABELS`](super::MAX_WORKER_LABELS), which jobs [prefer](super::Prefer).

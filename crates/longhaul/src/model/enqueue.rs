@@ -34,20 +34,20 @@ pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 pub struct NewJob {
     /// The job's id; a random one if `None`. An id that exists creates nothing and is answered as a duplicate.
     pub id: Option<JobId>,
-    /// Which job type runs it.
+    /// The job type that runs it.
     pub kind: Cow<'static, str>,
     /// The version of `args`, from 1; a worker takes no version above the one that it knows.
     pub version: u32,
     /// The queue that it waits in.
     pub queue: Cow<'static, str>,
-    /// The JSON that the job type is read from, at most 256 KiB.
+    /// The JSON of the job's args, at most 256 KiB.
     pub args: Json,
     /// −100 to 100, higher first. One step of priority is worth a head start of one minute, so that
     /// a job of low priority is overtaken for a bounded time only and nothing starves.
     pub priority: i32,
-    /// When it may first run.
+    /// The earliest time of its first run.
     pub start: Start,
-    /// Attempts in all, from 1.
+    /// The limit on attempts, from 1.
     pub max_attempts: u32,
     /// Workers that may die under it before it fails as poison.
     pub max_crashes: u32,
@@ -64,11 +64,12 @@ pub struct NewJob {
     pub prefer: Option<Prefer>,
     /// Keeps a second job of the same key from being created.
     pub unique: Option<Unique>,
-    /// The longest that it may wait for its first start, from when it is enqueued; then it is cancelled as
+    /// The limit on the time from its enqueueing to its first start; then it is cancelled as
     /// [expired](super::CancelReason::Expired).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Duration>,
-    /// When it must have ended, with all its attempts: it is cancelled then, whatever it waits for, and cut off where it runs.
+    /// The time by which it must have ended, with all its attempts: then a waiting job is cancelled and a running one
+    /// is aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
     /// Makes a repeated request answer with the first one's job.
@@ -88,8 +89,8 @@ pub struct NewJob {
     /// The job that this one is a fork of.
     #[serde(default)]
     pub forked_from: Option<JobId>,
-    /// The URL that is told how it ends: by a [delivery](crate::webhook) that is enqueued with it. Where another job stands for
-    /// it, its own webhook is the one that is told.
+    /// The URL that is notified of its end, by a [delivery](crate::webhook) that is enqueued with it. If the job is a
+    /// duplicate of another, only the webhook of that other job is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
 }
@@ -296,7 +297,7 @@ pub fn default_max_crashes() -> u32 {
         .get_or_init(|| std::env::var("LONGHAUL_MAX_CRASHES").ok().and_then(|v| v.parse().ok()).unwrap_or(5))
 }
 
-/// When a job may first run.
+/// The earliest time of a job's first run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
@@ -307,12 +308,12 @@ pub enum Start {
     After(Duration),
     /// At a moment of the store's clock; one in the past means at once.
     At(Timestamp),
-    /// When every job that names it as `parent` has ended, however it ended: it is `blocked` until then, and closes
-    /// the batch that they are. Enqueue the children in the same call; where there are none, it starts at once.
+    /// Once every job that names it as `parent` has ended, in whichever state: it is `blocked` until then, and closes
+    /// their batch. Enqueue the children in the same call; without any, it starts at once.
     AfterChildren,
 }
 
-/// When a job must have ended.
+/// The time by which a job must have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deadline {

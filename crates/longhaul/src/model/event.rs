@@ -62,11 +62,11 @@ mod seconds {
 pub struct StepRecord {
     /// Its name.
     pub name: String,
-    /// The attempt that did it; 0 where a release that did not keep it has written the step.
+    /// The attempt that did it; 0 for a step that an earlier release has written without its attempt.
     pub attempt: u32,
-    /// When it began: its end, less the time that it took.
+    /// Its begin: its end less the time that it took.
     pub started_at: Option<Timestamp>,
-    /// When it was recorded.
+    /// The time at which it was recorded.
     pub finished_at: Option<Timestamp>,
     /// Its output, which is kept until the job completes.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
@@ -126,7 +126,7 @@ pub enum LogLevel {
 pub struct Event {
     /// Its number within the job, from 1.
     pub seq: u64,
-    /// When it was written.
+    /// The time at which it was written.
     pub at: Timestamp,
     /// The attempt that wrote it.
     pub attempt: u32,

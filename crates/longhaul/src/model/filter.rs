@@ -15,14 +15,14 @@ pub struct JobFilter {
     pub kinds: Vec<String>,
     /// In any of these queues.
     pub queues: Vec<String>,
-    /// That belong to any of these jobs.
+    /// Children of any of these jobs.
     #[serde(default)]
     pub parents: Vec<JobId>,
     /// With all of these labels.
     pub labels: Vec<(String, String)>,
-    /// With this text (its case aside, for ASCII) in the id, the kind, the args or the last error.
+    /// With this text in the id, the kind, the args or the last error; ASCII letters match in either case.
     pub text: Option<String>,
-    /// That all of these are true of. A store looks at each job for them, because no index knows them.
+    /// Meeting all of these terms. A store checks them job by job, because no index covers them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terms: Vec<Term>,
 }

@@ -62,13 +62,14 @@ pub enum Outcome {
         /// The wait.
         delay: Duration,
     },
-    /// Its worker is shutting down and hands it back. Costs no attempt; counts as an interruption.
+    /// Its worker is shutting down and gives it back. Costs no attempt; counts as an interruption.
     Released,
     /// It waits, and holds no slot meanwhile: for its [children](WaitsFor::Children) or a [signal](WaitsFor::Signal), which
     /// costs no attempt, or for a [person](WaitsFor::Person), because the attempt was its last and failed. It goes on at once
     /// where there is nothing to wait for.
     Waits {
-        /// What it waits for; not for [dependencies](WaitsFor::Dependencies), which a job is enqueued with.
+        /// The event that it waits for. [`WaitsFor::Dependencies`] is not allowed: a job is enqueued with its
+        /// dependencies.
         on: WaitsFor,
         /// The longest wait for children or a signal, after which it goes on all the same.
         #[serde(default)]
@@ -82,13 +83,13 @@ pub enum Outcome {
 /// One failed attempt, as the job's history keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptError {
-    /// Which attempt; set by the store.
+    /// The number of the attempt; set by the store.
     #[serde(default)]
     pub attempt: u32,
-    /// When; set by the store.
+    /// The time of the failure; set by the store.
     #[serde(default)]
     pub at: Timestamp,
-    /// The job's words.
+    /// The message of the error.
     pub message: String,
     /// The sort of failure.
     pub kind: ErrorKind,
@@ -104,8 +105,8 @@ impl AttemptError {
         Self { attempt: 0, at: Timestamp::default(), message: message.into(), kind, traceparent: None }
     }
 
-    /// The note of a store that takes a job from a worker which was not heard of in time; `crashes` counts
-    /// this one, and `max_crashes` is what the job survives.
+    /// The error that a store records when it reclaims a job from a worker that has missed its heartbeats; `crashes`
+    /// counts this crash, and the job fails once it is above `max_crashes`.
     #[must_use]
     pub fn crash(crashes: u32, max_crashes: u32) -> Self {
         let mut message = "the worker was not heard of in time".to_owned();
@@ -115,13 +116,13 @@ impl AttemptError {
         Self::new(ErrorKind::Crash, message)
     }
 
-    /// The note of a store where a job that was asked to stop would have run again.
+    /// The error that a store records when a job that was asked to stop would have run again.
     #[must_use]
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "cancelled on request")
     }
 
-    /// The note of a store where a job that was asked to stop did not do so within its grace.
+    /// The error that a store records when a job that was asked to stop did not do so within its grace.
     #[must_use]
     pub fn fenced() -> Self {
         Self::new(ErrorKind::Cancelled, "did not stop within its grace after it was asked to")

@@ -192,7 +192,7 @@ pub fn split_keys(joined: Option<&str>) -> Vec<String> {
     keys.map(|keys| keys.split(',').map(str::to_owned).collect()).unwrap_or_default()
 }
 
-/// What a job prefers of the text that [`joined_keys`] has made of it.
+/// The preference of workers in a text that [`joined_keys`] has made; `None` if it has none.
 #[must_use]
 pub fn split_prefer(joined: Option<&str>) -> Option<Prefer> {
     joined?.split_once(';')?.1.parse().ok()

@@ -8,12 +8,12 @@ use crate::store::{Error, Result};
 
 /// The treatment of a job's runs: fields that a store keeps with the job and no query filters or orders by.
 ///
-/// Stores keep it as one JSON value, so a new field here needs no change to a schema, a statement or a script. Fields of a
-/// newer release are passed over, and those that an older release did not write have their defaults.
+/// Stores keep it as one JSON value, so that a new field needs no change of a schema, a statement or a script. Unknown
+/// fields, of a newer release, are ignored; missing fields, of an older release, get their defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// The longest that one attempt may take; `None` is no limit.
+    /// The limit on the time of one attempt; `None` is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// The waits after failed attempts; `None` leaves them to the kind.
@@ -22,7 +22,7 @@ pub struct Policy {
     /// The units of its limit keys' limits that a run takes.
     #[serde(skip_serializing_if = "Cost::is_default")]
     pub cost: Cost,
-    /// What becomes of the job when its last attempt fails.
+    /// The state that the job enters when its last attempt fails.
     #[serde(skip_serializing_if = "OnExhausted::is_default")]
     pub on_exhausted: OnExhausted,
     /// The place in a trace that the job was enqueued at.

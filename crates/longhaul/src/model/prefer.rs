@@ -18,19 +18,19 @@ pub const MAX_WORKER_LABELS: usize = 32;
 pub struct Prefer {
     /// Labels and their values, 1 to [`MAX_PREFERRED`]; both are names, as limit keys are.
     pub labels: BTreeMap<String, String>,
-    /// What other workers may do with the job.
+    /// Whether other workers may claim the job.
     #[serde(default)]
     pub strength: Strength,
 }
 
-/// What workers may do with a job that prefers others.
+/// The rule for workers without the preferred labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strength {
-    /// They claim it once it has been due for [`PREFER_FOR`](crate::PREFER_FOR).
+    /// They may claim the job once it has been due for [`PREFER_FOR`](crate::PREFER_FOR).
     #[default]
     Soft,
-    /// They never claim it.
+    /// They may never claim it.
     Hard,
 }
 
@@ -48,7 +48,7 @@ impl Prefer {
         Self { strength: Strength::Hard, ..Self::soft(labels) }
     }
 
-    /// True where a worker with these labels is one of those that are preferred.
+    /// True if a worker with these labels has all the preferred ones.
     #[must_use]
     pub fn is_met_by(&self, labels: &BTreeMap<String, String>) -> bool {
         self.labels.iter().all(|(label, value)| labels.get(label) == Some(value))

@@ -26,7 +26,7 @@ pub struct QueueInfo {
     /// The units of its [`rate`](QueueConfig::rate) that may start now, of a burst, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_left: Option<u32>,
-    /// When all units of its [`rate`](QueueConfig::rate) are free again, where that is later than now.
+    /// The time at which all units of its [`rate`](QueueConfig::rate) are free again; `None` if they are free now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_free_at: Option<Timestamp>,
 }
@@ -42,7 +42,7 @@ pub struct Lane {
     pub version: u32,
     /// Its available jobs; at most [`MAX_POSITION`](crate::MAX_POSITION) are counted.
     pub waiting: u64,
-    /// When the job fell due that is claimed first.
+    /// The time at which the first job in claim order fell due.
     pub oldest_at: Timestamp,
 }
 
@@ -66,7 +66,7 @@ pub struct QueueConfig {
     /// The most jobs that may wait (scheduled or available) when another is enqueued, 1 to [`MAX_WAITING`]; `None` is no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_waiting: Option<u64>,
-    /// The fate of a job that is enqueued while as many wait.
+    /// What happens to a job that is enqueued at that bound.
     #[serde(skip_serializing_if = "OnFull::is_default")]
     pub on_full: OnFull,
 }

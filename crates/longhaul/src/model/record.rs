@@ -19,7 +19,7 @@ pub struct JobRecord {
     pub version: u32,
     /// The queue that it waits in.
     pub queue: String,
-    /// The JSON that the job type is read from.
+    /// The JSON of the job's args.
     pub args: Json,
     /// Its state.
     pub state: State,
@@ -27,7 +27,7 @@ pub struct JobRecord {
     pub priority: i32,
     /// Attempts begun that count; while running, the number of the present one.
     pub attempt: u32,
-    /// Attempts in all.
+    /// The limit on attempts.
     pub max_attempts: u32,
     /// Workers that died under it.
     pub crashes: u32,
@@ -44,9 +44,9 @@ pub struct JobRecord {
     pub output: Option<Json>,
     /// The failed attempts, oldest first; the last 20 are kept.
     pub errors: Vec<AttemptError>,
-    /// True once somebody has asked a running job to stop.
+    /// True once a cancellation of the running job was requested.
     pub cancel_requested: bool,
-    /// Why it was cancelled; why it was asked to stop, while it runs.
+    /// The reason of its cancellation, or of the request to stop while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<CancelReason>,
     /// The worker that runs it, or ran it last.
@@ -54,18 +54,18 @@ pub struct JobRecord {
     /// Its place among the available jobs of its queue, from 1; at most 1,000 is counted. Only
     /// [`Store::get`](crate::Store::get) fills it.
     pub position: Option<u64>,
-    /// When it was enqueued.
+    /// The time at which it was enqueued.
     pub created_at: Timestamp,
-    /// When it may, or might, next run.
+    /// The earliest time of its next run; for a running or finished job, the time at which its last run fell due.
     pub run_at: Timestamp,
-    /// When its present or last attempt began.
+    /// The begin of its present or last attempt.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// The time of its end.
     pub finished_at: Option<Timestamp>,
-    /// When it expires, or would have, had it not been started.
+    /// The time at which it expires unless it is started; it stays after the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// When it must have ended.
+    /// The time by which it must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     /// The number of its newest event: it rises with every change that a reader could see.
@@ -88,13 +88,14 @@ pub struct JobRecord {
     /// The bytes of `output`, where a list with short payloads left it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_bytes: Option<u64>,
-    /// The jobs that it waits, or waited, for, as it was enqueued with them.
+    /// The dependencies that it was enqueued with, those that have ended too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
-    /// What it waits for, while it is blocked. One that waits for other jobs and for its children waits for the others first.
+    /// The event that it waits for while it is blocked. A job with dependencies and children waits for the dependencies
+    /// first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<WaitsFor>,
-    /// When it goes on though what it waits for has not come, where it is blocked and was given a timeout.
+    /// The time at which a blocked job goes on without the event that it waits for, if the wait has a timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wakes_at: Option<Timestamp>,
     /// The job that it is a fork of.

@@ -11,7 +11,7 @@ use crate::store::{Error, Result};
 pub struct Dependency {
     /// The other job, which is there already or stands before this one in the same call.
     pub id: JobId,
-    /// What its failure means for the job that waits.
+    /// The effect of its failure on the job that waits.
     #[serde(default)]
     pub on_failure: OnFailure,
 }
@@ -101,9 +101,9 @@ pub(crate) fn check_dependencies(
     Ok(())
 }
 
-/// What a blocked job waits for.
+/// The event that a blocked job waits for.
 ///
-/// Its word is stored and sent as text: `dependencies`, `children`, `signal:NAME` or `person`.
+/// Stored and sent as text: `dependencies`, `children`, `signal:NAME` or `person`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WaitsFor {
     /// The ends of the jobs that it depends on.
@@ -116,7 +116,7 @@ pub enum WaitsFor {
     Person,
 }
 
-/// What a signal's step is called, before the signal's name.
+/// The prefix of the name of a signal's step; the signal's name follows.
 pub const SIGNAL_PREFIX: &str = "signal:";
 
 impl WaitsFor {

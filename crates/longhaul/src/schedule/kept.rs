@@ -47,7 +47,7 @@ pub enum Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pause {
     pub(super) paused: bool,
-    /// When it was paused or resumed.
+    /// The time of the pause or of the resumption.
     pub(super) at: Timestamp,
 }
 

@@ -40,9 +40,9 @@ use timing::text;
 pub struct Schedule {
     /// Its name, 1–64 of `A–Z a–z 0–9 . _ : -`, which no other schedule of the store has.
     pub name: String,
-    /// When it fires.
+    /// The times at which it fires.
     pub timing: Timing,
-    /// The fate of ticks that nobody was there to fire.
+    /// The treatment of ticks that fell due while no process was running.
     pub catch_up: CatchUp,
     /// The longest time by which a tick's job starts after its tick: a fixed part of it for each tick.
     pub jitter: Duration,
@@ -103,9 +103,9 @@ impl Schedule {
 
     /// Reads the cron pattern in a time zone of the IANA database, as `Europe/Berlin`.
     ///
-    /// Where clocks are set forward, a time of day that is left out fires once, right after the gap; where they are set
-    /// back, a time of day that comes twice fires once, the first time. Patterns with `*` or a step in the second, minute or
-    /// hour follow the clock: they fire in both of two hours, and not in one that is left out.
+    /// When clocks are set forward, a skipped time of day fires once, right after the gap; when they are set back, a
+    /// repeated time of day fires once, the first time. Patterns with `*` or a step in the second, minute or hour
+    /// follow the clock: they fire in both of the repeated hours, and not in a skipped one.
     #[must_use]
     pub fn timezone(mut self, zone: impl Into<String>) -> Self {
         if let Timing::Cron { timezone, .. } = &mut self.timing {

@@ -63,7 +63,7 @@ impl Firing {
     fn new(longhaul: Longhaul, runtime: Runtime) -> Self {
         let queues = vec![QueueSlots { queue: QUEUE.into(), slots: AT_ONCE }];
         let kinds = vec![SupportedKind { kind: KIND.into(), version: 1 }];
-        // No heartbeat tells of it, so it is not listed among the workers, which run what applications enqueue.
+        // It sends no heartbeat, so that it is not listed among the workers that run the application's jobs.
         let id = format!("schedules-{:016x}", (runtime.random)());
         let worker = WorkerInfo { id, process: process_id().into(), ..WorkerInfo::default() };
         let claim = Claim { worker, queues, kinds, lease_for: LEASE, wait: LOOK_EVERY };
@@ -89,7 +89,7 @@ impl Firing {
         }
     }
 
-    /// Waits for tickers that are due, and runs them. What was claimed is finished though it is told to stop meanwhile.
+    /// Waits for tickers that are due, and runs them. Claimed tickers are finished even when `stop` fires meanwhile.
     async fn fire(&mut self, stop: &CancellationToken) -> Result<()> {
         let clock = &self.runtime.clock;
         if clock.monotonic() >= self.next_look {

@@ -21,7 +21,7 @@ pub struct Schedules {
 /// A schedule as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleInfo {
-    /// What was asked for.
+    /// Its definition.
     pub schedule: Schedule,
     /// The place that it comes from.
     pub origin: Origin,
@@ -55,9 +55,9 @@ pub enum Put {
     Unchanged,
 }
 
-/// The ticks that are told.
-const TOLD: usize = 5;
-/// The schedules whose tickers are looked for in one call.
+/// The number of next ticks in a [`ScheduleInfo`].
+const NEXT_TICKS: usize = 5;
+/// The number of schedules whose tickers are looked up in one call.
 const LOOKED_FOR_AT_ONCE: usize = 100;
 /// The times that a schedule is looked at until its ticker is right; a scheduler looks again within two minutes.
 const LOOKS: usize = 5;
@@ -151,7 +151,7 @@ impl Schedules {
             let definition = Definition { schedule, origin, created_at, timing_since };
             kept::put_definition(self.store(), &definition).await?;
         }
-        // Even where nothing has changed: whoever wrote it may have died before this.
+        // Also without a change: the process that wrote the definition may have died before this.
         self.settle(&name).await?;
         Ok(put)
     }
@@ -206,7 +206,7 @@ impl Schedules {
         self.longhaul.enqueue_one(job).await.map(Some)
     }
 
-    /// The job that [`run`](Self::run) enqueues, for whoever has more to ask of it.
+    /// The job that [`run`](Self::run) enqueues, for a caller that changes it before.
     ///
     /// # Errors
     /// A store's fault.
@@ -242,7 +242,7 @@ impl Schedules {
             let recent = ticker.map(|ticker| ticker.recent_since(created_at)).unwrap_or_default();
             let tick = |at| Tick { at, job: tick_id(&name, at), state: None };
             let recent = recent.into_iter().map(tick).collect();
-            let next = if paused { Vec::new() } else { schedule.next(now, TOLD).unwrap_or_default() };
+            let next = if paused { Vec::new() } else { schedule.next(now, NEXT_TICKS).unwrap_or_default() };
             infos.push(ScheduleInfo { schedule, origin, paused, recent, next });
         }
         let ids: Vec<JobId> =
@@ -338,8 +338,8 @@ impl Schedules {
         Ok(())
     }
 
-    /// Bounds the history of tickers, which tells little: a schedule's past is its jobs. One that has failed or was cancelled
-    /// is kept until it is run again, because it knows which ticks are fired.
+    /// Bounds the history of tickers, because a schedule's history is its jobs. A ticker that has failed or was
+    /// cancelled is kept until it is run again, because it knows which ticks are fired.
     async fn keep_history_short(&self) -> Result<()> {
         let queues = self.store().queues().await?;
         let config = queues.into_iter().find(|queue| queue.name == QUEUE).map(|queue| queue.config);

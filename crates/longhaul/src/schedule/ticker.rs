@@ -9,12 +9,12 @@ use crate::model::{
 };
 use crate::store::Result;
 
-/// The place of a schedule in time: the args of the job that moves it on.
+/// The position of a schedule in time: the args of the job that fires its ticks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ticker {
     /// The schedule's name.
     pub(super) schedule: String,
-    /// The timing that `next` was told by.
+    /// The timing from which `next` was computed.
     pub(super) timing: Timing,
     /// Ticks up to this moment are fired or left out.
     pub(super) cursor: Timestamp,
@@ -25,17 +25,17 @@ pub(super) struct Ticker {
     pub(super) recent: Vec<Timestamp>,
 }
 
-/// The ticks that a ticker remembers.
+/// The number of ticks that a ticker remembers.
 const RECENT: usize = 10;
 /// The most ticks that one run fires; the next run, which follows at once, goes on.
 const FIRED_AT_ONCE: usize = 100;
 
 impl Ticker {
-    /// The first ticker of a schedule's chain, which may have had another one before; `None` where no tick comes.
+    /// The first ticker of a schedule's chain, which may have had another one before; `None` if no tick is left.
     pub(super) fn first(kept: &Kept, recent: Vec<Timestamp>) -> Result<Option<NewJob>> {
         let schedule = &kept.definition.schedule;
         let since = kept.floor().max(kept.definition.timing_since);
-        // Ticks are due by the store's clock, which may be ahead of the one that told when the schedule was resumed.
+        // Ticks are due by the store's clock, which may be ahead of the clock that set the time of the resumption.
         let fired = recent.iter().copied().filter(|tick| *tick > kept.definition.created_at).max();
         let cursor = fired.map_or(since, |fired| fired.max(since));
         let Some(next) = schedule.timing.ticks()?.next(cursor) else { return Ok(None) };

@@ -9,7 +9,7 @@ use super::invalid;
 use crate::clock::{Timestamp, millis};
 use crate::store::Result;
 
-/// When a schedule fires. All ticks are whole seconds.
+/// The times at which a schedule fires, in whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timing {

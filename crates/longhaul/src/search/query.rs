@@ -46,7 +46,7 @@ impl JobFilter {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Word {
     negated: bool,
-    /// What stands before the first colon outside of quotation marks.
+    /// The text before the first colon outside of quotation marks.
     qualifier: Option<String>,
     text: String,
 }

@@ -51,7 +51,7 @@ pub struct Failure {
     pub queue: String,
     /// The message of the last one, cut to 1 KiB.
     pub message: String,
-    /// How many there were.
+    /// The number of failures.
     pub count: u64,
     /// The time of the first.
     pub first_at: Timestamp,

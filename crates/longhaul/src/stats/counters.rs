@@ -17,7 +17,7 @@ pub struct Counted {
     pub queue: String,
     /// The kind; `(other)` for the same.
     pub kind: String,
-    /// How many changed in which way.
+    /// The numbers of changes of each sort.
     pub counts: Counts,
     /// From when jobs fell due to their starts.
     pub wait: Histogram,
@@ -25,41 +25,41 @@ pub struct Counted {
     pub run: Histogram,
 }
 
-/// Counts of a process beside those of the changes of jobs, from its begin.
+/// Totals of a process since its start, other than those of job changes.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Runs whose lease was lost: another worker has the job, or nobody was heard of in time.
+    /// Runs whose lease was lost: another worker has the job, or the worker missed its heartbeats.
     pub leases_lost: Counter,
-    /// Jobs that sweeps of this process took from workers that were not heard of, and made available.
+    /// Jobs that sweeps of this process reclaimed from workers that had missed their heartbeats, and made available.
     pub rescued: Counter,
-    /// Such jobs that had crashed too often and failed.
+    /// Reclaimed jobs that had crashed too often and failed.
     pub poisoned: Counter,
-    /// Running jobs that did not stop within their grace and were fenced off by this process' sweeps.
+    /// Running jobs that did not stop within their grace and lost their leases in this process' sweeps.
     pub fenced: Counter,
     /// Finished jobs that this process' sweeps removed.
     pub pruned: Counter,
-    /// Readers that follow a job's events in this process now.
+    /// Readers that follow a job's events in this process.
     pub readers: Arc<Counter>,
-    /// Events that reached a reader who had caught up with the store, and the time from when each was stored.
+    /// The time from an event's storage to its delivery, of readers that had caught up with the store.
     pub lag: Mutex<Histogram>,
     workers: Mutex<Vec<Weak<WorkerFigures>>>,
 }
 
-/// A number that many threads change at once.
+/// A number that many threads change concurrently.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
-/// One more for as long as this lives.
+/// A counter's increment by one until this is dropped.
 #[derive(Debug)]
 pub struct OneMore(Arc<Counter>);
 
 impl Counter {
-    /// Raises it.
+    /// Adds to it.
     pub fn add(&self, number: u64) {
         self.0.fetch_add(number, Ordering::Relaxed);
     }
 
-    /// Raises it by one until the answer is dropped.
+    /// Adds one until the result is dropped.
     #[must_use]
     pub fn one_more(self: &Arc<Self>) -> OneMore {
         self.add(1);
@@ -80,13 +80,13 @@ impl Drop for OneMore {
 }
 
 impl Counters {
-    /// The workers of this process that have not come to their end.
+    /// The workers of this process that have not ended.
     #[must_use]
     pub fn workers(&self) -> Vec<Arc<WorkerFigures>> {
         self.workers.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Tells the figures of a worker for as long as it keeps them.
+    /// Lists the figures of a worker for as long as the worker holds them.
     pub(crate) fn add_worker(&self, figures: &Arc<WorkerFigures>) {
         let mut workers = self.workers.lock();
         workers.retain(|worker| worker.strong_count() > 0);
@@ -103,7 +103,7 @@ impl Counters {
 }
 
 impl Recorder {
-    /// The counts of this process beside those of the changes of jobs.
+    /// The totals of this process, other than those of job changes.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.shared().counters
@@ -114,9 +114,9 @@ impl Recorder {
     pub fn counted(&self) -> Vec<Counted> {
         let mut all = Bucket::default();
         {
-            let heard = self.shared().ear.heard.lock();
-            all.merge_counts(&heard.past);
-            heard.minutes.values().for_each(|minute| all.merge_counts(minute));
+            let buffer = self.shared().observer.buffer.lock();
+            all.merge_counts(&buffer.past);
+            buffer.minutes.values().for_each(|minute| all.merge_counts(minute));
         }
         let cells = all.into_cells().into_iter();
         cells

@@ -18,28 +18,28 @@ pub(super) async fn publish(shared: &Shared, items: &[FeedItem], has_lost: bool)
     let mut samples = Vec::new();
     for some in items.chunks(500) {
         let Some(last) = some.last() else { continue };
-        let body = Json::new(&Told { items: some.to_vec(), has_lost })?;
+        let body = Json::new(&PublishedChanges { items: some.to_vec(), has_lost })?;
         // The time is the store's, so that of two processes with two clocks neither is read late.
         samples.push(shared.sample(FEED, last.at, next_part(), KEEP_FEED, body));
     }
     shared.store.put_samples(&samples).await
 }
 
-/// A number that no other sample of this process has.
+/// A number that is unique among the samples of this process.
 fn next_part() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Changes, as one process tells others of them.
+/// The changes that one process publishes to others in one sample.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct PublishedChanges {
     items: Vec<FeedItem>,
     #[serde(default)]
     has_lost: bool,
 }
 
-/// The changes of other processes that were read already.
+/// The samples of other processes that were read already.
 #[derive(Default)]
 pub(super) struct Others {
     seen: HashSet<(Timestamp, String)>,
@@ -47,37 +47,37 @@ pub(super) struct Others {
 }
 
 impl Others {
-    /// Reads what is new. Samples of one process may become visible after later ones of another, so the last seconds are
-    /// read again each time.
-    pub(super) async fn read(&mut self, shared: &Shared) -> Result<Vec<Told>> {
+    /// Reads new samples. A sample of one process may become visible after a later one of another, so that the last 3
+    /// seconds are read again each time.
+    pub(super) async fn read(&mut self, shared: &Shared) -> Result<Vec<PublishedChanges>> {
         let from = self.newest.map_or(Timestamp(0), |newest| newest.minus(Duration::from_secs(3)));
-        let mut told = Vec::new();
+        let mut published = Vec::new();
         for sample in shared.store.samples(FEED, from).await? {
             self.newest = self.newest.max(Some(sample.at));
             if !shared.is_own(&sample) && self.seen.insert((sample.at, sample.source)) {
-                told.extend(sample.body.to::<Told>());
+                published.extend(sample.body.to::<PublishedChanges>());
             }
         }
         let oldest = self.newest.map_or(Timestamp(0), |newest| newest.minus(KEEP_FEED));
         self.seen.retain(|(at, _)| *at >= oldest);
-        Ok(told)
+        Ok(published)
     }
 }
 
-/// Tells this process's readers of the changes of others, for as long as there are readers.
+/// Passes the changes of other processes on to the readers of this one, for as long as there are readers.
 pub(super) async fn follow(shared: Weak<Shared>, generation: usize, mut others: Others) {
     let (mut since_watch, mut was_away) = (Duration::ZERO, false);
     while let Some(shared) = shared.upgrade().filter(|shared| shared.watchers.go_on(generation)) {
         if since_watch >= RENEW_WATCH {
             since_watch = Duration::ZERO;
-            was_away |= shared.tell_watch().await.is_err();
+            was_away |= shared.put_watch().await.is_err();
         }
         match others.read(&shared).await {
-            Ok(told) => {
+            Ok(published) => {
                 if std::mem::take(&mut was_away) {
                     let _ = shared.news.send(FeedNews::Gap);
                 }
-                for Told { items, has_lost } in told {
+                for PublishedChanges { items, has_lost } in published {
                     let _ = shared.news.send(FeedNews::Items(Arc::new(items)));
                     if has_lost {
                         let _ = shared.news.send(FeedNews::Gap);

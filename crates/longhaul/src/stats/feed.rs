@@ -3,7 +3,7 @@ use tokio::sync::broadcast;
 use super::item::FeedNews;
 use super::shared::Watch;
 
-/// The changes of a store's jobs from a moment on, whichever process made them.
+/// The changes of a store's jobs from a point in time on, made by any process.
 #[derive(Debug)]
 pub struct Feed {
     pub(super) news: broadcast::Receiver<FeedNews>,
@@ -11,7 +11,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Waits for the next; `None` once nobody tells any more.
+    /// Waits for the next change or gap; `None` once the recorder has ended.
     pub async fn next(&mut self) -> Option<FeedNews> {
         match self.news.recv().await {
             Ok(news) => Some(news),

@@ -18,7 +18,7 @@ pub struct FeedItem {
     pub state: Option<State>,
     /// Attempts begun that count.
     pub attempt: u32,
-    /// When it changed.
+    /// The time of the change.
     pub at: Timestamp,
 }
 
@@ -32,7 +32,8 @@ pub enum FeedNews {
 }
 
 impl FeedItem {
-    /// Tells of a change. One job is often like the one before, whose names it shares then.
+    /// The item of a change. Its names are those of the item `before` where they are equal, which they mostly are, to
+    /// save memory.
     pub(super) fn of(change: &Change<'_>, before: Option<&Self>) -> Self {
         let shared = |name: &str, before: Option<&Arc<str>>| match before {
             Some(known) if **known == *name => Arc::clone(known),

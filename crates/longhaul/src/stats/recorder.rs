@@ -6,10 +6,10 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::counters::Counters;
-use super::ear::Ear;
 use super::exchange::{Others, follow, publish};
 use super::feed::Feed;
 use super::item::FeedNews;
+use super::observer::StatsObserver;
 use super::shared::{Shared, TICK, WATCH, Watch, Writing};
 use crate::clock::Timestamp;
 use crate::runtime::Runtime;
@@ -52,9 +52,9 @@ impl Recorder {
         if let Some(shared) = all.get(&address).and_then(Weak::upgrade) {
             return Self { shared };
         }
-        let (stop, ear) = (CancellationToken::new(), Arc::new(Ear::new()));
+        let (stop, observer) = (CancellationToken::new(), Arc::new(StatsObserver::new()));
         if let Some(changes) = store.changes() {
-            changes.observe(&ear);
+            changes.observe(&observer);
         }
         let source = format!("{:016x}", (runtime.random)());
         let shared = Arc::new(Shared {
@@ -63,7 +63,7 @@ impl Recorder {
             counters: Counters::default(),
             writing: tokio::sync::Mutex::default(),
             _stop: stop.clone().drop_guard(),
-            ear,
+            observer,
             source,
             store,
             runtime,
@@ -73,37 +73,37 @@ impl Recorder {
         Self { shared }
     }
 
-    /// The recorder that counts for a store in this process, where one does.
+    /// The recorder of a store in this process, if there is one.
     #[must_use]
     pub fn of(store: &Arc<dyn Store>) -> Option<Self> {
         let shared = ALL.lock().get(&address(store)).and_then(Weak::upgrade)?;
         Some(Self { shared })
     }
 
-    /// Writes what was counted and tells what has changed, before a process ends.
+    /// Writes the counts and publishes the changes, before a process ends.
     ///
     /// # Errors
-    /// The store's; what was counted is kept, to be written later.
+    /// The store's; the counts are kept in memory for the next write.
     pub async fn flush(&self) -> Result<()> {
         let task = Task::of(&self.shared);
-        task.tell().await;
+        task.publish_changes().await;
         task.write(Writing::Last).await
     }
 
-    /// The changes from now on, of all processes that share the store.
+    /// A feed of changes from now on, of all processes that share the store.
     ///
     /// # Errors
-    /// A store that is away.
+    /// A store that is unreachable.
     pub async fn feed(&self) -> Result<Feed> {
         let shared = &self.shared;
-        // What was heard and not yet told changed before.
-        Task::of(shared).tell().await;
+        // Changes that are buffered happened before the feed begins.
+        Task::of(shared).publish_changes().await;
         let news = shared.news.subscribe();
         let watch = Watch::of(shared);
         let mut others = Others::default();
-        // What is there already was changed before.
+        // Stored changes happened before the feed begins.
         others.read(shared).await?;
-        shared.tell_watch().await?;
+        shared.put_watch().await?;
         if let Some(generation) = watch.begins {
             shared.runtime.spawn(follow(Arc::downgrade(shared), generation, others));
         }
@@ -119,28 +119,32 @@ fn address(store: &Arc<dyn Store>) -> usize {
     Arc::as_ptr(store).cast::<()>().addr()
 }
 
-/// The task that writes counts and tells changes.
+/// The task that writes counts and publishes changes.
 struct Task {
     shared: Weak<Shared>,
     runtime: Runtime,
-    ear: Arc<Ear>,
+    observer: Arc<StatsObserver>,
 }
 
 impl Task {
     fn of(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::downgrade(shared), runtime: shared.runtime.clone(), ear: Arc::clone(&shared.ear) }
+        Self {
+            shared: Arc::downgrade(shared),
+            runtime: shared.runtime.clone(),
+            observer: Arc::clone(&shared.observer),
+        }
     }
 
     async fn run(self, stop: CancellationToken) {
-        while stop.run_until_cancelled(self.ear.awake.notified()).await.is_some() {
+        while stop.run_until_cancelled(self.observer.awake.notified()).await.is_some() {
             let mut quiet = 0;
             let mut tick: u32 = 0;
-            // Awake while there is something to tell, and until it is written.
+            // It runs while there are changes to publish, and until their counts are written.
             while quiet <= WRITE_EVERY {
                 if stop.run_until_cancelled(self.runtime.clock.sleep(TICK)).await.is_none() {
                     return;
                 }
-                quiet = if self.tell().await { 0 } else { quiet + 1 };
+                quiet = if self.publish_changes().await { 0 } else { quiet + 1 };
                 tick += 1;
                 if tick.is_multiple_of(WRITE_EVERY) || quiet == WRITE_EVERY {
                     let writing = if quiet == WRITE_EVERY { Writing::Last } else { Writing::Often };
@@ -151,32 +155,32 @@ impl Task {
                     }
                 }
             }
-            self.ear.heard.lock().is_awake = false;
-            // A change that came between the last look and this has not woken the task.
-            if !self.ear.heard.lock().items.is_empty() {
-                self.ear.awake.notify_one();
+            self.observer.buffer.lock().is_awake = false;
+            // A change after the last look and before this assignment has not woken the task.
+            if !self.observer.buffer.lock().items.is_empty() {
+                self.observer.awake.notify_one();
             }
         }
     }
 
-    /// Tells what was heard since the last tick. Answers whether there was anything.
-    async fn tell(&self) -> bool {
+    /// Publishes the changes since the last tick; returns whether there were any.
+    async fn publish_changes(&self) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };
         let _writing = shared.writing.lock().await;
         let (items, has_lost) = {
-            let mut heard = self.ear.heard.lock();
-            (std::mem::take(&mut heard.items), std::mem::take(&mut heard.has_lost))
+            let mut buffer = self.observer.buffer.lock();
+            (std::mem::take(&mut buffer.items), std::mem::take(&mut buffer.has_lost))
         };
         if items.is_empty() {
             return false;
         }
         let items = Arc::new(items);
-        // Nobody may be there to hear it.
+        // An error means that no reader is subscribed.
         let _ = shared.news.send(FeedNews::Items(Arc::clone(&items)));
         if has_lost {
             let _ = shared.news.send(FeedNews::Gap);
         }
-        // Looked up after the changes were made: whoever watched before them has said so by now.
+        // Read after the changes were made, so that a process that watched before them is found.
         let watched = shared.store.samples(WATCH, Timestamp(0)).await;
         let is_watched = watched.is_ok_and(|watches| watches.iter().any(|watch| !shared.is_own(watch)));
         if is_watched && let Err(error) = publish(&shared, &items, has_lost).await {
@@ -185,7 +189,7 @@ impl Task {
         true
     }
 
-    /// Writes the counts that have changed, and lets go of minutes that are over.
+    /// Writes the counts that have changed, and drops minutes that are over.
     async fn write(&self, writing: Writing) -> Result<()> {
         let Some(shared) = self.shared.upgrade() else { return Ok(()) };
         let _writing = shared.writing.lock().await;
@@ -193,8 +197,8 @@ impl Task {
         if !minutes.is_empty()
             && let Err(error) = shared.store.put_samples(&minutes).await
         {
-            let mut heard = self.ear.heard.lock();
-            heard.minutes.values_mut().for_each(|bucket| bucket.is_dirty = true);
+            let mut buffer = self.observer.buffer.lock();
+            buffer.minutes.values_mut().for_each(|bucket| bucket.is_dirty = true);
             return Err(error);
         }
         let hours = shared.close_minutes(writing)?;

@@ -4,17 +4,17 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::bucket::{Bucket, Cell, Cells, Failed, Failure, begin};
-use super::ear::{HOUR, MINUTE, hour_buckets};
 use super::histogram::Histogram;
+use super::observer::{HOUR, MINUTE, hour_buckets};
 use super::recorder::Recorder;
 use super::shared::{HOURS, MINUTES};
 use crate::clock::Timestamp;
 use crate::store::{MAX_SAMPLES, Result};
 
-/// The part of the past that is asked about, and of which jobs.
+/// A part of the past, and the jobs in it, that a report covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// How far it reaches back from now; at most a week is kept.
+    /// The length, back from now; at most 7 days are stored.
     pub length: Duration,
     /// The length of its pieces.
     pub step: Duration,
@@ -24,7 +24,7 @@ pub struct Window {
     pub kind: Option<String>,
 }
 
-/// What happened in a window.
+/// Counts and times of jobs in a window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// The length of the window as it was counted, whole pieces.
@@ -51,7 +51,7 @@ pub struct Point {
     pub counts: Counts,
 }
 
-/// How many jobs changed in which way.
+/// Numbers of jobs by sort of change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Jobs that were created.
@@ -77,16 +77,16 @@ pub struct Totals {
     pub run: Percentiles,
 }
 
-/// What so many in a hundred did not exceed; `None` where there was nothing.
+/// Percentiles of times; `None` without samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Percentiles {
-    /// Half of them.
+    /// The median.
     pub p50: Option<Duration>,
-    /// Nine in ten.
+    /// The 90th percentile.
     pub p90: Option<Duration>,
-    /// All but one in a hundred.
+    /// The 99th percentile.
     pub p99: Option<Duration>,
-    /// All of them.
+    /// The maximum.
     pub max: Option<Duration>,
 }
 
@@ -106,7 +106,7 @@ pub struct Failures {
 pub struct Group {
     /// The failures together.
     pub failure: Failure,
-    /// How many there were in each piece of the window, oldest first.
+    /// The number of failures in each piece of the window, oldest first.
     pub spark: Vec<u64>,
 }
 
@@ -131,7 +131,7 @@ impl Window {
     /// Whole pieces, the last of which is the one that now is in.
     fn pieces(&self, now: Timestamp) -> Pieces {
         let length = self.length.clamp(MINUTE, LONGEST);
-        // A day of minutes is thousands of samples, so they are read only where they are told apart.
+        // A day of minutes is thousands of samples, so they are read only if the pieces are minutes.
         let by_hours = length > BY_MINUTES || (length > HOUR && self.step >= HOUR);
         let (series, unit) = if by_hours { (HOURS, HOUR) } else { (MINUTES, MINUTE) };
         let units = |length: Duration| length.as_secs().div_ceil(unit.as_secs()).max(1) as i64;
@@ -177,7 +177,7 @@ impl Recorder {
     pub async fn report(&self, window: &Window, now: Timestamp) -> Result<Report> {
         let pieces = window.pieces(now);
         let mut points = vec![Counts::default(); pieces.count];
-        // Times are added up once for each pair, and all that is told of them after that.
+        // Times are merged once for each pair; all totals are computed from these.
         let mut pairs: HashMap<String, HashMap<String, Sum>> = HashMap::new();
         let read = |point: usize, Cells { cells }: Cells| {
             for cell in cells.into_iter().filter(|cell| window.includes(&cell.queue, &cell.kind)) {

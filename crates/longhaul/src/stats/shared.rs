@@ -9,49 +9,49 @@ use tokio_util::sync::DropGuard;
 
 use super::bucket::{Bucket, begin};
 use super::counters::Counters;
-use super::ear::{Ear, HOUR, Heard, hour_buckets};
 use super::item::FeedNews;
+use super::observer::{Buffer, HOUR, StatsObserver, hour_buckets};
 use crate::clock::Timestamp;
 use crate::model::{Json, Sample};
 use crate::runtime::Runtime;
 use crate::store::{Result, Store};
 
-/// The part that all recorders of one store in one process share.
+/// The state that all recorders of one store in one process share.
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) runtime: Runtime,
     /// Names this process among those that share the store.
     pub(super) source: String,
-    /// What the store calls; of its own, so that the store does not keep itself alive.
-    pub(super) ear: Arc<Ear>,
+    /// The store's observer; apart from this struct, so that the store does not hold a reference to itself.
+    pub(super) observer: Arc<StatsObserver>,
     pub(super) news: broadcast::Sender<FeedNews>,
     pub(super) watchers: Arc<Watchers>,
     pub(super) counters: Counters,
-    /// Held from the moment that something is taken to be written until it is: whoever flushes waits for what is on its way.
+    /// Held while buffered changes or counts are being written, so that a flush waits for a write under way.
     pub(super) writing: tokio::sync::Mutex<()>,
     pub(super) _stop: DropGuard,
 }
 
 pub(super) const MINUTES: &str = "stats.minutes";
 pub(super) const HOURS: &str = "stats.hours";
-/// Minutes are kept for a day, and hours for a week, each with room for a reader at its edge.
+/// Minutes are kept for 24 hours and hours for 7 days, each with room for a reader at its edge.
 const KEEP_MINUTES: Duration = Duration::from_secs(25 * 3600);
 const KEEP_HOURS: Duration = Duration::from_secs(8 * 24 * 3600);
 
-/// Changes of other processes, and the processes that want to hear of them.
+/// Changes that processes publish to each other, and the processes that watch for them.
 pub(super) const FEED: &str = "feed.changes";
 pub(super) const WATCH: &str = "feed.watch";
 pub(super) const KEEP_FEED: Duration = Duration::from_secs(10);
 const KEEP_WATCH: Duration = Duration::from_secs(5);
 pub(super) const RENEW_WATCH: Duration = Duration::from_secs(2);
 
-/// The pause between two looks at what was heard, while there is something to hear.
+/// The interval at which buffered changes are published while there are any.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// When counts are written.
+/// The occasion on which counts are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writing {
-    /// In passing: only the minutes, for the hours can be made of them.
+    /// Periodically: minutes only, because hours can be computed from them.
     Often,
     /// Before the process ends or sleeps.
     Last,
@@ -63,16 +63,16 @@ impl Shared {
         &self,
         read: impl FnOnce(&BTreeMap<Timestamp, Bucket>, &BTreeMap<Timestamp, Bucket>),
     ) {
-        let heard = self.ear.heard.lock();
-        read(&heard.minutes, &heard.hours);
+        let buffer = self.observer.buffer.lock();
+        read(&buffer.minutes, &buffer.hours);
     }
 
-    /// True for a sample that this process has written, and knows better.
+    /// True for a sample that this process has written; its own counts are newer.
     pub(super) fn is_own(&self, sample: &Sample) -> bool {
         sample.source.starts_with(&self.source)
     }
 
-    pub(super) async fn tell_watch(&self) -> Result<()> {
+    pub(super) async fn put_watch(&self) -> Result<()> {
         let watch = self.sample(WATCH, Timestamp(0), 0, KEEP_WATCH, Json::null());
         self.store.put_samples(&[watch]).await
     }
@@ -90,9 +90,9 @@ impl Shared {
 
     /// The samples of minutes that have changed since they were written.
     pub(super) fn dirty_minutes(&self) -> Result<Vec<Sample>> {
-        let mut heard = self.ear.heard.lock();
+        let mut buffer = self.observer.buffer.lock();
         let mut samples = Vec::new();
-        for (at, bucket) in heard.minutes.iter_mut().filter(|(_, bucket)| bucket.is_dirty) {
+        for (at, bucket) in buffer.minutes.iter_mut().filter(|(_, bucket)| bucket.is_dirty) {
             bucket.is_dirty = false;
             for (part, body) in bucket.bodies()?.into_iter().enumerate() {
                 samples.push(self.sample(MINUTES, *at, part, KEEP_MINUTES, body));
@@ -104,8 +104,8 @@ impl Shared {
     /// Counts minutes that are over in their hours, whose samples it answers. Two minutes stay open for changes that come
     /// late.
     pub(super) fn close_minutes(&self, writing: Writing) -> Result<Vec<Sample>> {
-        let mut heard = self.ear.heard.lock();
-        let Heard { minutes, hours, past, .. } = &mut *heard;
+        let mut buffer = self.observer.buffer.lock();
+        let Buffer { minutes, hours, past, .. } = &mut *buffer;
         let mut has_closed = false;
         while minutes.len() > 2
             && minutes.first_key_value().is_some_and(|(_, oldest)| !oldest.is_dirty)
@@ -130,19 +130,19 @@ impl Shared {
     }
 }
 
-/// Those in this process who watch the feed.
+/// The readers of the feed in this process.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     count: AtomicUsize,
-    /// Rises with each first watcher: whoever tells the watchers of before ends.
+    /// Raised with each first reader; the task of an earlier generation ends.
     generation: AtomicUsize,
 }
 
-/// Somebody watches the feed for as long as this lives.
+/// A reader of the feed; it is counted until this is dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
     watchers: Arc<Watchers>,
-    /// The generation that this one begins, where nobody watched before.
+    /// The generation that this reader begins, if it is the first one.
     pub(super) begins: Option<usize>,
 }
 
@@ -156,7 +156,7 @@ impl Watch {
 }
 
 impl Watchers {
-    /// True while somebody of this generation, or who came to it, watches.
+    /// True while the feed has readers and no newer generation has begun.
     pub(super) fn go_on(&self, generation: usize) -> bool {
         self.count.load(Ordering::SeqCst) > 0 && self.generation.load(Ordering::SeqCst) == generation
     }

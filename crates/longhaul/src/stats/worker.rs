@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::model::{Outcome, QueueSlots};
 
-/// What a worker of this process does at this moment, and how its runs have ended since it started.
+/// The slots and jobs of a worker of this process now, and the outcomes of its runs since its start.
 pub struct WorkerFigures {
     queues: Vec<QueueFigures>,
     jobs: Box<dyn Fn() -> usize + Send + Sync>,
@@ -50,7 +50,8 @@ impl WorkerFigures {
         &self.queues
     }
 
-    /// The jobs whose leases it keeps: those that run, those that wait for a slot, and those whose end the store has not heard of.
+    /// The jobs whose leases it keeps: those that run, those that wait for a slot, and those whose finish is not stored
+    /// yet.
     #[must_use]
     pub fn jobs(&self) -> usize {
         (self.jobs)()
@@ -95,8 +96,9 @@ impl QueueFigures {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// How its runs ended, and how many did so: `completed`, `retried`, `failed`, `cancelled`, `snoozed`, `rate_limited`,
-    /// `released`, `waiting` (for children, a signal or a person) or `lease_lost`.
+    /// The outcomes of its runs and the number of runs with each: `completed`, `retried`, `failed`, `cancelled`,
+    /// `snoozed`,
+    /// `rate_limited`, `released`, `waiting` (for children, a signal or a person) or `lease_lost`.
     pub fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         ENDS.into_iter().zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
     }

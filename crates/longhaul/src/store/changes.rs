@@ -7,37 +7,37 @@ use parking_lot::RwLock;
 use super::distribution::Distribution;
 use crate::model::Change;
 
-/// Those who want to know of each change of state that a store makes in this process.
+/// The observers of the changes of state that a store makes in this process.
 ///
-/// A store with no observer pays for one load; one with an observer tells each change once, after it is durable.
+/// Without an observer a change costs one load; with one, each change is reported once, after it is durable.
 pub struct Changes {
     is_observed: AtomicBool,
     observers: RwLock<Vec<Weak<dyn Observer>>>,
     commits: Distribution,
 }
 
-/// Somebody who wants to know of changes. It is called on the store's own threads, so it must neither wait nor work long.
+/// An observer of changes. It is called on the store's own threads, so that it must neither wait nor work long.
 pub trait Observer: Send + Sync {
-    /// Hears of one change.
+    /// Called once for each change.
     fn changed(&self, change: &Change<'_>);
 }
 
-/// The ends of the ranges of the calls that share a commit.
+/// The upper ends of the ranges of calls per commit.
 const CALLS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024];
 
 impl Changes {
-    /// Counts a commit that has carried so many calls of the store's callers.
+    /// Counts a commit of so many calls.
     pub fn committed(&self, calls: usize) {
         self.commits.add(calls as u64);
     }
 
-    /// The commits of this process, by the calls that each has carried.
+    /// The commits of this process, by the number of calls in each.
     #[must_use]
     pub fn commits(&self) -> &Distribution {
         &self.commits
     }
 
-    /// Tells `observer` of each change from now on, until the last other reference to it is dropped.
+    /// Reports each change from now on to `observer`, until the last other reference to it is dropped.
     pub fn observe(&self, observer: &Arc<impl Observer + 'static>) {
         let observer: Weak<dyn Observer> = Arc::<_>::downgrade(observer) as Weak<dyn Observer>;
         let mut observers = self.observers.write();
@@ -46,20 +46,20 @@ impl Changes {
         self.is_observed.store(true, Ordering::Release);
     }
 
-    /// True where somebody wants to know, so that a store need not note changes for nobody.
+    /// True if there is an observer; without one a store need not collect changes.
     #[must_use]
     pub fn is_observed(&self) -> bool {
         self.is_observed.load(Ordering::Acquire)
     }
 
-    /// Tells of changes that have become durable, in their order.
+    /// Reports changes that have become durable, in their order.
     pub fn tell<'c>(&self, changes: impl IntoIterator<Item = Change<'c>>) {
         if !self.is_observed() {
             return;
         }
         let observers: Vec<_> = self.observers.read().iter().filter_map(Weak::upgrade).collect();
         if observers.is_empty() {
-            // Whoever observes between the look and this is told so by its own store of `true`, which waits for the lock.
+            // An observer that is added between the look and this sets the flag itself, after it gets the lock.
             let observers = self.observers.write();
             self.is_observed.store(observers.iter().any(|one| one.strong_count() > 0), Ordering::Release);
             return;

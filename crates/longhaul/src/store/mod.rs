@@ -211,7 +211,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A claim tells the time that is left until the deadline.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
 
-    /// Tells the store that a worker lives, and extends its leases.
+    /// Reports that a worker lives, and extends its leases.
     ///
     /// - A heartbeat extends the lease.
     /// - A heartbeat with an old token is lost.
@@ -531,7 +531,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A sample is forgotten after its time.
     /// - A sample that cannot be kept is refused.
     ///
-    /// What [`access`](crate::access) keeps of callers are samples, too.
+    /// The [API tokens and the audit log](crate::access) are stored as samples, too.
     ///
     /// - A token is kept with its scopes until it is deleted.
     /// - A token that expires is forgotten after that.
@@ -619,7 +619,7 @@ pub const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
 /// The time for which retention passes over a job that others depend on which have not ended: they may want its output, or are to
 /// tell of its end. After that a sweep looks again.
 pub const AWAITED_FOR: Duration = Duration::from_secs(60);
-/// How many of the jobs that depend on one retention looks at, the oldest first: of more, some have ended long before the others.
+/// The number of dependants that retention checks of one job, the oldest first.
 pub const DEPENDANTS_LOOKED_AT: usize = 100;
 /// The time that a running job has to stop once it was superseded or its deadline has passed.
 pub const STOP_GRACE: Duration = Duration::from_secs(30);

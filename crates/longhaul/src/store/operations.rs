@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::distribution::Distribution;
 use super::error::Result;
 
-/// How long the calls of a store took and how they ended, in this process: kept by [`Metered`](crate::stats::Metered).
+/// Durations and outcomes of a store's calls in this process, measured by [`Metered`](crate::stats::Metered).
 pub struct Operations {
     times: Vec<[Distribution; OUTCOMES.len()]>,
     is_up: AtomicBool,
@@ -14,12 +14,14 @@ pub struct Operations {
 /// The calls of one operation that ended in one way.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationTimes<'o> {
-    /// The operation: a method of [`Store`](crate::Store). Calls of `claim` and `events` that may wait for something to come
-    /// are `claim_waiting` and `events_waiting`, because their time says nothing of the store.
+    /// The operation: a method of [`Store`](crate::Store). Calls of `claim` and `events` that may wait are counted
+    /// apart, as
+    /// `claim_waiting` and `events_waiting`, because their duration is no measure of the store's speed.
     pub operation: &'static str,
-    /// The end: `ok`, `refused` (the call was at fault, or what it met) or `unavailable` (the store was away or full).
+    /// The outcome: `ok`, `refused` (the call failed and a repetition would too) or `unavailable` (the store was
+    /// unreachable or full).
     pub outcome: &'static str,
-    /// The times, in microseconds.
+    /// The durations, in microseconds.
     pub times: &'o Distribution,
 }
 

@@ -6,15 +6,15 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-/// Wakes those who wait for a queue or a job within this process.
+/// Wakes tasks of this process that wait for a queue or a job.
 ///
-/// A signal is a hint: losing one costs latency, never a job. To lose none, listen first, then look, then wait:
-/// a [`Listener`] hears every signal from the moment it was made.
+/// A signal is a hint: losing one costs latency, never a job. To lose none, listen first, then look, then wait: a
+/// [`Listener`] gets every signal from the moment of its creation.
 #[derive(Debug, Default)]
 pub struct Signals {
-    /// In an order of their own, so that a simulation takes the same course each time.
+    /// Ordered, so that a simulation takes the same course each time.
     topics: Mutex<BTreeMap<String, Topic>>,
-    /// The number of listeners, so that a hot path with none pays for one load.
+    /// The number of listeners, so that a hot path without any costs one load.
     listeners: AtomicUsize,
 }
 
@@ -25,7 +25,7 @@ struct Topic {
 }
 
 impl Signals {
-    /// Begins to listen for `topic`: a queue's name or a job's id.
+    /// Starts to listen for `topic`: a queue's name or a job's id.
     pub fn listen(self: &Arc<Self>, topic: &str) -> Listener {
         let mut topics = self.topics.lock();
         let entry = topics.entry(topic.to_owned()).or_default();
@@ -36,7 +36,7 @@ impl Signals {
         Listener { signals: Arc::clone(self), topic: topic.to_owned(), notified }
     }
 
-    /// Wakes everyone who listens for `topic`.
+    /// Wakes all listeners of `topic`.
     pub fn send(&self, topic: &str) {
         if self.listeners.load(Ordering::SeqCst) == 0 {
             return;
@@ -46,7 +46,7 @@ impl Signals {
         }
     }
 
-    /// Wakes everyone, for when it is not known what has changed.
+    /// Wakes all listeners, for a change of unknown topic.
     pub fn send_all(&self) {
         if self.listeners.load(Ordering::SeqCst) == 0 {
             return;
@@ -56,14 +56,14 @@ impl Signals {
         }
     }
 
-    /// True where nobody listens.
+    /// True if there is no listener.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.listeners.load(Ordering::SeqCst) == 0
     }
 }
 
-/// Hears the first signal of its topic that is sent after it was made.
+/// Gets the first signal of its topic that is sent after its creation.
 #[derive(Debug)]
 pub struct Listener {
     signals: Arc<Signals>,

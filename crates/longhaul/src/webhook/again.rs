@@ -9,14 +9,14 @@ use crate::store::{Result, Store};
 const LOOKED_FOR_AT_ONCE: usize = 100;
 /// The jobs of a page.
 const AT_ONCE: usize = 1_000;
-/// After this time it is looked whether a retry that was about to be made was made.
+/// The time after which a delivery checks whether the retry that it was enqueued for was done.
 const CHECKED_AFTER: Duration = Duration::from_secs(60);
 
-/// A store's [`act`](Store::act), that tells the webhooks of jobs which are run again of their next end, too: their first
-/// deliveries have done their part.
+/// A store's [`act`](Store::act) that also enqueues new deliveries for jobs that are run again, because their first
+/// deliveries have ended.
 ///
-/// A delivery that looks after it is enqueued before the action, and one that waits for the next end behind it: so a caller who
-/// dies in between leaves the former.
+/// A delivery that checks for the retry later is enqueued before the action, and one that waits for the next end after
+/// it. If the caller dies in between, the former takes the place of the latter.
 ///
 /// `whole` is the same store where `store` is a view of it that hides values.
 ///

@@ -1,9 +1,9 @@
-//! Webhooks: the end of a job, told to a URL by a job of its own.
+//! Webhooks: notification of a URL about the end of a job, by another job.
 //!
-//! A job that is enqueued with a webhook is enqueued together with its *delivery*, a job of kind [`KIND`] that depends on it and
-//! starts after any end of it: so an end is told whoever brought it about, and neither is lost without the other. The delivery
-//! reads the ended job and posts it; `longhaul-webhooks` has the code that does. Stores know nothing of this: the
-//! [door](crate::admit) adds deliveries to what they are given.
+//! A job with a webhook is enqueued together with its *delivery*, a job of kind [`KIND`] that depends on it and starts
+//! after any end of it. So every end is reported, by whichever call or sweep it came, and neither job exists without
+//! the other. The delivery reads the ended job and posts it, by the code of `longhaul-webhooks`. Stores have no code
+//! for webhooks: [`admit`](crate::admit) adds the deliveries to the jobs that a store is given.
 
 mod again;
 mod secrets;
@@ -40,20 +40,20 @@ pub const BACKOFF: Backoff =
 /// The most bytes of a webhook's URL.
 pub const MAX_URL_BYTES: usize = 2_048;
 
-/// What the limit keys of deliveries begin with, before their receiver's host.
+/// The prefix of the limit keys of deliveries; the receiver's host follows.
 pub const LIMIT_KEY_PREFIX: &str = "webhook:";
 
-/// What ends a delivery that got stuck; its requests have bounds of their own.
+/// The timeout of a delivery's attempt. Its requests have shorter timeouts of their own.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// The most characters of a job's id that stand in the names of its deliveries.
+/// The most characters of a job's id in the ids of its deliveries.
 const NAMED: usize = 100;
 
-/// A URL that is told how a job ends.
+/// A URL that is notified of a job's end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     /// An `http` or `https` URL without a user or password.
     pub url: String,
-    /// The ends that are told.
+    /// The ends that it is notified of.
     #[serde(default = "WebhookEvent::all")]
     pub events: Vec<WebhookEvent>,
 }
@@ -132,7 +132,7 @@ impl Webhook {
     }
 }
 
-/// What a URL must be like before anybody looks closer.
+/// Checks the form of a URL, without a look-up of its host.
 fn check_url(url: &str) -> Result<(), &'static str> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(rest) = rest else { return Err("must begin with https:// or http://") };
@@ -152,14 +152,14 @@ fn check_url(url: &str) -> Result<(), &'static str> {
 /// The args of a delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The job whose end it tells.
+    /// The job whose end it reports.
     pub job: JobId,
     /// The receiver.
     pub url: String,
-    /// The ends that are told.
+    /// The ends that are reported.
     #[serde(default = "WebhookEvent::all")]
     pub events: Vec<WebhookEvent>,
-    /// The message, where an earlier delivery has made it: this one sends it again.
+    /// The message of an earlier delivery that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
     /// Made before a retry of the job: it sees to it that the next end is told, where no end after this event is told anyway.
@@ -167,12 +167,12 @@ pub struct Delivery {
     pub after: Option<u64>,
 }
 
-/// What a receiver is told: the same in each attempt, and when it is sent again.
+/// The message to a receiver: the same in each attempt and each repetition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// The `webhook-id`: one for each end of a job, by which a receiver knows a repetition.
+    /// The `webhook-id`: one for each end of a job, by which a receiver detects duplicates.
     pub id: String,
-    /// What has happened.
+    /// The event.
     pub event: WebhookEvent,
     /// The body.
     pub body: Json,
@@ -272,8 +272,8 @@ pub(crate) fn with_deliveries(mut jobs: Vec<NewJob>) -> Result<Vec<NewJob>> {
     Ok(jobs)
 }
 
-/// Takes away the deliveries that were enqueued for jobs which were not created: those of duplicates, say. One that is left,
-/// because whoever enqueued it died before this, finds that out by itself.
+/// Removes the deliveries of jobs that were not created, of duplicates for example. A delivery that is left over,
+/// because the process died before this call, finds no job to report and ends by itself.
 ///
 /// # Errors
 /// A store's fault.

@@ -13,12 +13,13 @@ pub const MAX_SECRETS: usize = 2;
 /// The series of samples that secrets are kept in, by their ids as sources.
 pub(crate) const SERIES: &str = "longhaul.webhook-secrets";
 
-/// What messages are signed with. Receivers that know one of those which are valid can verify a message.
+/// A secret that messages are signed with. A message carries a signature by each valid secret; a receiver needs one of
+/// them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     /// Its name.
     pub id: String,
-    /// When it was made.
+    /// The time of its creation.
     pub created_at: Timestamp,
     /// The secret: `whsec_` and its bytes in base64.
     pub secret: String,

@@ -13,35 +13,35 @@ pub struct Told {
     /// The status that the receiver answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Why there was nothing to tell.
+    /// The reason for which nothing was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// What was told.
+    /// The message that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
 }
 
-/// What the failures of a delivery that was answered begin with.
+/// The prefix of a failure's message if the receiver answered with an error status.
 const ANSWERED: &str = "the receiver answered ";
 
-/// The words for an answer that is no success. They begin with its status.
+/// The message of a failure by an answer that is not a success. It begins with the status.
 #[must_use]
 pub fn unwanted(answer: &str) -> String {
     format!("{ANSWERED}{answer}")
 }
 
-/// The status in the words of a failure, where there was an answer.
+/// The status in the message of a failure, if the receiver answered.
 #[must_use]
 pub fn status_in(failure: &str) -> Option<u16> {
     failure.strip_prefix(ANSWERED)?.get(..3)?.parse().ok()
 }
 
-/// What a delivery has made of the end of its job, or is about to.
+/// The stored result of a delivery's first step: its message, or the reason to send none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Composed {
-    /// This is sent.
+    /// The message to send.
     Message(Message),
-    /// Nothing is, and why.
+    /// Nothing is sent; the reason.
     Skipped(String),
 }
 
@@ -70,20 +70,20 @@ impl<'de> Deserialize<'de> for Composed {
     }
 }
 
-/// The fate of a delivery that is to be made again.
+/// The result of a request to repeat a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Redelivered {
-    /// This one was enqueued.
+    /// This delivery was enqueued.
     Yes(JobId),
-    /// It has not ended: its record.
+    /// The delivery has not ended; its record.
     Unfinished(Box<JobRecord>),
-    /// It had nothing to tell, and why.
+    /// The delivery had nothing to send; the reason.
     Nothing(String),
     /// There is no such delivery.
     Unknown,
 }
 
-/// Sends what a delivery has told, or was to tell, once more: by another delivery, with the same message.
+/// Sends the message of a delivery once more, by a new delivery.
 ///
 /// # Errors
 /// A store's fault.

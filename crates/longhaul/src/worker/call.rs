@@ -130,7 +130,7 @@ impl Call {
         Some(Seat { call: self, number, has_left: false })
     }
 
-    /// Notes that the run of a job is over, so that nobody waits for it.
+    /// Notes that the run of a job is over, so that the call does not wait for it.
     fn stay_out(&self, id: &JobId) {
         self.state.lock().outside.remove(id);
         self.changed.notify_one();
@@ -139,7 +139,7 @@ impl Call {
     /// The jobs of the call, once all have come or ended, or the time for that is over; `None` where none came.
     async fn begin(&self, clock: &Clock) -> Option<Vec<Member>> {
         let is_complete = |state: &State| state.outside.is_empty();
-        // Those that come late are run later; where nobody has come, there is nothing to call the handler with.
+        // Jobs that come later run in a later call. Without any job there is no call yet.
         if clock.timeout(COME_WITHIN, self.until(is_complete)).await.is_err() {
             self.until(|state| state.seated > 0 || state.outside.is_empty()).await;
         }
@@ -147,8 +147,8 @@ impl Call {
         (!come.is_empty()).then(|| come.into_values().collect())
     }
 
-    /// Completes once no job of the call is left, and one of them was cut off: what the handler waits for may never come, and
-    /// nobody waits for it. Where all were answered the handler may end what it has begun.
+    /// Completes once no job of the call is left and one of them was aborted: the handler may be waiting in vain for
+    /// that one. If all jobs were answered, the handler may finish its own work.
     async fn deserted(&self) {
         self.until(|state| state.seated == 0 && state.is_cut_off).await;
     }

@@ -78,19 +78,20 @@ pub struct Collected<J: Job> {
 }
 
 impl<J: Job> Collected<J> {
-    /// Ends this job, as what [`Job::run`] returns ends one. Its end is on its way to the store while the call goes on.
+    /// Ends this job with a result, as [`Job::run`] would return it. Its finish is sent to the store while the call
+    /// goes on.
     pub fn end(self, result: JobResult<J::Output>) {
-        // Nobody listens where the job has ended before: by its time, its deadline, or its lease.
+        // The receiver is closed if the job has ended before: by its timeout, its deadline, or a lost lease.
         let _ = self.answer.send(result);
     }
 
-    /// Waits until this job has ended without the call, as [`has_ended`](Self::has_ended) tells. For ever where it does not.
+    /// Waits until this job has ended without the call, as [`has_ended`](Self::has_ended) reports; otherwise for ever.
     pub async fn ended(&mut self) {
         self.answer.closed().await;
     }
 
-    /// True where this job has ended without the call: its timeout or deadline has passed, or its lease is lost. What the call
-    /// does for it comes to nothing.
+    /// True if this job has ended without the call: its timeout or deadline has passed, or its lease is lost. Further
+    /// work of the call for it is discarded.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.answer.is_closed()

@@ -10,9 +10,9 @@ use super::running::RunningJob;
 use super::settle::End;
 use super::task::{CallSlot, Slot, Task, release};
 
-/// The part of a dispatcher that makes calls of jobs whose kinds are collected. Each kind claims by itself, and holds what it
-/// has until a call is due, which takes one slot. Where jobs of other kinds wait for the same slots, a call and one of them take
-/// turns.
+/// The part of a dispatcher that groups jobs of collected kinds into calls. Each kind claims by itself, and holds its
+/// jobs until a call is due, which takes one slot. If jobs of other kinds wait for the same slots, calls and single
+/// jobs alternate.
 impl Dispatch {
     /// Claims for each kind that has room.
     pub(super) fn open_gather_claims(&mut self) {

@@ -56,14 +56,14 @@ impl<S> Context<S> {
         self.job.claimed.attempt
     }
 
-    /// The place of this run in its trace, to send on to systems outside as the header `traceparent`: `None` where nobody who
-    /// enqueued the job has told one and this process [traces](crate::trace) nothing.
+    /// The trace context of this run, to send to other systems as the header `traceparent`. `None` if the job was
+    /// enqueued without one and this process [traces](crate::trace) nothing.
     #[must_use]
     pub fn traceparent(&self) -> Option<TraceParent> {
         self.job.traceparent()
     }
 
-    /// True where no retry follows if this attempt fails.
+    /// True if no retry follows when this attempt fails.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.job.is_last_attempt()
@@ -81,36 +81,37 @@ impl<S> Context<S> {
         &self.longhaul
     }
 
-    /// Tells how far the job is: 0 to 100, with a message for people. Written within a tenth of a second;
-    /// of several reports in that time the last one counts.
+    /// Reports the progress of the job: 0 to 100 percent, and a message for people. It is stored within a tenth of a
+    /// second; of several reports in that time the last one counts.
     pub fn progress(&self, percent: impl Into<f64>, message: impl Into<String>) {
         self.report(percent.into(), message.into(), None);
     }
 
-    /// The same, with something for programs.
+    /// The same, with data for programs.
     pub fn progress_with(&self, percent: impl Into<f64>, message: impl Into<String>, data: Json) {
         self.report(percent.into(), message.into(), Some(data));
     }
 
     fn report(&self, percent: f64, message: String, data: Option<Json>) {
-        // A NaN has no JSON form; it can only come of 0/0, which is nothing done of nothing.
+        // A NaN has no JSON form. It comes of 0/0: nothing is done of nothing.
         let percent = if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0) };
-        // A third is 33.33 %: nobody looks at more, and every report is stored.
+        // Two decimals are enough for a display, and equal reports are not stored twice.
         let percent = (percent * 100.0).round() / 100.0;
         self.job.say(Entry::Progress(Progress { percent, message, data }));
     }
 
-    /// Adds a line to the job's log, cut to 8 KiB. While the store is away a thousand lines are kept, and 1 MiB of them;
-    /// those beyond that are counted, and a line says how many they were.
+    /// Adds a line to the job's log, cut to 8 KiB. While the store is unreachable at most 1,000 lines and 1 MiB are
+    /// kept; further lines are dropped, and a line reports their number.
     pub fn log(&self, level: LogLevel, message: impl Into<String>) {
         self.job.say(Entry::Log { level, message: message.into() });
     }
 
-    /// Streams a piece of the output to whoever listens, 64 KiB at most. Waits where the store is slower than the job.
+    /// Streams a piece of the output, at most 64 KiB, to the readers of the job. Waits if the store is slower than the
+    /// job.
     ///
     /// # Errors
-    /// A fatal one where the piece has no JSON form or is too large. Where the store is [away](JobError::outage) while the
-    /// job had to wait for it, one that runs the job again at no cost of an attempt.
+    /// A fatal one if the piece has no JSON form or is too large. If the store is [unreachable](JobError::outage) while
+    /// the job had to wait for it, one that runs the job again at no cost of an attempt.
     pub async fn emit(&self, chunk: impl Serialize) -> JobResult<()> {
         let mut entry = Entry::Chunk { data: Json::new(&chunk)? };
         admit::entry(&mut entry)?;
@@ -121,13 +122,13 @@ impl<S> Context<S> {
         Ok(())
     }
 
-    /// A token whose bearer may give this job the signal `name`, once, and do nothing else, with no other right: the last part of
-    /// `POST /api/signals/{token}`, for a link in a mail or a page. It is good for as long as the job is unfinished, for a year
-    /// at most. Each call makes another one.
+    /// A token whose bearer may send this job the signal `name` once, and has no other right: the last part of `POST
+    /// /api/signals/{token}`, for a link in a mail or a page. It is valid while the job is unfinished, for at most a
+    /// year. Each call makes another token.
     ///
     /// # Errors
-    /// A fatal one where nobody [makes tokens](Longhaul::sign_wait_tokens) here, or the name breaks its bound. Where a server that
-    /// makes them is away, one that runs the job again at no cost of an attempt.
+    /// A fatal one if this process does not [sign tokens](Longhaul::sign_wait_tokens), or the name breaks its bound. If
+    /// a server that signs them is unreachable, one that runs the job again at no cost of an attempt.
     pub async fn wait_token(&self, name: &str) -> JobResult<String> {
         admit::signal(name, &Json::null())?;
         let Some(tokens) = self.longhaul.wait_tokens() else {
@@ -141,8 +142,8 @@ impl<S> Context<S> {
         })
     }
 
-    /// Enqueues `job` in the transaction that completes this one, so that neither exists without the other.
-    /// If this job ends otherwise, it is forgotten.
+    /// Enqueues `job` in the transaction that completes this job, so that neither happens without the other. If this
+    /// job does not complete, `job` is dropped.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the job breaks a bound, and for every job after the thousandth.
@@ -156,19 +157,19 @@ impl<S> Context<S> {
         Ok(())
     }
 
-    /// Tells how many units of its limit keys' rates the run has taken in truth, tokens of a model say: at the end of the run
-    /// they count in place of the [cost](crate::Job::cost) that its start has reserved, so that later runs wait longer, or
-    /// shorter. The last call counts, whatever the outcome.
+    /// Reports the units of its limit keys' rates that the run has really used, tokens of a model for example. At the
+    /// end of the run they replace the [cost](crate::Job::cost) that its start has reserved, so that later runs wait
+    /// longer or shorter. The last call counts, for every outcome.
     pub fn settle(&self, units: u32) {
         self.job.settle(units);
     }
 
-    /// Completes when somebody has asked for the job to be cancelled.
+    /// Completes when a cancellation of the job was requested.
     pub async fn cancelled(&self) {
         self.job.cancelled.cancelled().await;
     }
 
-    /// True where somebody has asked for the job to be cancelled.
+    /// True once a cancellation of the job was requested.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.job.cancelled.is_cancelled()

@@ -22,8 +22,8 @@ use crate::runtime::Runtime;
 use crate::stats::{Recorder, WorkerFigures};
 use crate::store::{Error, Result};
 
-/// Claims jobs into free slots, runs each in a task, and sends their ends to the store in turns: what ended while
-/// others were on their way makes up the next.
+/// Claims jobs into free slots, runs each in a task, and sends their ends to the store in bulk: ends that come while a
+/// call is in flight go with the next.
 pub(crate) struct Dispatch {
     pub(crate) longhaul: Longhaul,
     pub(crate) runtime: Runtime,
@@ -47,48 +47,49 @@ pub(crate) struct Dispatch {
     pub(crate) ended: mpsc::UnboundedSender<Ended>,
     /// Ends that are not yet with the store.
     pub(crate) unsent: Vec<End>,
-    /// Holds ends back after an outage.
+    /// The pause of sends after an outage.
     pub(crate) sends: Pause,
-    /// Holds claims back after one failed.
+    /// The pause of claims after one that failed.
     pub(crate) claims: Pause,
 }
 
-/// The wait after calls that failed, while all else goes on.
+/// A pause of one sort of call after failures.
 #[derive(Default)]
 pub(crate) struct Pause {
     failures: u32,
-    /// The monotonic time at which it is over.
+    /// The monotonic time of its end.
     until: Duration,
 }
 
 /// An open claim, which waits for jobs.
 struct Poll {
-    /// For each queue, how many jobs are asked for.
+    /// The number of jobs to claim of each queue.
     wanted: Vec<usize>,
     /// The jobs, whose leases began no earlier than the monotonic time beside them.
     answer: BoxFuture<'static, (Duration, Result<Vec<Claimed>>)>,
 }
 
-/// A turn that was answered: what it asked for of each queue, and the monotonic time at which it was sent.
-struct Turn {
+/// The answer to a send: the number of jobs that it asked for of each queue, and the monotonic time at which it was sent.
+struct SendAnswer {
     wanted: Vec<usize>,
     sent: Duration,
     settled: Settled,
 }
 
-/// The turns on their way.
+/// The sends in flight.
 #[derive(Default)]
-struct Turns {
-    answers: FuturesUnordered<BoxFuture<'static, Turn>>,
-    /// The number of ends that the last one carries.
+struct Sends {
+    in_flight: FuturesUnordered<BoxFuture<'static, SendAnswer>>,
+    /// The number of ends in the last one.
     ends: usize,
 }
 
-impl Turns {
-    /// True where a turn with so many ends may be sent. A second one goes beside the first, so that the store works on one
-    /// while the jobs of the other run here; but not with less than the first: the store works best in large pieces.
+impl Sends {
+    /// True if a send with so many ends may start. Two may be in flight, so that the store works on one while the jobs
+    /// of the other run here; the second must not be smaller than the first, because the store is fastest with large
+    /// calls.
     fn may_send(&self, ends: usize) -> bool {
-        match self.answers.len() {
+        match self.in_flight.len() {
             0 => ends > 0,
             1 => ends >= self.ends,
             _ => false,
@@ -96,39 +97,39 @@ impl Turns {
     }
 }
 
-/// The longest time that a claim with nothing to take stays open; with no hint lost, it could be for ever. Each one that ends
-/// costs an idle worker's store a look.
+/// The longest wait of a claim that finds no job. Each expired claim costs the store of an idle worker one query; the
+/// limit is for wake-ups that get lost.
 const LONGEST_POLL: Duration = Duration::from_secs(20);
-/// The time for a heartbeat, and a second one, after a claim that has waited long.
+/// The time for two heartbeats, one after the other, after a claim that has waited long.
 const TIME_FOR_HEARTBEATS: Duration = Duration::from_secs(6);
-/// The wait for jobs that were told to stop; those that ignore it are released while they still run.
+/// The wait for jobs that were asked to stop; those that ignore it are released while they still run.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
-/// The time in which the store may accept what is handed back; after that the leases end by themselves.
-const HAND_BACK_PATIENCE: Duration = Duration::from_secs(2);
+/// The time in which released jobs are sent to the store; after that their leases end by themselves.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Dispatch {
-    /// Works until it is told to stop, and then until nothing is left that runs.
+    /// Works until the worker is asked to stop, and then until no job runs.
     pub(crate) async fn run(mut self, mut ends: mpsc::UnboundedReceiver<Ended>) {
-        let mut turns = Turns::default();
-        self.work(&mut ends, &mut turns).await;
+        let mut sends = Sends::default();
+        self.work(&mut ends, &mut sends).await;
         let (active, clock) = (self.active.clone(), self.runtime.clock.clone());
-        let told_to_stop = async {
+        let asked_to_stop = async {
             active.aborted().await;
             clock.sleep(ABORT_GRACE).await;
         };
         tokio::select! {
             biased;
-            () = self.drain(&mut ends, &mut turns) => {}
-            () = told_to_stop => {}
+            () = self.drain(&mut ends, &mut sends) => {}
+            () = asked_to_stop => {}
         }
         let clock = self.runtime.clock.clone();
-        if clock.timeout(HAND_BACK_PATIENCE, self.hand_back(turns)).await.is_err() {
+        if clock.timeout(RELEASE_PATIENCE, self.release_rest(sends)).await.is_err() {
             tracing::warn!("failed to hand back jobs at shutdown in time; their leases will expire");
         }
     }
 
-    async fn work(&mut self, ends: &mut mpsc::UnboundedReceiver<Ended>, turns: &mut Turns) {
-        // Dropping an open claim gives back what it might have taken.
+    async fn work(&mut self, ends: &mut mpsc::UnboundedReceiver<Ended>, sends: &mut Sends) {
+        // Dropping an open claim gives back the jobs that it may have claimed.
         let mut poll: Option<Poll> = None;
         let mut gathered = false;
         let clock = self.runtime.clock.clone();
@@ -142,34 +143,35 @@ impl Dispatch {
                 // Jobs may wait for a slot, and the open claim does not ask for them; or it asks for a slot that a call took.
                 poll = None;
             }
-            if turns.may_send(self.unsent.len()) && self.left(&self.sends).is_none() {
+            if sends.may_send(self.unsent.len()) && self.left(&self.sends).is_none() {
                 if !gathered {
-                    // Jobs that are about to end share this turn: it costs the store little more for many than for one.
+                    // Jobs that are about to end share this send, which costs the store little more for many ends than
+                    // for one.
                     gathered = true;
                     tokio::task::yield_now().await;
                     continue;
                 }
-                // While a poll is open its slots are spoken for, so there is nothing to claim beside it.
+                // An open poll asks for all free slots, so that there is nothing to claim beside it.
                 let may_claim = match poll.is_none() && self.left(&self.claims).is_none() {
                     true => MayClaim::Yes,
                     false => MayClaim::No,
                 };
-                turns.ends = self.unsent.len();
-                turns.answers.push(self.send(may_claim));
+                sends.ends = self.unsent.len();
+                sends.in_flight.push(self.send(may_claim));
             }
             gathered = false;
-            if poll.is_none() && turns.answers.is_empty() && self.may_poll() {
+            if poll.is_none() && sends.in_flight.is_empty() && self.may_poll() {
                 poll = Some(self.open_poll());
             }
             self.open_gather_claims();
-            self.tell_slots();
+            self.publish_slots();
             let look = self.next_look(poll.as_ref());
             tokio::select! {
-                // In this order, so that nothing is claimed once the worker was told to stop.
+                // In this order, so that nothing is claimed once the worker was asked to stop.
                 biased;
                 () = self.stopping.cancelled() => {}
                 Some(end) = ends.recv() => self.note_end(end),
-                Some(turn) = turns.answers.next() => self.note_turn(turn),
+                Some(answer) = sends.in_flight.next() => self.note_answer(answer),
                 Some((leased, claimed)) = async { Some((&mut poll.as_mut()?.answer).await) }, if poll.is_some() => {
                     let wanted = poll.take().map(|poll| poll.wanted).unwrap_or_default();
                     self.note_short(&wanted, claimed.as_deref().unwrap_or_default());
@@ -181,7 +183,7 @@ impl Dispatch {
         }
     }
 
-    /// The time until something is to be done that no event tells of.
+    /// The time until the next action that no event triggers.
     fn next_look(&self, poll: Option<&Poll>) -> Option<Duration> {
         let waiting = self.queues.iter().any(WorkerQueue::has_waiting).then_some(LONGEST_WAIT);
         let sends = self.left(&self.sends).filter(|_| !self.unsent.is_empty());
@@ -191,7 +193,7 @@ impl Dispatch {
         [waiting, sends, claims, gathers].into_iter().flatten().min()
     }
 
-    /// The rest of a pause, where it is not over.
+    /// The time left of a pause; `None` once it is over.
     pub(super) fn left(&self, pause: &Pause) -> Option<Duration> {
         let left = pause.until.saturating_sub(self.runtime.clock.monotonic());
         (!left.is_zero()).then_some(left)
@@ -201,8 +203,8 @@ impl Dispatch {
         !self.kinds.is_empty() && self.has_free_slot() && self.left(&self.claims).is_none()
     }
 
-    /// Sends what has ended, and claims into the slots that this frees.
-    fn send(&mut self, may_claim: MayClaim) -> BoxFuture<'static, Turn> {
+    /// Sends the ends of runs, and claims into the slots that they free.
+    fn send(&mut self, may_claim: MayClaim) -> BoxFuture<'static, SendAnswer> {
         let store = Arc::clone(self.longhaul.store());
         let ends = std::mem::take(&mut self.unsent);
         let wanted: Vec<usize> = match may_claim {
@@ -214,14 +216,14 @@ impl Dispatch {
             .any(|slots| *slots > 0)
             .then(|| self.claim(self.kinds.clone(), &wanted, Duration::ZERO));
         let (runtime, sent) = (self.runtime.clone(), self.runtime.clock.monotonic());
-        async move { Turn { wanted, sent, settled: settle(store, runtime, ends, claim).await } }.boxed()
+        async move { SendAnswer { wanted, sent, settled: settle(store, runtime, ends, claim).await } }.boxed()
     }
 
-    fn note_turn(&mut self, turn: Turn) {
-        for (queue, asked) in self.queues.iter_mut().zip(&turn.wanted) {
+    fn note_answer(&mut self, answer: SendAnswer) {
+        for (queue, asked) in self.queues.iter_mut().zip(&answer.wanted) {
             queue.answered(*asked);
         }
-        let Settled { over, unsent, claimed, outage, claim_fault } = turn.settled;
+        let Settled { over, unsent, claimed, outage, claim_fault } = answer.settled;
         self.active.remove(&over);
         self.unsent.splice(..0, unsent);
         match (&outage, &claim_fault) {
@@ -235,11 +237,11 @@ impl Dispatch {
             }
             (None, None) => {
                 self.sends = Pause::default();
-                if turn.wanted.iter().any(|slots| *slots > 0) {
+                if answer.wanted.iter().any(|slots| *slots > 0) {
                     self.claims = Pause::default();
                 }
-                self.note_short(&turn.wanted, &claimed);
-                self.take(turn.sent, claimed);
+                self.note_short(&answer.wanted, &claimed);
+                self.take(answer.sent, claimed);
             }
         }
     }
@@ -262,7 +264,7 @@ impl Dispatch {
     fn open_poll(&self) -> Poll {
         let store = Arc::clone(self.longhaul.store());
         let wanted: Vec<usize> = self.queues.iter().map(|queue| queue.free).collect();
-        // A call that leaves its slot to jobs of this claim must soon know that there are none.
+        // A call that has left its slot to single jobs of this claim must learn at once if there are none.
         let is_awaited = self.queues.iter().any(|queue| queue.owes_single && queue.free > 0);
         let wait = if is_awaited { Duration::ZERO } else { self.longest_poll() };
         let claim = self.claim(self.kinds.clone(), &wanted, wait);
@@ -270,8 +272,9 @@ impl Dispatch {
         Poll { wanted, answer: async move { (clock.monotonic(), store.claim(claim).await) }.boxed() }
     }
 
-    /// The wait of a claim counts against the lease of what it brings, because nobody here knows when the store took it. So a
-    /// sixth of the lease, or more where that leaves the time for heartbeats to get through before the job is stopped.
+    /// The longest time that a claim may wait: a sixth of the lease, or more if that leaves time for heartbeats before
+    /// the job is stopped. The wait counts against the lease of the claimed jobs, because the worker does not know when
+    /// the store took them.
     pub(super) fn longest_poll(&self) -> Duration {
         let spare = (self.lease_for * 7 / 10).saturating_sub(TIME_FOR_HEARTBEATS);
         LONGEST_POLL.min(spare.max(self.lease_for / 6))
@@ -291,7 +294,7 @@ impl Dispatch {
         }
     }
 
-    /// Where a claim of single jobs brought less than it asked for, nobody waits for a slot that a call has left to them.
+    /// Clears the slots that calls have left to single jobs, in queues where the claim brought fewer than it asked for.
     fn note_short(&mut self, wanted: &[usize], claimed: &[Claimed]) {
         for (queue, wanted) in self.queues.iter_mut().zip(wanted) {
             let of_queue = claimed.iter().filter(|job| job.queue == queue.name).count();
@@ -385,8 +388,8 @@ impl Dispatch {
         self.give_back_gathered();
     }
 
-    /// Waits for what still runs; what is told to stop ends as released.
-    async fn drain(&mut self, ends: &mut mpsc::UnboundedReceiver<Ended>, turns: &mut Turns) {
+    /// Waits for running jobs; a job that is asked to stop ends as released.
+    async fn drain(&mut self, ends: &mut mpsc::UnboundedReceiver<Ended>, sends: &mut Sends) {
         let mut all_aborted_since: Option<Duration> = None;
         self.close_gathers();
         loop {
@@ -394,9 +397,9 @@ impl Dispatch {
                 self.note_end(end);
             }
             self.give_back(Duration::ZERO);
-            if turns.answers.is_empty() {
+            if sends.in_flight.is_empty() {
                 if !self.unsent.is_empty() && self.left(&self.sends).is_none() {
-                    turns.answers.push(self.send(MayClaim::No));
+                    sends.in_flight.push(self.send(MayClaim::No));
                 } else if self.unsent.is_empty() {
                     let clock = &self.runtime.clock;
                     if self.active.len() == 0
@@ -406,13 +409,13 @@ impl Dispatch {
                     }
                 }
             }
-            self.tell_slots();
+            self.publish_slots();
             tokio::select! {
                 biased;
                 Some(end) = ends.recv() => self.note_end(end),
-                Some(turn) = turns.answers.next() => self.note_turn(turn),
+                Some(answer) = sends.in_flight.next() => self.note_answer(answer),
                 () = self.runtime.clock.sleep(Duration::from_millis(50)) => {
-                    // One that has lost its lease and does not hear it takes nothing from the others' grace.
+                    // A job that ignores its abort does not use up the grace of the others.
                     let all_aborted = self.active.jobs().iter().all(|job| job.is_aborted());
                     let now = self.runtime.clock.monotonic();
                     all_aborted_since = if all_aborted { all_aborted_since.or(Some(now)) } else { None };
@@ -421,11 +424,11 @@ impl Dispatch {
         }
     }
 
-    /// Ends what is left: runs whose end the store has not heard of, and those that ignored their abort, because their code
-    /// blocks its thread. Their leases are void from here on.
-    async fn hand_back(&mut self, mut turns: Turns) {
-        while let Some(turn) = turns.answers.next().await {
-            self.note_turn(turn);
+    /// Releases the remaining runs: those whose finish is not stored, and those that ignored their abort because their
+    /// code blocks its thread. Their leases are void from here on.
+    async fn release_rest(&mut self, mut sends: Sends) {
+        while let Some(answer) = sends.in_flight.next().await {
+            self.note_answer(answer);
         }
         let mut left = self.active.take();
         for End { run, .. } in &self.unsent {
@@ -436,13 +439,13 @@ impl Dispatch {
         if self.unsent.is_empty() {
             return;
         }
-        let Turn { settled, .. } = self.send(MayClaim::No).await;
+        let SendAnswer { settled, .. } = self.send(MayClaim::No).await;
         if let Some(error) = settled.outage {
             tracing::warn!("failed to hand back jobs at shutdown; their leases will expire: {error}");
         }
     }
 
-    /// True where a queue has a free slot that had none when `poll` was opened, or has fewer than that asks for.
+    /// True if a queue has a free slot for which `poll` does not ask, or fewer free slots than `poll` asks for.
     fn is_off(&self, poll: &Poll) -> bool {
         self.queues
             .iter()
@@ -450,8 +453,8 @@ impl Dispatch {
             .any(|(queue, wanted)| (queue.free > 0 && *wanted == 0) || queue.free < *wanted)
     }
 
-    /// Lets others read how many slots are taken.
-    fn tell_slots(&self) {
+    /// Publishes the numbers of used slots.
+    fn publish_slots(&self) {
         for (place, queue) in self.queues.iter().enumerate() {
             self.figures.use_slots(place, queue.slots.saturating_sub(queue.free));
         }

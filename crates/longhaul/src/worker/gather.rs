@@ -17,14 +17,14 @@ use crate::clock::Clock;
 use crate::model::{CancelReason, Claimed, Finish, Outcome, SupportedKind};
 use crate::store::Result;
 
-/// Jobs of one kind in a worker's hands that wait for others of their queue and key, to be handed to its code as one call.
+/// Claimed jobs of one kind that wait for others of their queue and key, to be handed to the handler in one call.
 pub(crate) struct Gather {
     pub(crate) kind: SupportedKind,
     collect: Collect,
     clock: Clock,
-    /// In the order in which their oldest jobs came.
+    /// In the order of the arrival of their oldest jobs.
     groups: Vec<Group>,
-    /// Tell which runs are to be left out.
+    /// Resolve to the runs that must not be run.
     watches: FuturesUnordered<BoxFuture<'static, u64>>,
     /// The claim that is under way.
     claim: Option<GatherClaim>,
@@ -39,7 +39,7 @@ struct Group {
     jobs: VecDeque<Gathered>,
 }
 
-/// A job in a worker's hands that is not run yet.
+/// A claimed job that is not run yet.
 pub(crate) struct Gathered {
     pub(crate) run: u64,
     pub(crate) job: Arc<RunningJob>,
@@ -50,14 +50,14 @@ pub(crate) struct Gathered {
 
 /// A claim of a gather's own.
 pub(crate) struct GatherClaim {
-    /// For each queue of the worker, how many jobs are asked for.
+    /// The number of jobs to claim of each queue of the worker.
     pub(crate) wanted: Vec<usize>,
     pub(crate) wait: Duration,
     /// The jobs, whose leases began no earlier than the monotonic time beside them.
     pub(crate) answer: BoxFuture<'static, (Duration, Result<Vec<Claimed>>)>,
 }
 
-/// Something that a gather is to be told of.
+/// An event for a gather.
 pub(crate) enum Gathering {
     /// Its claim was answered.
     Claimed { leased: Duration, wanted: usize, claimed: Result<Vec<Claimed>> },
@@ -65,7 +65,8 @@ pub(crate) enum Gathering {
     LeftOut { run: u64 },
 }
 
-/// Where jobs are told apart by a key, so many calls' worth are held for each free slot, so that their calls become large.
+/// The number of calls' worth of jobs that are held for each free slot if jobs are grouped by a key, so that calls
+/// become large.
 const CALLS_AHEAD: usize = 8;
 /// The most jobs that are held so.
 const MOST_HELD: usize = 1_000;
@@ -78,7 +79,7 @@ impl Gather {
         Self { kind, collect, clock, groups, watches, claim: None, is_dry: false }
     }
 
-    /// Takes a job in.
+    /// Adds a job.
     pub(crate) fn add(&mut self, run: u64, queue: usize, job: Arc<RunningJob>) {
         let key = self.collect.key(&job.claimed.args);
         let taken = CancellationToken::new();
@@ -96,7 +97,7 @@ impl Gather {
         self.most_held(free).saturating_sub(self.held(queue))
     }
 
-    /// For each queue, by its free slots, how many jobs the next claim asks for.
+    /// The number of jobs that the next claim asks for in each queue, by its free slots.
     pub(crate) fn wanted(&self, free: &[usize]) -> Vec<usize> {
         let most = (MOST_CLAIMED / free.len().max(1)).max(1);
         free.iter().enumerate().map(|(queue, free)| self.room(queue, *free).min(most)).collect()

@@ -1,16 +1,16 @@
 use crate::model::{Entry, LogLevel};
 
-/// Entries of a running job that the store does not have yet. While the store is slow or away they are bounded: the last
-/// report of progress replaces earlier ones, log lines are left out and counted, and whoever emits chunks waits.
+/// Entries of a running job that are not stored yet. They are bounded while the store is slow or unreachable: the last
+/// report of progress replaces earlier ones, log lines are dropped and counted, and a caller that emits chunks waits.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     entries: Vec<Entry>,
     bytes: usize,
-    /// Log lines that were left out after `entries`.
+    /// The number of log lines that were dropped after `entries`.
     left_out: u64,
 }
 
-/// Beyond so many entries, or bytes of them, a job's pending entries are full.
+/// A job's pending entries are full beyond this number, or these bytes.
 const MAX_ENTRIES: usize = 1_000;
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -21,8 +21,8 @@ impl Pending {
                 self.left_out += 1;
                 return;
             }
-            // Of several waiting reports only the last is kept, since nobody could have seen the others: where nothing
-            // was said in between, and where the order of what was said is a price that can be paid.
+            // Only the last of several pending reports is kept if no other entry stands in between, or if the entries
+            // are full; in that case their order is given up.
             Entry::Progress(_) => {
                 let earlier = self.entries.iter().rposition(|entry| matches!(entry, Entry::Progress(_)));
                 if let Some(at) = earlier.filter(|at| at + 1 == self.entries.len() || self.is_full()) {

@@ -8,20 +8,20 @@ use crate::model::Outcome;
 
 /// The slots that a worker has for one queue, and claimed jobs that wait for a free one.
 ///
-/// Once jobs are so brief that claiming them takes longer than running them, twice as many as ended since the last turn
-/// are claimed beyond the free slots, so that a slot need not wait for the store and the turns become large. No more than
-/// the slots ever run.
+/// If all jobs since the last claim were so short that claiming takes longer than running, twice as many as ended since
+/// then are claimed beyond the free slots, so that no slot waits for the store and calls become large. Only as many
+/// jobs as there are slots run at a time.
 pub(crate) struct WorkerQueue {
     pub(crate) name: String,
     pub(crate) slots: usize,
     pub(crate) free: usize,
     /// In the order in which they were claimed.
     waiting: VecDeque<Waiting>,
-    /// The number of jobs that the turns on their way ask for.
+    /// The number of jobs that the sends in flight ask for.
     asked: usize,
     ended: usize,
-    ended_briefly: usize,
-    /// True where a call has had the last slot and jobs of other kinds may wait: the next slot is theirs.
+    ended_soon: usize,
+    /// True if a call took the last slot while jobs of other kinds may wait, so that the next slot is for them.
     pub(crate) owes_single: bool,
     clock: Clock,
 }
@@ -35,9 +35,9 @@ pub(crate) struct Waiting {
 
 /// The most jobs that are claimed ahead for each slot.
 const AHEAD: usize = 4;
-/// A job that takes longer is not brief.
-const BRIEF: Duration = Duration::from_millis(1);
-/// A job that has waited longer for a slot is given back: another worker may have one.
+/// The longest time of a short run.
+const SHORT: Duration = Duration::from_millis(1);
+/// The longest wait of a claimed job for a slot; then it is released, because another worker may have one.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 impl WorkerQueue {
@@ -49,35 +49,35 @@ impl WorkerQueue {
             waiting: VecDeque::new(),
             asked: 0,
             ended: 0,
-            ended_briefly: 0,
+            ended_soon: 0,
             owes_single: false,
             clock,
         }
     }
 
-    /// The number of jobs to claim with the turn that is about to be sent, beside those that other turns on their way have asked
-    /// for. Begins a new count of what ended.
+    /// The number of jobs to claim with the next send, beside those that sends in flight have asked for. Restarts the
+    /// count of ended jobs.
     pub(crate) fn ask(&mut self) -> usize {
-        let all_brief = self.ended == self.ended_briefly;
-        let ahead = if all_brief { (2 * self.ended).min(AHEAD * self.slots) } else { 0 };
-        (self.ended, self.ended_briefly) = (0, 0);
+        let all_short = self.ended == self.ended_soon;
+        let ahead = if all_short { (2 * self.ended).min(AHEAD * self.slots) } else { 0 };
+        (self.ended, self.ended_soon) = (0, 0);
         let wanted = (self.free + ahead).saturating_sub(self.waiting.len() + self.asked);
         self.asked += wanted;
         wanted
     }
 
-    /// Notes that a turn which asked for so many jobs has been answered.
+    /// Notes the answer to a call that has asked for so many jobs.
     pub(crate) fn answered(&mut self, asked: usize) {
         self.asked -= asked;
     }
 
-    /// Notes that a run has ended and its slot is free. One that did not do what it should counts as long: the next may be
-    /// told to wait, too.
+    /// Notes that a run has ended and its slot is free. A run that did not complete counts as long, because the next
+    /// may have to wait, too.
     pub(crate) fn note_end(&mut self, took: Duration, end: Option<&Outcome>) {
         self.free += 1;
         self.ended += 1;
-        let is_brief = took < BRIEF && matches!(end, Some(Outcome::Completed { .. }));
-        self.ended_briefly += usize::from(is_brief);
+        let is_short = took < SHORT && matches!(end, Some(Outcome::Completed { .. }));
+        self.ended_soon += usize::from(is_short);
     }
 
     pub(crate) fn wait(&mut self, run: u64, job: Arc<RunningJob>) {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn twice_as_many_are_claimed_ahead_as_ended_briefly() {
+    fn twice_as_many_are_claimed_ahead_as_ended_soon() {
         let mut queue = WorkerQueue::new("default".into(), 3, Clock::manual());
         assert_eq!(queue.ask(), 3, "a slot each");
         assert_eq!(queue.ask(), 0, "they are asked for");

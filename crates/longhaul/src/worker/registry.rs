@@ -28,7 +28,7 @@ pub(crate) struct Runner {
     pub(crate) version: u32,
     backoff: fn() -> Backoff,
     run: Arc<RunOne>,
-    /// What makes calls of its jobs, where they are collected.
+    /// The collection of its jobs into calls, if they are collected.
     collecting: Option<Collecting>,
 }
 
@@ -42,7 +42,7 @@ struct Collecting {
 }
 
 impl Registry {
-    /// Adds a kind; `state` is cloned for each job of it. A kind registered twice runs as it was last.
+    /// Adds a kind; `state` is cloned for each job of it. A second registration of a kind replaces the first.
     pub fn register<J: Job>(&mut self, state: J::State) {
         // Cloned as the application does it only where a panic of that is contained.
         let state = Arc::new(state);

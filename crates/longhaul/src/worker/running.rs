@@ -31,7 +31,8 @@ pub(crate) struct RunningJob {
     abort_reason: OnceLock<AbortReason>,
     /// The lease as this process knows it: the monotonic time of its begin, and its length.
     lease: Mutex<(Duration, Duration)>,
-    /// To the task that sends entries in the background; a test harness has none and sends them all with the finish.
+    /// The channel to the task that sends entries in the background; without one, as in a test harness, all go with the
+    /// finish.
     recorder: Option<mpsc::UnboundedSender<Arc<RunningJob>>>,
     /// True from the moment that the recorder was asked to send the job's entries until it does.
     is_awaited: AtomicBool,
@@ -46,36 +47,36 @@ pub(crate) struct RunningJob {
     /// The reason of the abort that ended its run.
     stopped: OnceLock<AbortReason>,
     follow_ups: Mutex<Vec<NewJob>>,
-    /// The units of rates that the run has taken in truth, where it has said so.
+    /// The units of rates that the run has really used, if it has reported them.
     cost: Mutex<Option<u32>>,
     /// The monotonic time of its deadline.
     deadline: Option<Duration>,
     /// The outputs of the steps that are done.
     steps: Mutex<BTreeMap<String, Json>>,
-    /// The names of steps that this attempt has come to.
+    /// The names of the steps that this attempt has reached.
     reached: Mutex<BTreeSet<String>>,
-    /// What the run has asked to wait for last: the outcome, and an entry that goes with it.
+    /// The last wait that the run has asked for: the outcome, and an entry that goes with it.
     wait: Mutex<Option<(Option<Entry>, Outcome)>>,
     /// The call that it is a part of, where its kind is collected.
     call: OnceLock<Arc<Call>>,
     /// The monotonic time at which the claim was answered.
     claimed_at: Duration,
-    /// The moment of the claim on the store's clock, once it was asked for.
+    /// The time of the claim by the store's clock, once it was looked up.
     started_at: OnceLock<Timestamp>,
-    /// The failure of the attempt before, where it was asked for.
+    /// The failure of the attempt before, once it was looked up.
     failed_before: OnceLock<AttemptError>,
     /// The place of the run in its trace.
     traceparent: OnceLock<TraceParent>,
 }
 
-/// The reason for which a job's execution was cut off.
+/// The reason for which a run was aborted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AbortReason {
-    /// The store says that the job is no longer this worker's: nothing more is said about it.
+    /// The store has answered that the lease is lost: nothing more is sent for the job.
     LeaseLost,
-    /// The lease could not be extended and ends soon. The job is handed back, should the store still know the lease.
+    /// The lease could not be extended and ends soon. The job is released, in case the store still holds the lease.
     LeaseUnsure,
-    /// The worker shuts down and hands it back.
+    /// The worker shuts down and releases the job.
     Shutdown,
     /// The store cannot keep what the job has said; with the reason for which the job fails.
     Unkept(String),
@@ -90,7 +91,7 @@ pub(crate) enum Sent {
     LeaseLost,
 }
 
-/// The longest that a run waits to be told of the attempt before it.
+/// The limit on the time of the look-up of the attempt before.
 const LOOK_BACK_FOR: Duration = Duration::from_millis(500);
 
 /// The number of tries of a call that concerns one job alone and fails without an outage, before the job fails.
@@ -255,8 +256,8 @@ impl RunningJob {
         *self.lease.lock() = (sending, lease_for);
     }
 
-    /// True where the lease may end before it is looked at again, as far as this process knows: a heartbeat takes at most one
-    /// interval and the pause another. The third is for threads that come late.
+    /// True if the lease may end before the next check: a heartbeat takes at most one interval and the pause another;
+    /// the third is for threads that are scheduled late.
     pub(crate) fn is_lease_unsure(&self) -> bool {
         let (since, lease_for) = *self.lease.lock();
         let left = lease_for.saturating_sub(self.runtime.clock.since(since));
@@ -270,14 +271,14 @@ impl RunningJob {
         self.wake_recorder();
     }
 
-    /// Adds an entry after its text is cut to its bound. What cannot be kept is left to the store, which ends the job with
-    /// the reason: the caller has no error to look at.
+    /// Adds an entry with its text cut to its bound. An entry that cannot be stored is left to the store, which ends
+    /// the job with the reason, because the caller gets no error.
     pub(crate) fn say(self: &Arc<Self>, mut entry: Entry) {
         let _ = admit::entry(&mut entry);
         self.push(entry);
     }
 
-    /// True where so much waits for the store that whoever can wait should.
+    /// True if so many entries are pending that a caller who can wait should do so.
     pub(crate) fn is_full(&self) -> bool {
         self.pending.lock().is_full()
     }
@@ -453,7 +454,7 @@ pub(crate) fn heartbeat_interval(lease_for: Duration) -> Duration {
     (lease_for / 10).max(SHORTEST_PAUSE)
 }
 
-/// Between two heartbeats, however late they are, so that a store that answers slowly is not asked without pause.
+/// The shortest pause between two heartbeats, so that a slow store is not called without a pause.
 pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 fn describe(entry: &Entry) -> String {

@@ -9,34 +9,34 @@ use crate::model::{AttemptError, Claim, Claimed, ErrorKind, Finish, FinishAndCla
 use crate::runtime::Runtime;
 use crate::store::{Error, Result, Store};
 
-/// The end of a run, which the store must hear of.
+/// The end of a run, to be sent to the store.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
     pub(crate) run: u64,
     pub(crate) finish: Finish,
 }
 
-/// The result of sending ends, and a claim beside them.
+/// The result of sending ends, and of a claim with them.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// Runs that nothing more is to be said about.
+    /// Runs for which nothing more is to be sent.
     pub(crate) over: Vec<u64>,
-    /// Ends that an outage kept from the store: to be sent again.
+    /// Ends that were not sent because of an outage.
     pub(crate) unsent: Vec<End>,
     pub(crate) claimed: Vec<Claimed>,
-    /// Why there are unsent ends.
+    /// The error because of which ends are unsent.
     pub(crate) outage: Option<Error>,
-    /// Why nothing was claimed.
+    /// The error because of which nothing was claimed.
     pub(crate) claim_fault: Option<Error>,
 }
 
-/// The most ends that are on their way at once while each is sent by itself.
+/// The number of concurrent calls while each end is sent by itself.
 const ALONE_AT_ONCE: usize = 8;
 
-/// Sends the ends of runs, and claims into the slots that they free. An outage leaves all ends unsent. Any other error is
-/// narrowed to the ends that cause it: each is sent by itself, and one that the store cannot keep is replaced by a failure
-/// that says so. Where the store does not keep that either, the run is let go: without heartbeats its lease ends, and the
-/// store counts a crash.
+/// Sends the ends of runs, and claims into the slots that they free. An outage leaves all ends unsent. After any other
+/// error each end is sent by itself, and one that the store cannot keep is replaced by a failure with the reason. If
+/// the store does not keep that either, the run is dropped: without heartbeats its lease ends, and the store counts a
+/// crash.
 pub(crate) async fn settle(
     store: Arc<dyn Store>,
     runtime: Runtime,

@@ -256,18 +256,18 @@ impl WorkerBuilder {
             if let Err(panic) = contain_future(dispatch.run(ends)).await {
                 tracing::error!("the worker {panic}; it has stopped, and its jobs will be run by others");
             }
-            // Counts may be lost, and nobody waits long for them.
+            // The counts are best effort: the end of the worker waits for them for a bounded time.
             let _ = task_clock.timeout(FLUSH, stats.flush()).await;
         });
         Worker { stopping, stopped, active, clock }
     }
 }
 
-/// The longest that a worker which has ended waits for its counts to be written.
+/// The limit on the time in which a worker that has ended writes its counts.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// Ends with the dispatcher's task, however that ends: the runtime may be dropped with it and all jobs in it. A heartbeat
-/// that went on would keep their leases alive for ever, and jobs that went on without one would run twice.
+/// Aborts the jobs and the heartbeat when the dispatcher's task ends or is dropped with its runtime. A heartbeat that
+/// went on would keep the leases for ever, and jobs that went on without it would run twice.
 struct Ending {
     active: Active,
     stopped: CancellationToken,
@@ -282,19 +282,19 @@ impl Drop for Ending {
     }
 }
 
-/// A running worker. Dropping it stops it without grace: what runs is handed back.
+/// A running worker. Dropping it stops it without grace: its running jobs are released.
 #[derive(Debug)]
 pub struct Worker {
     stopping: CancellationToken,
-    /// Fired when it has come to its end.
+    /// Fired when it has stopped.
     stopped: CancellationToken,
     active: Active,
     clock: Clock,
 }
 
 impl Worker {
-    /// Stops claiming, lets running jobs finish for at most `grace`, and hands back the rest. A store that does not answer
-    /// holds this up by a few seconds at most.
+    /// Stops claiming, lets running jobs finish for at most `grace`, and releases the rest. A store that does not
+    /// answer delays this by a few seconds at most.
     pub async fn shutdown(self, grace: Duration) -> Shutdown {
         self.stopping.cancel();
         if self.clock.timeout(grace, self.stopped.cancelled()).await.is_ok() {

@@ -30,13 +30,13 @@ impl Default for StepOptions {
     }
 }
 
-/// What the steps that the engine keeps for itself are called, before their names.
+/// Prefixes of the names of the engine's own steps.
 pub(super) const SLEEP_PREFIX: &str = "sleep:";
 pub(super) const WAIT_PREFIX: &str = "wait:";
 pub(super) const PATCH_PREFIX: &str = "patch:";
 const RESERVED: [&str; 4] = [SIGNAL_PREFIX, SLEEP_PREFIX, WAIT_PREFIX, PATCH_PREFIX];
 
-/// Steps: what a job has done once, it does not do again.
+/// Steps: parts of a job's work that are done once per job.
 impl<S> Context<S> {
     /// Runs `work` once per job: its output is stored before this returns, and a later attempt gets it back
     /// without running `work` again. A crash between the work and the storing of its output runs it again.
@@ -45,10 +45,10 @@ impl<S> Context<S> {
     /// the names of a loop. To resume costs the same however many steps are done: their outputs come with the claim.
     ///
     /// # Errors
-    /// What `work` returned. Where the store is [away](JobError::outage), one that runs the job again at no cost of an
-    /// attempt: the output is stored before that. A fatal one where a step of the name was done in this attempt already, or
-    /// where the name (512 bytes at most; checked before `work` is run) or the output (1 MiB at most) cannot be kept, so that
-    /// what was paid for is not paid for again and again.
+    /// The error of `work`. If the store is [unreachable](JobError::outage), an error that runs the job again at no
+    /// cost of an attempt, because the output must be stored before the job goes on. A fatal error if a step of this
+    /// name was done in this attempt already, or if the name (at most 512 bytes; checked before `work` is run) or the
+    /// output (at most 1 MiB) cannot be stored, so that costly work is not repeated in vain.
     pub async fn step<T, W, F>(&self, name: &str, work: W) -> JobResult<T>
     where
         T: Serialize + DeserializeOwned,
@@ -154,11 +154,11 @@ impl<S> Context<S> {
         Ok((self.job.lease(), Json::new(output)?))
     }
 
-    /// What the answer of a store to what a run has recorded means for the run.
+    /// Converts the store's answer to a [`Finish`](crate::Finish) into the result of the run.
     ///
     /// # Errors
-    /// One that runs the job again where it is no longer this run's, and what was to be committed with it must be rolled back.
-    /// For a fault of the store, as for [`step`](Self::step).
+    /// An error that runs the job again if the lease is lost: a transaction that was to commit with the finish must be
+    /// rolled back. For a fault of the store, as for [`step`](Self::step).
     pub fn end_finish(answer: crate::Result<LeaseStatus>) -> JobResult<()> {
         match answer {
             Ok(LeaseStatus::Held | LeaseStatus::CancelRequested) => Ok(()),

@@ -24,7 +24,7 @@ pub(crate) enum Ended {
     },
 }
 
-/// A run is over; its finish goes to the store, where there is one.
+/// A run is over; its finish, if it has one, goes to the store.
 pub(crate) struct RunEnded {
     pub(crate) run: u64,
     pub(crate) slot: Slot,
@@ -35,21 +35,21 @@ pub(crate) struct RunEnded {
 /// The slot that a run holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
-    /// One of this queue.
+    /// A slot of this queue.
     Of(usize),
-    /// That of its call, with the other jobs of it, which is one of this queue.
+    /// The slot of this queue that a call holds for all its jobs.
     OfCall(usize),
 }
 
 impl Slot {
-    /// The place of its queue among the worker's.
+    /// The index of its queue among the worker's.
     pub(crate) fn queue(self) -> usize {
         let (Self::Of(queue) | Self::OfCall(queue)) = self;
         queue
     }
 }
 
-/// The slot of a call, which comes back when this is dropped, and so however the call ends.
+/// The slot of a call. It is freed on drop, so that it is freed however the call ends.
 pub(crate) struct CallSlot {
     queue: usize,
     ended: mpsc::UnboundedSender<Ended>,
@@ -63,19 +63,19 @@ impl CallSlot {
 
 impl Drop for CallSlot {
     fn drop(&mut self) {
-        // Nobody listens once the worker is gone.
+        // The receiver is closed once the worker has stopped.
         let _ = self.ended.send(Ended::Call { queue: self.queue });
     }
 }
 
-/// The task of one run of a claimed job. It tells the dispatcher that it is over when it is dropped, and so however it ends:
-/// its slot always comes back.
+/// The task of one run of a claimed job. It reports its end to the dispatcher on drop, so that its slot is freed
+/// however it ends.
 pub(crate) struct Task {
     number: u64,
     slot: Slot,
     job: Arc<RunningJob>,
     ended: mpsc::UnboundedSender<Ended>,
-    /// Its finish; `None` until the job has come to its end.
+    /// Its finish; `None` until the job has ended.
     end: Option<Option<Finish>>,
 }
 
@@ -90,7 +90,7 @@ impl Task {
     }
 
     pub(crate) async fn execute(mut self, stack: Arc<Stack>) {
-        // A process may have stood still since it asked for the job, which another runs by now.
+        // The process may have been suspended since the claim, so that another worker runs the job by now.
         self.end = Some(match self.job.is_lease_unsure() {
             true => Some(release(&self.job)),
             false => {
@@ -99,7 +99,7 @@ impl Task {
                 }
                 match self.job.claimed.policy.traceparent {
                     None => execute(&self.job, &stack).await,
-                    // What it enqueues carries its place on, whether or not somebody is told of the run.
+                    // Jobs that it enqueues get its trace context, whether or not a tracer is installed.
                     Some(place) => trace::within(place, execute(&self.job, &stack)).boxed().await,
                 }
             }
@@ -110,14 +110,14 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         let finish = self.end.take().unwrap_or_else(|| Some(died(&self.job)));
-        // One whose end nobody saw was not brief.
+        // A run whose task died before its end counts as long.
         let took = self.job.took().unwrap_or(Duration::MAX);
-        // The receiver outlives every run but those that ignored their abort, which were handed back.
+        // The receiver outlives every run but those that ignored their abort, which were released.
         let _ = self.ended.send(Ended::Run(RunEnded { run: self.number, slot: self.slot, took, finish }));
     }
 }
 
-/// The end of a run whose task dies before it.
+/// The finish of a run whose task dies before it ends.
 fn died(job: &RunningJob) -> Finish {
     let error = AttemptError::new(ErrorKind::Panic, "the task of the job ended before the job did");
     let outcome = match job.is_last_attempt() {
@@ -127,7 +127,7 @@ fn died(job: &RunningJob) -> Finish {
     Finish { outcome, ..release(job) }
 }
 
-/// The end of a run that hands its job back.
+/// The finish of a run that releases its job.
 pub(crate) fn release(job: &RunningJob) -> Finish {
     let (entries, follow_ups) = (Vec::new(), Vec::new());
     Finish { lease: job.lease(), outcome: Outcome::Released, entries, follow_ups, cost: job.cost() }

@@ -176,7 +176,7 @@ impl<S> Context<S> {
     /// The children of this job, oldest first, with their outputs.
     ///
     /// # Errors
-    /// Where the store is [away](JobError::outage), one that runs the job again.
+    /// An error that runs the job again at no cost of an attempt if the store is [unreachable](JobError::outage).
     pub async fn children(&self) -> JobResult<Vec<JobRecord>> {
         Ok(self.longhaul().children(self.id()).await?)
     }

@@ -21,7 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Long enough that a lease ends and a sweep sees it.
 const RESCUE: Duration = Duration::from_secs(60);
 
-/// What the code of the jobs of a test has done, in order.
+/// The log of the work that the jobs of a test have done, in order.
 #[derive(Clone, Default)]
 struct Deeds(Arc<Mutex<Vec<String>>>);
 

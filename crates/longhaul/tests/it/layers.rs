@@ -27,7 +27,7 @@ use crate::script::{Script, Scripted};
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// What layers and jobs have seen, in order.
+/// The log of the calls of layers and jobs, in order.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<String>>>);
 

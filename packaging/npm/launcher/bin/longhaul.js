@@ -25,9 +25,25 @@ const child = spawn(binary(), process.argv.slice(2), { stdio: "inherit" });
 // A terminal signals the whole group, a supervisor this process alone. The server drains at the first signal and ends at
 // once at the second, so a signal that the terminal has sent to both is not passed on.
 const onTerminal = process.stdin.isTTY;
-process.on("SIGINT", () => onTerminal || child.kill("SIGINT"));
-process.on("SIGTERM", () => child.kill("SIGTERM"));
-process.on("SIGHUP", () => onTerminal || child.kill("SIGHUP"));
+let isTold = false;
+const handOn = (signal) => {
+  isTold = true;
+  child.kill(signal);
+};
+process.on("SIGINT", () => onTerminal || handOn("SIGINT"));
+process.on("SIGTERM", () => handOn("SIGTERM"));
+process.on("SIGHUP", () => onTerminal || handOn("SIGHUP"));
+
+// `npx` starts this launcher in a shell, sends the shell the signal that it gets, and ends with it: nothing reaches the launcher, whose
+// parent is another process from then on. The end of the shell stands for the signal, or the server would go on with nobody to stop it.
+if (process.env.npm_command === "exec") {
+  const shell = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === shell) return;
+    clearInterval(watch);
+    if (!isTold) handOn("SIGTERM");
+  }, 200);
+}
 
 child.on("error", (error) => {
   console.error(`longhaul: failed to start the binary: ${error.message}`);

@@ -49,11 +49,11 @@ where
     }
 }
 
-/// The future of a run, out of which no panic comes: neither when it is polled nor when it is dropped.
+/// The future of a run, which contains panics, both when it is polled and when it is dropped.
 #[must_use = "a run does nothing unless it is awaited"]
 pub struct RunFuture {
     job: Arc<RunningJob>,
-    /// What the call gave, its panic if it panicked; `None` once it has ended.
+    /// The future of the call, or the panic of the call itself; `None` once it has ended.
     call: Option<Result<BoxFuture<'static, RunResult>, String>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a tick brings, and what becomes of ticks that nobody fired.
+//! The jobs of ticks, and the catch-up of ticks that no process fired.
 
 use std::time::Duration;
 

@@ -11,16 +11,16 @@ use crate::model::Change;
 use crate::schedule;
 use crate::store::Observer;
 
-/// Hears of changes, on the store's own threads.
-pub(super) struct Ear {
-    pub(super) heard: Mutex<Heard>,
-    /// Tells the task that there is something to write.
+/// Counts changes and buffers them for the feed, on the store's own threads.
+pub(super) struct StatsObserver {
+    pub(super) buffer: Mutex<Buffer>,
+    /// Wakes the task that publishes and writes.
     pub(super) awake: Notify,
 }
 
-/// What was heard and is not told or written yet.
+/// Counts that are not written yet, and changes that are not published yet.
 #[derive(Default)]
-pub(super) struct Heard {
+pub(super) struct Buffer {
     /// By the begin of the minute; the last is the present one.
     pub(super) minutes: BTreeMap<Timestamp, Bucket>,
     /// By the begin of the hour, of minutes that are over.
@@ -29,7 +29,7 @@ pub(super) struct Heard {
     pub(super) past: Bucket,
     /// Changes since the last tick.
     pub(super) items: Vec<FeedItem>,
-    /// True where there were more of these than are kept.
+    /// True if further changes were dropped.
     pub(super) has_lost: bool,
     /// True while the task is awake, so that a change need not wake it.
     pub(super) is_awake: bool,
@@ -37,39 +37,39 @@ pub(super) struct Heard {
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
-/// The most changes that are kept between two ticks; a process that makes more tells of a gap.
+/// The most changes that are buffered between two ticks; beyond that, readers get a gap.
 const KEPT_ITEMS: usize = 2_000;
 
-impl Ear {
+impl StatsObserver {
     pub(super) fn new() -> Self {
-        Self { heard: Mutex::default(), awake: Notify::new() }
+        Self { buffer: Mutex::default(), awake: Notify::new() }
     }
 }
 
-impl Observer for Ear {
+impl Observer for StatsObserver {
     fn changed(&self, change: &Change<'_>) {
-        // The jobs that move schedules on are the engine's own; what they enqueue is counted.
+        // Tickers of schedules are the engine's own jobs; the jobs that they enqueue are counted.
         if change.queue == schedule::QUEUE {
             return;
         }
-        let mut heard = self.heard.lock();
+        let mut buffer = self.buffer.lock();
         let minute = begin(change.at, MINUTE);
-        // One that comes late counts for the oldest minute that is not closed.
-        let minute = heard.minutes.first_key_value().map_or(minute, |(oldest, _)| minute.max(*oldest));
-        heard.minutes.entry(minute).or_default().count(change);
-        if heard.items.len() < KEPT_ITEMS {
-            let item = FeedItem::of(change, heard.items.last());
-            heard.items.push(item);
+        // A late change counts for the oldest minute that is not closed.
+        let minute = buffer.minutes.first_key_value().map_or(minute, |(oldest, _)| minute.max(*oldest));
+        buffer.minutes.entry(minute).or_default().count(change);
+        if buffer.items.len() < KEPT_ITEMS {
+            let item = FeedItem::of(change, buffer.items.last());
+            buffer.items.push(item);
         } else {
-            heard.has_lost = true;
+            buffer.has_lost = true;
         }
-        if !std::mem::replace(&mut heard.is_awake, true) {
+        if !std::mem::replace(&mut buffer.is_awake, true) {
             self.awake.notify_one();
         }
     }
 }
 
-/// The hours that minutes which are still open belong to, whole.
+/// The complete counts of the hours of open minutes.
 pub(super) fn hour_buckets(
     minutes: &BTreeMap<Timestamp, Bucket>,
     hours: &BTreeMap<Timestamp, Bucket>,
