@@ -185,7 +185,7 @@ fn check_rescues(history: &[Line], owner: StoreOwner, findings: &mut Findings) {
             let next = history[position..].iter().find(
                 |later| matches!(&later.what, What::Claimed { job: j, pid, .. } if j == job && *pid != dead),
             );
-            // A finish may have reached the store although its worker died before it heard so.
+            // A finish may have reached the store although its worker died before the answer.
             let Some(next) = next else { continue };
             if outages.iter().any(|(from, to)| *from <= next.at && line.at <= to.plus(AFTER_AN_OUTAGE)) {
                 findings.rescues_left_out += 1;
@@ -203,7 +203,7 @@ fn running_under(history: &[Line], worker: u32) -> BTreeSet<&str> {
     for line in history {
         match &line.what {
             What::Claimed { job, pid, .. } if *pid == worker => running.insert(job.as_str()),
-            // Whoever else has claimed it since has rescued it already.
+            // Another worker that has claimed it since has rescued it already.
             What::Claimed { job, .. } | What::Finished { job, .. } => running.remove(job.as_str()),
             _ => false,
         };

@@ -1,4 +1,4 @@
-//! What was measured, and how it stands to its bar.
+//! Measured figures, and their bars.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::target::StoreKind;
 pub(crate) struct Figure {
     pub(crate) name: String,
     pub(crate) value: String,
-    /// `None` where it is told beside others, and no bar is set.
+    /// `None` for a figure without a bar.
     pub(crate) bar: Option<Bar>,
 }
 
-/// The number that a figure is held against.
+/// The number that a figure must reach.
 #[derive(Clone, Debug)]
 pub(crate) struct Bar {
     /// The bar as it is shown.
@@ -22,7 +22,7 @@ pub(crate) struct Bar {
     stands: Stands,
 }
 
-/// How a figure stands to its bar.
+/// Whether a figure reaches its bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stands {
     Holds,
@@ -32,8 +32,8 @@ pub(crate) enum Stands {
 /// The head of the table.
 pub(crate) const HEAD: &str = "| store | measured | figure | bar | |\n|---|---|--:|--:|---|";
 
-/// Prints the lines of a store, and notes those that miss their bars.
-pub(crate) fn tell(store: StoreKind, figures: Vec<Figure>, missed: &mut Vec<String>) {
+/// Prints the figures of a store, and collects those that miss their bars.
+pub(crate) fn print(store: StoreKind, figures: Vec<Figure>, missed: &mut Vec<String>) {
     for figure in figures {
         println!("| {store:?} | {figure} |");
         if figure.is_missed() {
@@ -43,14 +43,14 @@ pub(crate) fn tell(store: StoreKind, figures: Vec<Figure>, missed: &mut Vec<Stri
 }
 
 impl Figure {
-    /// A figure that no bar is set for.
-    pub(crate) fn told(name: impl Into<String>, value: impl Into<String>) -> Self {
+    /// A figure without a bar.
+    pub(crate) fn without_bar(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { name: name.into(), value: value.into(), bar: None }
     }
 
     /// A figure and its bar.
     pub(crate) fn held(name: impl Into<String>, value: impl Into<String>, bar: Bar) -> Self {
-        Self { bar: Some(bar), ..Self::told(name, value) }
+        Self { bar: Some(bar), ..Self::without_bar(name, value) }
     }
 
     /// True where its bar is missed.
@@ -77,7 +77,7 @@ impl Bar {
         Self { text: text.into(), ..self }
     }
 
-    /// A time may be no longer than so many milliseconds; `of` tells which of several is meant.
+    /// A bar of at most so many milliseconds; `of` says which percentile is meant.
     pub(crate) fn within(measured: Duration, most: u32, of: &str) -> Self {
         let bar = Self::at_most(measured.as_secs_f64() * 1_000.0, f64::from(most), "ms");
         Self { text: format!("{of} {}", bar.text).trim_start().to_owned(), ..bar }
@@ -133,7 +133,7 @@ mod tests {
             let figure = Figure::held("n", "v", bar);
             assert_eq!((figure.to_string().as_str(), figure.is_missed()), (shown, shown.ends_with("MISSED")));
         }
-        let told = Figure::told("n", "v");
+        let told = Figure::without_bar("n", "v");
         assert_eq!((told.to_string().as_str(), told.is_missed()), ("n | v | |", false));
     }
 }

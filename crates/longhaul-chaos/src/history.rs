@@ -38,7 +38,7 @@ pub(crate) enum What {
         /// The time of the request.
         asked: Timestamp,
     },
-    /// A worker is about to tell the store of a run's end. It may die before it hears the answer.
+    /// A worker is about to send the end of a run. It may die before the answer.
     Finishing {
         /// The job's id.
         job: String,
@@ -165,7 +165,7 @@ impl History {
     /// Opens the file that all processes of a run append to.
     ///
     /// # Errors
-    /// Where it cannot be opened.
+    /// The file cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self { file: Arc::new(file), clock: Clock::system() })
@@ -177,10 +177,10 @@ impl History {
         self.clock.now()
     }
 
-    /// Notes what was just seen. One write for all of it, which an appending file does not tear apart.
+    /// Records observations, in one write, because an append of one write is not interleaved with others.
     ///
     /// # Panics
-    /// Where the file cannot be written: a history with a gap proves nothing.
+    /// The file cannot be written: a history with a gap proves nothing.
     pub(crate) fn note(&self, seen: Vec<What>) {
         let at = self.now();
         let mut text = String::new();
@@ -192,11 +192,11 @@ impl History {
     }
 }
 
-/// Reads a history, in the order of its lines' times. A process that was killed while it wrote leaves half a line,
-/// which says nothing.
+/// Reads a history, in the order of its lines' times. Half a line, of a process that was killed while it wrote, is
+/// ignored.
 ///
 /// # Errors
-/// Where the file cannot be read.
+/// The file cannot be read.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<Line>> {
     let text = std::fs::read_to_string(path)?;
     let mut lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

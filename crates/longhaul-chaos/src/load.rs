@@ -50,7 +50,7 @@ impl Load {
     /// Sends jobs until the load is over, and answers all of them.
     ///
     /// # Errors
-    /// Where no client can be made.
+    /// No client can be made.
     pub(crate) async fn run(self, seed: u64, clients: u64) -> Result<Vec<Sent>> {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let load = Arc::new(self);
@@ -90,7 +90,7 @@ impl Load {
             if let Some(key) = probe.limit_keys().pop() {
                 body["key"] = key.into();
             }
-            insist(&self.servers, &client, &body, &mut random).await?;
+            post_until_accepted(&self.servers, &client, &body, &mut random).await?;
             self.history.note(vec![What::Acknowledged { job: id }]);
             tokio::time::sleep(pause.mul_f64(random.random_range(0.5..1.5))).await;
         }
@@ -98,8 +98,8 @@ impl Load {
     }
 }
 
-/// Asks one server after another until one has the job: its id keeps it from being made twice.
-pub(crate) async fn insist(
+/// Posts a job to one server after another until one accepts it: its id keeps it from being created twice.
+pub(crate) async fn post_until_accepted(
     servers: &watch::Receiver<Vec<String>>,
     client: &Client,
     body: &serde_json::Value,

@@ -59,7 +59,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Takes each store away in each way, and fails if a promise was broken.
 ///
 /// # Errors
-/// Where a promise was broken, or an outage could not be made.
+/// A promise was broken, or an outage could not be made.
 pub(crate) async fn run(args: OutageArgs) -> Result<()> {
     if args.store.contains(&StoreKind::Sqlite) {
         return Err("sqlite has no server that could go away: use postgres or redis".into());
@@ -291,7 +291,7 @@ fn cores(from: &[f64], to: &[f64], length: Duration) -> Vec<f64> {
     cores
 }
 
-/// Reads the history again and again until it has the line, and answers its time: a file tells nobody that it grows.
+/// Polls the history until it has the line, and returns its time: there is no notification of a growing file.
 async fn wait_for(cluster: &Cluster<'_>, is_it: impl Fn(&Line) -> bool) -> Result<Timestamp> {
     let waiting = Stopwatch::start();
     loop {

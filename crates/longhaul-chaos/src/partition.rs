@@ -168,7 +168,7 @@ fn ticks(line: &Line, job: &JobId, worker: u32) -> bool {
     matches!(&line.what, What::Ticked { job: ticked, pid } if ticked == job.as_str() && *pid == worker)
 }
 
-/// Reads the history again and again until it has the line: a file tells nobody that it has grown.
+/// Polls the history until it has the line: there is no notification of a growing file.
 async fn wait_for(file: &Path, what: &str, is_it: impl Fn(&Line) -> bool) -> Result<()> {
     let waiting = Stopwatch::start();
     while !history::read(file)?.iter().any(&is_it) {

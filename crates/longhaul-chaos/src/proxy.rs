@@ -33,7 +33,7 @@ impl Proxy {
     /// Begins to pass connections on to `to`.
     ///
     /// # Errors
-    /// Where no port can be had.
+    /// No port is free.
     pub(crate) async fn start(to: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -70,7 +70,7 @@ impl Proxy {
         self.way.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Passes nothing on any more. Connections stay open, new ones too, and nobody answers on them.
+    /// Stops passing data on. Connections stay open, new ones too, without an answer.
     pub(crate) fn hold(&self) {
         self.way.state.send_replace(WayState::Held);
     }

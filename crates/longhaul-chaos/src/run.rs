@@ -40,10 +40,10 @@ pub(crate) struct RunArgs {
 /// Clients that enqueue.
 const CLIENTS: u64 = 16;
 
-/// Runs on each store, and fails where a promise was broken on one.
+/// Runs on each store, and fails if a promise was broken on one.
 ///
 /// # Errors
-/// Where a promise was broken, or a run could not be made.
+/// A promise was broken, or a run could not be made.
 pub(crate) async fn run(args: RunArgs) -> Result<()> {
     let seed = args.seed.unwrap_or_else(rand::random);
     println!("seed {seed}: --seed {seed} makes the same faults again");

@@ -1,4 +1,4 @@
-//! A worker under observation: the engine's own, with a job whose runs the history tells of.
+//! A worker under observation: the engine's own, with a job that records its runs in the history.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -160,7 +160,7 @@ impl Job for Probe {
 /// Works until the process is ended from outside.
 ///
 /// # Errors
-/// Where the store or the history cannot be opened.
+/// The store or the history cannot be opened.
 pub(crate) async fn work(args: WorkerArgs, store: Arc<dyn Store>) -> Result<()> {
     let history = History::open(&args.history)?;
     let longhaul =

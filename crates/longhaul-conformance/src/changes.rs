@@ -15,9 +15,9 @@ use crate::jobs::{
 use State::{Available, Blocked, Cancelled, Completed, Failed, Running, Scheduled};
 
 #[derive(Debug, Default)]
-struct Ear(Mutex<Vec<KeptChange>>);
+struct ChangeLog(Mutex<Vec<KeptChange>>);
 
-impl Observer for Ear {
+impl Observer for ChangeLog {
     fn changed(&self, change: &Change<'_>) {
         if change.queue != "elsewhere" {
             assert_eq!((change.kind, change.queue), (KIND, QUEUE), "{change:?}");
@@ -26,23 +26,23 @@ impl Observer for Ear {
     }
 }
 
-impl Ear {
-    /// What was heard since the last time, which a store tells at the latest when it answers the next call.
+impl ChangeLog {
+    /// The changes since the last call. A store reports them at the latest when it answers the next call.
     async fn take(&self, fx: &Fixture) -> Vec<KeptChange> {
         fx.workers().await;
         std::mem::take(&mut *self.0.lock().expect("no test panicked in here"))
     }
 
     async fn moves(&self, fx: &Fixture) -> Vec<(JobId, Option<State>, Option<State>)> {
-        self.take(fx).await.into_iter().map(|heard| (heard.id, heard.from, heard.to)).collect()
+        self.take(fx).await.into_iter().map(|reported| (reported.id, reported.from, reported.to)).collect()
     }
 }
 
 /// Begins to listen; `None` where another process makes the changes.
-fn listen(fx: &Fixture) -> Option<Arc<Ear>> {
-    let ear = Arc::new(Ear::default());
-    fx.store.changes()?.observe(&ear);
-    Some(ear)
+fn listen(fx: &Fixture) -> Option<Arc<ChangeLog>> {
+    let log = Arc::new(ChangeLog::default());
+    fx.store.changes()?.observe(&log);
+    Some(log)
 }
 
 fn sorted<T: Ord>(mut moves: Vec<T>) -> Vec<T> {
@@ -52,10 +52,10 @@ fn sorted<T: Ord>(mut moves: Vec<T>) -> Vec<T> {
 
 /// "Every change of state is told once."
 pub async fn every_change_of_state_is_told_once(fx: &Fixture) {
-    let Some(ear) = listen(fx) else { return };
+    let Some(log) = listen(fx) else { return };
     let moved = async |what: &str, expected: &[(&str, Option<State>, Option<State>)]| {
         let expected = expected.iter().map(|(name, from, to)| (id(name), *from, *to)).collect();
-        assert_eq!(sorted(ear.moves(fx).await), sorted::<(JobId, _, _)>(expected), "{what}");
+        assert_eq!(sorted(log.moves(fx).await), sorted::<(JobId, _, _)>(expected), "{what}");
     };
     let later = NewJob { id: Some(id("later")), ..delayed(secs(10)) };
     fx.enqueue_all(vec![named("a"), later, named("a")]).await;
@@ -111,71 +111,71 @@ pub async fn every_change_of_state_is_told_once(fx: &Fixture) {
     let parent = NewJob { start: Start::AfterChildren, ..named("parent") };
     let child = NewJob { parent: Some(id("parent")), ..named("child") };
     fx.enqueue_all(vec![parent, child, NewJob { start: Start::AfterChildren, ..named("lonely") }]).await;
-    let heard = sorted(ear.moves(fx).await);
-    assert!(heard.contains(&(id("parent"), None, Some(Blocked))), "{heard:?}");
-    assert!(heard.contains(&(id("child"), None, Some(Available))), "{heard:?}");
-    let last = heard.iter().filter(|(name, ..)| *name == id("lonely")).map(|(_, _, to)| *to).max();
+    let reported = sorted(log.moves(fx).await);
+    assert!(reported.contains(&(id("parent"), None, Some(Blocked))), "{reported:?}");
+    assert!(reported.contains(&(id("child"), None, Some(Available))), "{reported:?}");
+    let last = reported.iter().filter(|(name, ..)| *name == id("lonely")).map(|(_, _, to)| *to).max();
     assert_eq!(last, Some(Some(Available)), "a job with no children to wait for is available");
     let leases = fx.claim_leases().await;
-    ear.moves(fx).await;
+    log.moves(fx).await;
     for lease in &leases {
         fx.end(lease, completed()).await;
     }
-    let heard = ear.moves(fx).await;
-    assert!(heard.contains(&(id("parent"), Some(Blocked), Some(Available))), "{heard:?}");
+    let reported = log.moves(fx).await;
+    assert!(reported.contains(&(id("parent"), Some(Blocked), Some(Available))), "{reported:?}");
 }
 
 /// "A change tells when the wait or the run before it began."
 pub async fn a_change_tells_when_the_wait_or_the_run_before_it_began(fx: &Fixture) {
-    let Some(ear) = listen(fx) else { return };
+    let Some(log) = listen(fx) else { return };
     let due = fx.now().plus(secs(10));
     fx.enqueue(NewJob { id: Some(id("a")), ..delayed(secs(10)) }).await;
     fx.clock.advance(secs(12));
     let lease = fx.claim_one().await.lease;
     let began = fx.now();
-    let heard = ear.take(fx).await;
-    let starts = heard.last().expect("the claim was heard");
+    let reported = log.take(fx).await;
+    let starts = reported.last().expect("the claim was reported");
     assert_eq!((starts.to, starts.attempt, starts.at, starts.since), (Some(Running), 1, began, Some(due)));
     fx.clock.advance(secs(7));
     fx.end(&lease, completed()).await;
-    let ended = ear.take(fx).await;
+    let ended = log.take(fx).await;
     assert_eq!(ended.len(), 1);
     assert_eq!((ended[0].to, ended[0].attempt, ended[0].at), (Some(Completed), 1, fx.now()));
     assert_eq!(ended[0].since, Some(began));
     // A run with something to say takes another way in some stores.
     let lease = fx.running().await.lease;
     let began = fx.now();
-    ear.take(fx).await;
+    log.take(fx).await;
     fx.clock.advance(secs(3));
     fx.finish_all(vec![Finish { entries: vec![crate::jobs::log("x")], ..finish(&lease, completed()) }]).await;
-    assert_eq!(ear.take(fx).await[0].since, Some(began));
+    assert_eq!(log.take(fx).await[0].since, Some(began));
 }
 
 /// "A failed attempt is told with its message."
 pub async fn a_failed_attempt_is_told_with_its_message(fx: &Fixture) {
-    let Some(ear) = listen(fx) else { return };
+    let Some(log) = listen(fx) else { return };
     let error = |message: &str| AttemptError::new(ErrorKind::Error, message);
     let lease = fx.running_from(NewJob { max_crashes: 0, ..job() }).await.lease;
-    ear.take(fx).await;
+    log.take(fx).await;
     fx.end(&lease, Outcome::Retry { error: error("try again"), delay: secs(0) }).await;
-    let heard = ear.take(fx).await;
-    assert_eq!((heard[0].to, heard[0].error.as_deref()), (Some(Available), Some("try again")));
+    let reported = log.take(fx).await;
+    assert_eq!((reported[0].to, reported[0].error.as_deref()), (Some(Available), Some("try again")));
     let lease = fx.claim_one().await.lease;
     fx.end(&lease, Outcome::Snoozed { delay: secs(0) }).await;
-    assert!(ear.take(fx).await.iter().all(|heard| heard.error.is_none()), "a snooze is no failure");
+    assert!(log.take(fx).await.iter().all(|reported| reported.error.is_none()), "a snooze is no failure");
     let lease = fx.claim_one().await.lease;
-    ear.take(fx).await;
+    log.take(fx).await;
     fx.end(&lease, Outcome::Failed { error: error("for good") }).await;
-    let heard = ear.take(fx).await;
-    assert_eq!((heard[0].to, heard[0].error.as_deref()), (Some(Failed), Some("for good")));
+    let reported = log.take(fx).await;
+    assert_eq!((reported[0].to, reported[0].error.as_deref()), (Some(Failed), Some("for good")));
     let lease = fx.running_from(NewJob { max_crashes: 0, ..job() }).await.lease;
     fx.crash_workers().await;
-    let heard = ear.take(fx).await;
-    let poisoned = heard.last().expect("the crash was heard");
+    let reported = log.take(fx).await;
+    let poisoned = reported.last().expect("the crash was reported");
     assert_eq!((&poisoned.id, poisoned.to), (&lease.id, Some(Failed)));
     assert!(poisoned.error.as_deref().is_some_and(|message| message.contains("poison")), "{poisoned:?}");
     let lease = fx.running().await.lease;
-    ear.take(fx).await;
+    log.take(fx).await;
     fx.end(&lease, Outcome::Cancelled { reason: "no more".into(), cancel_reason: CancelReason::Asked }).await;
-    assert_eq!(ear.take(fx).await[0].error, None, "a cancel is none");
+    assert_eq!(log.take(fx).await[0].error, None, "a cancel is none");
 }

@@ -77,7 +77,7 @@ fn beside(fx: &Fixture) -> Fixture {
     Fixture::new(MemoryStore::with_clock(fx.clock.clone()), fx.clock.clone())
 }
 
-/// What few jobs can tell: a job in every state, with all that may belong to it.
+/// Creates jobs in every state, with all data that a job can have.
 async fn furnish(fx: &Fixture) {
     let config = QueueConfig { slots: Some(50), fair: true, ..QueueConfig::default() };
     fx.set_queue(QUEUE, &config).await;

@@ -39,8 +39,8 @@ fn ids_of(claimed: Vec<Claimed>) -> Vec<JobId> {
     claimed.into_iter().map(|claimed| claimed.lease.id).collect()
 }
 
-/// What a worker takes that nobody prefers.
-async fn strangers(fx: &Fixture) -> Vec<JobId> {
+/// Claims with a worker that has none of the preferred labels.
+async fn claim_without_labels(fx: &Fixture) -> Vec<JobId> {
     ids_of(fx.claim(claim_with(&[("gpu", "h100"), ("zone", "eu")])).await)
 }
 
@@ -62,22 +62,22 @@ pub async fn a_worker_that_has_all_the_labels_claims_a_job_that_prefers_them_at_
 pub async fn a_worker_without_the_labels_claims_a_job_once_it_has_been_due_for_a_second(fx: &Fixture) {
     fx.enqueue(soft("a")).await;
     fx.enqueue(NewJob { id: Some(id("later")), prefer: soft("b").prefer, ..delayed(secs(5)) }).await;
-    assert!(strangers(fx).await.is_empty());
+    assert!(claim_without_labels(fx).await.is_empty());
     fx.clock.advance(PREFER_FOR - MILLI);
-    assert!(strangers(fx).await.is_empty());
+    assert!(claim_without_labels(fx).await.is_empty());
     fx.clock.advance(MILLI);
-    assert_eq!(strangers(fx).await, ids(["a"]));
+    assert_eq!(claim_without_labels(fx).await, ids(["a"]));
     fx.clock.advance(secs(4));
-    assert!(strangers(fx).await.is_empty(), "it counts from when a job falls due");
+    assert!(claim_without_labels(fx).await.is_empty(), "it counts from when a job falls due");
     fx.clock.advance(PREFER_FOR);
-    assert_eq!(strangers(fx).await, ids(["later"]));
+    assert_eq!(claim_without_labels(fx).await, ids(["later"]));
 }
 
 /// "A job that prefers labels hard is claimed by workers alone that have them."
 pub async fn a_job_that_prefers_labels_hard_is_claimed_by_workers_alone_that_have_them(fx: &Fixture) {
     fx.enqueue(hard("a")).await;
     fx.clock.advance(24 * HOUR);
-    assert!(strangers(fx).await.is_empty());
+    assert!(claim_without_labels(fx).await.is_empty());
     assert!(fx.finish_and_claim(Vec::new(), claim()).await.claimed.is_empty());
     assert_eq!(ids_of(fx.claim(preferred()).await), ids(["a"]));
 }
@@ -92,10 +92,10 @@ pub async fn a_job_that_prefers_others_keeps_no_other_back(fx: &Fixture) {
         named("plain"),
     ])
     .await;
-    assert_eq!(strangers(fx).await, ids(["tenant", "plain"]));
+    assert_eq!(claim_without_labels(fx).await, ids(["tenant", "plain"]));
     let more = NewJob { limit_keys: vec!["tenant".into()], ..soft("soft-tenant") };
     fx.enqueue_all(vec![more, limited("next", &["tenant"])]).await;
-    assert_eq!(strangers(fx).await, ids(["next"]), "nor those of its own limit keys");
+    assert_eq!(claim_without_labels(fx).await, ids(["next"]), "nor those of its own limit keys");
     assert_eq!(ids_of(fx.claim(preferred()).await), ids(["hard", "soft", "hard-tenant", "soft-tenant"]));
 }
 
@@ -116,7 +116,7 @@ pub async fn a_job_that_was_given_back_has_waited_already_for_those_that_it_pref
     let lease = fx.claim(preferred()).await.remove(0).lease;
     fx.clock.advance(secs(5));
     fx.end(&lease, Outcome::Released).await;
-    assert_eq!(strangers(fx).await, ids(["a"]));
+    assert_eq!(claim_without_labels(fx).await, ids(["a"]));
 }
 
 /// "Jobs that prefer the same keep their order."
@@ -124,13 +124,13 @@ pub async fn jobs_that_prefer_the_same_keep_their_order(fx: &Fixture) {
     fx.enqueue(soft("old")).await;
     fx.clock.advance(PREFER_FOR);
     fx.enqueue(NewJob { priority: 1, ..soft("new") }).await;
-    assert!(strangers(fx).await.is_empty(), "the first of them has not waited yet");
+    assert!(claim_without_labels(fx).await.is_empty(), "the first of them has not waited yet");
     // Of another kind, version or preference it would not be before it.
     fx.enqueue(NewJob { kind: "render".into(), priority: 9, ..soft("render") }).await;
     fx.clock.advance(PREFER_FOR - MILLI);
-    assert!(strangers(fx).await.is_empty());
+    assert!(claim_without_labels(fx).await.is_empty());
     fx.clock.advance(MILLI);
-    assert_eq!(strangers(fx).await, ids(["new", "old"]));
+    assert_eq!(claim_without_labels(fx).await, ids(["new", "old"]));
     let kinds = vec![kind("render", 1)];
     assert_eq!(ids_of(fx.claim(Claim { kinds, ..preferred() }).await), ids(["render"]));
 }
@@ -167,9 +167,9 @@ pub async fn jobs_with_a_preference_and_limit_keys_keep_to_their_limits(fx: &Fix
     let first = fx.claim(preferred()).await;
     assert_eq!(ids_of(first.clone()), ids(["a", "b"]));
     fx.clock.advance(PREFER_FOR);
-    assert!(strangers(fx).await.is_empty());
+    assert!(claim_without_labels(fx).await.is_empty());
     fx.end(&first[0].lease, completed()).await;
-    assert_eq!(strangers(fx).await, ids(["c"]));
+    assert_eq!(claim_without_labels(fx).await, ids(["c"]));
     fx.end(&first[1].lease, completed()).await;
     assert_eq!(ids_of(fx.claim(preferred()).await), ids(["d"]));
 }

@@ -8,8 +8,8 @@ use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 
-/// The facts that the proxies in front of an application tell of a request. An application that trusts some puts it into the
-/// request's extensions; without it the request counts as come straight from its client.
+/// The facts of a request by the proxies in front of an application. An application that trusts some proxies puts it
+/// into the request's extensions; without it the request counts as sent directly by its client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
     /// The client's address.
@@ -38,17 +38,17 @@ pub enum Scheme {
 /// The site of the page that has sent a request, compared with this server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender<'a> {
-    /// No page of a browser, as far as can be told.
+    /// Not known to be by a page of a browser.
     NoPage,
     /// A page of this server.
     Own,
-    /// A page of another one; its origin, where that was told.
+    /// By a page of another site; its origin, if the request has it.
     Foreign(Option<&'a str>),
 }
 
 impl<'a> Sender<'a> {
-    /// Reads what browsers tell. `Sec-Fetch-Site` is sent over TLS and on this machine, `Origin` with every unsafe method and
-    /// every WebSocket.
+    /// Reads the headers of browsers. `Sec-Fetch-Site` is sent over TLS and on this machine, `Origin` with every unsafe
+    /// method and every WebSocket.
     pub(crate) fn of(parts: &'a Parts) -> Self {
         let origin = parts.headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
         match (text(&parts.headers, "sec-fetch-site"), origin) {

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-/// A text that tells a `POST` to `route` with this JSON body from all others: equal for bodies that mean the same.
+/// A fingerprint of a `POST` to `route` with this JSON body: equal for bodies that mean the same, and different
+/// otherwise.
 ///
 /// # Errors
 /// Fails where the body is no JSON.

@@ -36,7 +36,7 @@ pub struct HttpConfig {
     /// The origins of web pages on other sites that may follow jobs by WebSocket, which browsers let every page open; `*` is
     /// every one, where access is not open.
     pub origins: Vec<String>,
-    /// Values of jobs that are shown to nobody. Workers are given them all the same.
+    /// Values of jobs that are hidden in answers. Workers get them all the same.
     pub redaction: Redaction,
     /// The name that the audit log has for callers who need no token, where access is open.
     pub local: Option<String>,
@@ -48,7 +48,8 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// What paths that are not there are compared with: the routes of the document, `own` without one, and the pages.
+    /// The paths with which unknown paths are compared: the routes of the document, or `own` without one, and the
+    /// pages.
     pub(crate) fn known(&self, own: impl FnOnce() -> Known) -> Known {
         let document = self.document.as_ref();
         document.map_or_else(own, |whole| whole.routes.clone()).with_pages(&self.pages)
@@ -97,12 +98,12 @@ pub struct Identity {
     pub name: Option<String>,
     /// The bearer's rights.
     pub role: Role,
-    /// The end of the token: whoever signs in with it is signed out then.
+    /// The expiry of the token: a session that was opened with it ends then.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Somebody who was signed in elsewhere, as an application has made sure of: by a proxy's header or an id token. An application that
-/// knows it puts it into the request's extensions; it goes before the dashboard's cookie.
+/// A user of an external sign-on, whom the application has authenticated by a proxy's header or an id token. An
+/// application puts it into the request's extensions; it takes precedence over the dashboard's cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
     /// The name to show to people, and in the audit log.
@@ -121,7 +122,7 @@ impl fmt::Debug for Verifier {
 /// day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownKinds {
-    /// It is refused with 422: a typing error must not become a job that nobody ever runs.
+    /// It is refused with 422, so that a typing error does not become a job that never runs.
     #[default]
     Refuse,
     /// It is enqueued in the queue `default`, for workers elsewhere.
@@ -139,7 +140,7 @@ pub struct Described {
 }
 
 impl Described {
-    /// What is kept of a document.
+    /// The parts of a document that are kept.
     #[must_use]
     pub fn of(document: &OpenApi) -> Self {
         // A document that is served as JSON has a JSON form.

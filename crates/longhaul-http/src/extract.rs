@@ -46,7 +46,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 #[derive(Debug)]
 pub(crate) struct WorkerJson<T>(pub(crate) T, pub(crate) BodyDigest);
 
-/// Tells the bytes of a body from others.
+/// The digest of a body.
 pub(crate) type BodyDigest = [u8; 32];
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for WorkerJson<T> {

@@ -32,7 +32,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 pub(crate) enum Duplicates {
     /// An earlier request with the same idempotency key created it: nothing else could have.
     Replay,
-    /// Another job with the same id or unique key stands for it, as far as can be told.
+    /// It may be a duplicate of another job with the same id or unique key.
     Ambiguous,
 }
 

@@ -47,8 +47,8 @@ use longhaul::Longhaul;
 
 use crate::state::Api;
 
-/// Answers methods that the application's pages do not take with the problem that the API has for them, so that a program
-/// which took a page for the API is told in the same form.
+/// Answers methods that the application's pages do not take with the problem document that the API has for them, for a
+/// program that called a page in place of the API.
 pub fn pages(routes: Router, config: &HttpConfig) -> Router {
     frame::methods_around(routes, config.known(Known::default))
 }

@@ -23,7 +23,7 @@ pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST_WAIT)))
 }
 
-/// Tells the caller that its preference was honoured, and how far.
+/// Writes the applied preference into the headers of the answer.
 pub(crate) fn applied(wait: Option<Duration>, headers: &mut HeaderMap) {
     if let Some(wait) = wait
         && let Ok(value) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))

@@ -172,8 +172,8 @@ pub(crate) struct ProblemBody<'a> {
     request_id: &'a str,
 }
 
-/// The pause before a caller asks an unavailable store again, in seconds. Each is told another one, so
-/// that a store which is just back does not have them all at once.
+/// The `Retry-After` of an unavailable store, in seconds: random, so that callers do not all come back to a restarted
+/// store at once.
 const UNAVAILABLE_RETRY_AFTER: RangeInclusive<u64> = 2..=6;
 /// About the time until the first request with an idempotency key has been answered, in seconds.
 const IN_USE_RETRY_AFTER: &str = "1";
@@ -237,7 +237,7 @@ impl Problem {
         Self { errors, ..Self::new(code, detail) }
     }
 
-    /// A fault of the server, whose cause only the log tells.
+    /// A fault of the server, whose cause is written to the log only.
     pub(crate) fn internal(cause: impl Into<String>) -> Self {
         let detail = "the server failed to answer; its log has the cause under this request_id";
         Self { cause: Some(cause.into()), ..Self::new(Code::Internal, detail) }

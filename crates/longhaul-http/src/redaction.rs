@@ -1,4 +1,4 @@
-//! Values that are shown to nobody: a view of a store in which they are `[redacted]`, and cannot be searched for either.
+//! Hidden values of jobs: a view of a store in which they are `[redacted]`, and cannot be searched for either.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -154,8 +154,8 @@ impl Redaction {
         })
     }
 
-    /// A search looks at what its caller may see: the store would find a hidden value, and even where the page
-    /// ends would tell that it did.
+    /// Searches in the values that the caller may see: a search by the store would find hidden values, and even the end
+    /// of a page would show that it did.
     async fn list(&self, store: &dyn Store, filter: &JobFilter, page: Page) -> Result<JobPage> {
         let mut outside = filter.clone();
         outside.text = None;

@@ -22,20 +22,20 @@ pub fn traced(routes: Router) -> Router {
 
 async fn around(request: Request, next: Next) -> Response {
     let parent = traceparent(request.headers());
-    match (trace::tracer().filter(|_| is_told(&request)), parent) {
-        (Some(tracer), parent) => told(tracer, parent, request, next).await,
-        // Nothing here tells of it, and its jobs carry it on.
+    match (trace::tracer().filter(|_| is_traced(&request)), parent) {
+        (Some(tracer), parent) => with_span(tracer, parent, request, next).await,
+        // The request gets no span, and its jobs get the caller's trace context.
         (None, Some(parent)) => trace::within(parent, next.run(request)).await,
         (None, None) => next.run(request).await,
     }
 }
 
 /// True for a request that a span is made of: not for those that look, of which there are many, and not for what remote workers say.
-fn is_told(request: &Request) -> bool {
+fn is_traced(request: &Request) -> bool {
     !request.method().is_safe() && !route_of(request.extensions()).starts_with(WORKER)
 }
 
-async fn told(
+async fn with_span(
     tracer: &'static dyn Tracer,
     parent: Option<TraceParent>,
     request: Request,
@@ -64,7 +64,7 @@ fn note_status(span: &Span, response: &Response) {
     }
 }
 
-/// The place that a header tells; one that cannot be read is as good as none, as the W3C's recommendation has it.
+/// The trace context of a header; an unreadable one counts as none, as the W3C's recommendation has it.
 fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }

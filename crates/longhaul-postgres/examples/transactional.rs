@@ -1,8 +1,8 @@
 //! A row and its job in one transaction, from an axum handler: `cargo run --example transactional -- postgres://127.0.0.1/shop`,
 //! and then `curl -X POST 'localhost:3000/orders?item=tea'` and `curl localhost:3000/orders/1`.
 //!
-//! Where the process dies between the two, neither is there; where it answers, both are, and the mail is sent however
-//! often the process dies.
+//! If the process dies between the two inserts, neither is stored; if it answers, both are, and the mail is sent
+//! however often the process dies.
 
 use std::error::Error;
 use std::sync::Arc;

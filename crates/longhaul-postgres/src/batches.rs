@@ -107,7 +107,7 @@ impl WriteTx<'_> {
         self.write_children(&parent, Then::Wait, 1).await
     }
 
-    /// New jobs that wait for children, and were given none, need not wait.
+    /// Frees new jobs that wait for children and were given none.
     pub(crate) async fn free_childless(&mut self) -> Result<()> {
         for parent in std::mem::take(&mut self.new_batches) {
             if let Some(parent) = self.parent(parent).await?.filter(Parent::is_free) {
@@ -117,7 +117,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// How the children of a run stand, whose job is held.
+    /// The counts of the children of a running job whose row is locked.
     pub(crate) async fn children_of_run(&self, seq: i64) -> Result<Option<Children>> {
         let sql = include_str!("sql/children_of_run.sql");
         let rows = self.rows("look up children", sql, &[&seq]).await?;
@@ -141,7 +141,7 @@ impl WriteTx<'_> {
         }))
     }
 
-    /// Writes the counts, after so many changes of them: each is a change of state that readers are told of.
+    /// Writes the counts, after so many changes of them: each is a change of state with an event for readers.
     async fn write_children(&mut self, parent: &Parent, then: Then, changes: u64) -> Result<()> {
         let goes_on = then == Then::GoOnIfFree && parent.is_free();
         let next = goes_on.then_some((State::Available, self.now));

@@ -1,5 +1,5 @@
-//! Bounds on waiting jobs: of queues, and of limit keys. Who enqueues where one holds takes a lock of it, so that of two
-//! transactions the second counts what the first has created; where none is set, nobody pays for it.
+//! Bounds on waiting jobs: of queues, and of limit keys. An enqueue under a bound locks the bound, so that of two
+//! transactions the second counts the jobs that the first has created; without a bound there is no cost.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
@@ -29,7 +29,7 @@ pub(crate) struct Bounds {
     keys: BTreeMap<String, KeyConfig>,
 }
 
-/// What a bound is of.
+/// The owner of a bound.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Of {
     Queue(String),
@@ -106,7 +106,7 @@ impl Room {
         self.waiting.is_empty()
     }
 
-    /// What becomes of a job of the call that is to wait; where it is refused, with the bound that does so.
+    /// Decides on a job of the call that is to wait; with the bound that refuses it, if one does.
     pub(crate) fn admission(&self, job: usize) -> (Admission, Option<Full>) {
         let all = self.bounds_of(job);
         let bounds: Vec<Bound> = all.iter().map(|(of, limit)| self.bound(of, *limit)).collect();

@@ -111,7 +111,7 @@ pub(crate) enum Answer {
     Swept(Swept),
     Count(u64),
     Signalled(Signalled),
-    /// How many of the jobs in question fitted and were changed; there may be more.
+    /// The numbers of jobs that matched and that were changed; there may be more.
     Acted(Acted),
     Done,
 }

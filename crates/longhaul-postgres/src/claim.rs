@@ -11,16 +11,16 @@ use crate::write_tx::WriteTx;
 
 pub(crate) const PROMOTE_DUE: &str = include_str!("sql/promote_due.sql");
 
-/// What a claim of jobs without limit keys does where groups are to be looked at.
+/// The treatment of groups by a claim of jobs without limit keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Groups {
-    /// Nothing: it tells that there are some.
+    /// It reports that there are groups, and claims nothing.
     Told,
-    /// It passes over them.
+    /// It skips them.
     PassedOver,
 }
 
-/// A job that was taken.
+/// A claimed job.
 pub(crate) struct Next {
     id: JobId,
     claimed: Result<Claimed, Unreadable>,

@@ -35,7 +35,7 @@ impl Connection {
         let connected = connecting.await.map_err(|_| unavailable("no connection in time"))?;
         let (client, mut connection) = connected.map_err(refused)?;
         tokio::spawn(async move {
-            // An error here is told to the calls that it fails, too.
+            // An error here also fails the calls that wait for this connection.
             while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
                 on_message(message);
             }
@@ -43,7 +43,7 @@ impl Connection {
         Ok(Self { client, prepared: Mutex::default(), tls })
     }
 
-    /// Cancels the statement that the server is at, because nobody waits for its answer any more.
+    /// Cancels the statement that the server is executing, because no call waits for its answer any more.
     pub(crate) fn cancel(&self) {
         cancel(&self.client, self.tls.clone());
     }

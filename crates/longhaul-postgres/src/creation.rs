@@ -1,4 +1,4 @@
-//! What is known of a call's jobs while they are created, one after the other.
+//! The state of a call while its jobs are created, one after the other.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -11,17 +11,17 @@ use crate::new_dependencies::{DependsOn, NewDependencies};
 use crate::new_rows::{JOBS_PER_STATEMENT, duplicate};
 use crate::target::Target;
 
-/// The jobs of a call, and what is known of the names in them, as of the job that is looked at.
+/// The jobs of a call, and the names in them, as of the job that is being created.
 pub(crate) struct Creation<'j> {
     pub(crate) jobs: &'j [NewJob],
     pub(crate) ids: &'j [JobId],
-    /// Idempotency key -> the job that it stands for, and the digest of the request.
+    /// Idempotency key -> its job, and the digest of the request.
     pub(crate) promises: HashMap<&'j str, (JobId, &'j str)>,
-    /// Ids that are known to be taken.
+    /// Ids that are taken.
     pub(crate) taken: HashSet<&'j str>,
     /// Unique key -> the job that holds it.
     pub(crate) holders: HashMap<&'j str, Held>,
-    /// The room that is left by bounds on waiting jobs.
+    /// The room under the bounds on waiting jobs.
     pub(crate) room: Room,
     /// Job -> the parent that it names, of the ancestors of jobs that may come to follow another.
     pub(crate) ancestors: HashMap<JobId, JobId>,
@@ -31,8 +31,8 @@ pub(crate) struct Creation<'j> {
     pub(crate) answers: Vec<Enqueued>,
     /// Jobs that are not written yet.
     pub(crate) unwritten: Vec<Unwritten>,
-    /// Names that are not known before these are written: unique keys of jobs whose id another transaction may be giving to a
-    /// job of its own, and ids of closing jobs.
+    /// Names that cannot be decided on before these jobs are written: unique keys of jobs whose id another transaction
+    /// may be using at this moment, and ids of closing jobs.
     pub(crate) uncertain_keys: HashSet<&'j str>,
     pub(crate) closing: HashSet<&'j str>,
     /// Jobs whose idempotency keys are to be remembered.
@@ -42,38 +42,39 @@ pub(crate) struct Creation<'j> {
 /// The holder of a unique key.
 #[derive(Clone, Debug)]
 pub(crate) enum Held {
-    /// A job of this call, which is not read anew unless something is done to it.
+    /// A job of this call, which is not read again unless it is changed.
     New { number: usize, state: State, run_at: Timestamp, hold: Hold },
-    /// A job that was there, or a new one that is written and was read.
+    /// A job of the table, also one of this call once it is written and read.
     Stored(Box<Target>),
 }
 
 /// A job that is to be written.
 pub(crate) struct Unwritten {
     pub(crate) number: usize,
-    /// Whoever held its unique key before.
+    /// The former holder of its unique key.
     pub(crate) before: Option<Held>,
-    pub(crate) fate: Fate,
-    /// How it holds its key, where it has one.
+    pub(crate) created_as: CreatedAs,
+    /// The hold of its unique key, if it has one.
     pub(crate) hold: Hold,
     pub(crate) depends_on: DependsOn,
 }
 
-/// What becomes of a job that is written.
+/// The state in which a job is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum CreatedAs {
     /// It waits, and holds its key.
     Created,
     /// The same, and the former holder of its key is cancelled or asked to stop.
     Supersedes,
-    /// It is cancelled at once, for want of room, and holds no key.
+    /// It is cancelled at once, because a bound is full, and holds no key.
     Dropped,
-    /// It is cancelled at once, because one that it depends on has failed, and holds its key as one that ends so.
+    /// It is cancelled at once, because a dependency has failed, and holds its key as a cancelled job does.
     Fails,
 }
 
-impl Fate {
-    /// True where the unique key is taken from whoever held it. One that follows and fails at once has given it back.
+impl CreatedAs {
+    /// True if it takes the unique key from its former holder. A job that follows and fails at once has given the key
+    /// back.
     pub(crate) fn takes_key(self, hold: &Hold) -> bool {
         match self {
             Self::Created | Self::Supersedes => true,
@@ -166,11 +167,11 @@ impl<'j> Creation<'j> {
         let waits_for_parent =
             job.parent.as_ref().is_some_and(|parent| self.closing.contains(parent.as_str()));
         let is_made_room =
-            !self.room.is_free() && self.unwritten.iter().any(|job| job.fate == Fate::Supersedes);
+            !self.room.is_free() && self.unwritten.iter().any(|job| job.created_as == CreatedAs::Supersedes);
         let belongs_to =
             |id: &JobId| job.parent.as_ref() == Some(id) || job.depends_on.iter().any(|on| on.id == *id);
         let belongs_to_superseded = self.unwritten.iter().any(|job| match &job.before {
-            Some(Held::Stored(holder)) => job.fate == Fate::Supersedes && belongs_to(&holder.id),
+            Some(Held::Stored(holder)) => job.created_as == CreatedAs::Supersedes && belongs_to(&holder.id),
             _ => false,
         });
         belongs_to_superseded
@@ -180,7 +181,7 @@ impl<'j> Creation<'j> {
             || self.unwritten.len() >= JOBS_PER_STATEMENT
     }
 
-    /// What becomes of a job by its unique key; `None` where nobody holds that.
+    /// The effect of a job's unique key; `None` if no job holds it.
     pub(crate) fn clash(&self, number: usize, now: Timestamp) -> Option<Clash> {
         let job = &self.jobs[number];
         let unique = job.unique.as_ref()?;
@@ -248,13 +249,19 @@ impl<'j> Creation<'j> {
     }
 
     /// Another job has the id: the one that was to be written is a duplicate, and takes no key.
-    pub(crate) fn found_taken(&mut self, number: usize, before: Option<Held>, fate: Fate, hold: &Hold) {
+    pub(crate) fn found_taken(
+        &mut self,
+        number: usize,
+        before: Option<Held>,
+        created_as: CreatedAs,
+        hold: &Hold,
+    ) {
         self.answers[number] = duplicate(self.ids[number].clone());
         let job = &self.jobs[number];
-        if fate != Fate::Dropped {
+        if created_as != CreatedAs::Dropped {
             self.room.was_there(job);
         }
-        if let Some(unique) = job.unique.as_ref().filter(|_| fate.takes_key(hold)) {
+        if let Some(unique) = job.unique.as_ref().filter(|_| created_as.takes_key(hold)) {
             match before {
                 Some(holder) => self.holders.insert(&unique.key, holder),
                 None => self.holders.remove(&*unique.key),

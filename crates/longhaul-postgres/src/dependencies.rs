@@ -21,13 +21,13 @@ const LEAST: usize = 20;
 /// The ends of jobs that one portion looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ends {
-    /// Those that no other process is at.
+    /// Those that no other transaction has locked.
     Free,
-    /// All of them, once others have done their parts.
+    /// All of them, after waiting for other transactions.
     All,
 }
 
-/// What ends of jobs mean for one dependant.
+/// The effect of ends of jobs on one dependant.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
     ends: i64,

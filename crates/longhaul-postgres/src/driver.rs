@@ -9,19 +9,20 @@ use tokio::sync::{mpsc, oneshot};
 use crate::call::{Answer, Call, Op};
 use crate::error::{SILENCE, closed, failed, unavailable};
 use crate::heartbeat::{Beat, Heartbeats};
+use crate::maintenance::Maintenance;
 use crate::notifier::Notifier;
 use crate::options::PostgresOptions;
 use crate::state::DriverState;
 use crate::transactor::{Role, Transactor};
-use crate::upkeep::Upkeep;
 use crate::writer::Writer;
 
 /// Hands calls to the thread that writes. Its own thread keeps jobs that block their runtime from delaying heartbeats
-/// and calls. Three connections write: one for work, one for upkeep and calls that wait for locks, one for heartbeats.
+/// and calls. Three connections write: one for work, one for maintenance and calls that wait for locks, one for
+/// heartbeats.
 #[derive(Debug)]
 pub(crate) struct Driver {
     work: mpsc::Sender<Call>,
-    upkeep: mpsc::Sender<Call>,
+    maintenance: mpsc::Sender<Call>,
     beats: mpsc::Sender<Beat>,
     pub(crate) state: Arc<DriverState>,
     /// The longest that a call may take, with its wait for those before it.
@@ -40,7 +41,7 @@ impl Driver {
         observers: Arc<Changes>,
     ) -> Result<Self> {
         let (work, work_inbox) = mpsc::channel(CAPACITY);
-        let (upkeep, upkeep_inbox) = mpsc::channel(CAPACITY);
+        let (maintenance, maintenance_inbox) = mpsc::channel(CAPACITY);
         let (beats, beats_inbox) = mpsc::channel(CAPACITY);
         let (opened, opening) = oneshot::channel();
         let state = Arc::new(DriverState::default());
@@ -49,8 +50,8 @@ impl Driver {
             .enable_all()
             .build()
             .map_err(|error| failed("open", error.to_string()))?;
-        // The upkeep connection ends with the store, and not only when nothing may be deferred to it any more.
-        let deferred = upkeep.downgrade();
+        // The maintenance connection ends with the store, and not only when nothing may be deferred to it any more.
+        let deferred = maintenance.downgrade();
         let shared = Arc::clone(&state);
         let run = async move {
             let notifier = {
@@ -67,17 +68,17 @@ impl Driver {
                 Ok(writer) => writer,
                 Err(error) => return drop(opened.send(Err(error))),
             };
-            let upkeep = Upkeep::new(transactor(Role::Upkeep));
+            let maintenance = Maintenance::new(transactor(Role::Maintenance));
             let heartbeats = Heartbeats::new(options, clock);
             let tasks: FuturesUnordered<_> = [
                 tokio::spawn(writer.run(work_inbox)),
-                tokio::spawn(upkeep.run(upkeep_inbox)),
+                tokio::spawn(maintenance.run(maintenance_inbox)),
                 tokio::spawn(heartbeats.run(beats_inbox)),
             ]
             .into_iter()
             .collect();
             if opened.send(Ok(())).is_ok() {
-                // One that has panicked takes the others with it, so that every caller is told at once.
+                // A panic of one task ends the others, so that every caller is answered at once.
                 let _ = tasks.take_while(|ended| std::future::ready(ended.is_ok())).count().await;
             }
         };
@@ -86,7 +87,7 @@ impl Driver {
             .spawn(move || runtime.block_on(run))
             .map_err(|error| failed("open", error.to_string()))?;
         opening.await.map_err(|_| closed())??;
-        Ok(Self { work, upkeep, beats, state, patience })
+        Ok(Self { work, maintenance, beats, state, patience })
     }
 
     /// Hands a call over, and answers with where its answer will come.
@@ -95,7 +96,7 @@ impl Driver {
         let (call, answer) = Call::new(op);
         let inbox = match call.op {
             Op::Sweep(_) | Op::Act { .. } | Op::PutSamples(_) | Op::TakeBack(_) | Op::TakeBackLost(_) => {
-                &self.upkeep
+                &self.maintenance
             }
             _ => &self.work,
         };
@@ -130,9 +131,9 @@ impl Driver {
         tokio::time::timeout(self.patience, answer).await.unwrap_or_else(|_| Err(unavailable(SILENCE)))
     }
 
-    /// Takes back claims that nobody heard of. Where the thread cannot take the call, their leases will expire.
+    /// Reverts claims that were not delivered. If the thread cannot take the call, their leases will expire.
     pub(crate) fn take_back(&self, leases: Vec<Lease>) {
         let (call, _) = Call::new(Op::TakeBack(leases));
-        let _ = self.upkeep.try_send(call);
+        let _ = self.maintenance.try_send(call);
     }
 }

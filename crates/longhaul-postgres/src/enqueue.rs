@@ -63,8 +63,8 @@ impl WriteTx<'_> {
 }
 
 /// Creates, in one statement and a commit of its own, the jobs of several calls that are [simple](is_simple_enqueue).
-/// Answers the queues in which jobs are available, and the changes that somebody wants to know of, too; `None` where a bound on
-/// waiting jobs may hold for one of them, and nothing was done.
+/// Also returns the queues in which jobs are available, and the changes for observers; `None` if a bound on waiting
+/// jobs may apply to one of them, and nothing was done.
 pub(crate) async fn enqueue_simple(
     connection: &Connection,
     calls: &[&[NewJob]],

@@ -2,7 +2,7 @@ use longhaul::Error;
 use tokio_postgres::error::SqlState;
 
 pub(crate) const STORE: &str = "postgres";
-/// Told of a server that did not answer within the response timeout.
+/// The message of an error after the response timeout.
 pub(crate) const SILENCE: &str = "no answer in time";
 
 /// Makes an error of a failed statement: an outage, or a fault of the operation itself.
@@ -81,7 +81,7 @@ fn code(error: &Error) -> Option<&SqlState> {
     source.downcast_ref::<tokio_postgres::Error>().and_then(|e| e.code())
 }
 
-/// The same failure, told to each of the callers that shared a transaction.
+/// The same failure, for each of the callers that shared a transaction.
 pub(crate) fn copy(error: &Error) -> Error {
     match error {
         Error::Invalid { field, reason } => Error::Invalid { field: field.clone(), reason: reason.clone() },

@@ -38,7 +38,7 @@ pub(crate) struct Done {
     pub(crate) is_all: bool,
     /// True where nothing was claimed because there was no job.
     pub(crate) is_empty: bool,
-    /// The changes, where somebody wants to know.
+    /// The changes, if there is an observer.
     pub(crate) noted: Vec<KeptChange>,
 }
 
@@ -185,7 +185,7 @@ fn sources(claim: &Claim) -> Sources<'_> {
     sources
 }
 
-/// The change of state that a row tells of.
+/// The change of state in a row.
 fn change<'r>(row: &'r Row, id: &'r JobId, (from, to): (State, State), at: Timestamp) -> Change<'r> {
     Change {
         id,

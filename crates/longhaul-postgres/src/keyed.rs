@@ -8,7 +8,7 @@ use longhaul::lifecycle::waiting::{self, Admission};
 use longhaul::{CancelReason, EnqueueStatus, Enqueued, JobId, NewJob, Result, STOP_GRACE, Start, State};
 
 use crate::bounds::Room;
-use crate::creation::{Creation, Fate, Held, Unwritten};
+use crate::creation::{CreatedAs, Creation, Held, Unwritten};
 use crate::error::key_locked;
 use crate::new_dependencies::Edges;
 use crate::new_rows::{NewRows, duplicate, id_of};
@@ -167,11 +167,11 @@ impl WriteTx<'_> {
         let (mut state, run_at) = unique::start(job, self.time.latest);
         let followed = creation.followed(number, self.time.latest);
         let mut depends_on = creation.dependencies.of(job, followed.as_ref());
-        let mut fate = Fate::Created;
+        let mut created_as = CreatedAs::Created;
         if !creation.room.is_free() && waiting::counts(state) && !depends_on.standing.is_waited_for() {
             match creation.room.admission(number) {
                 (Admission::Reject(_), Some(full)) => return Ok(Enqueued::full(id.clone(), full)),
-                (Admission::DropNewest, _) => fate = Fate::Dropped,
+                (Admission::DropNewest, _) => created_as = CreatedAs::Dropped,
                 (Admission::DropOldest, _) => {
                     if creation.room.must_read_oldest(number) || creation.has_unwritten_dependants() {
                         self.write(creation).await?;
@@ -181,40 +181,42 @@ impl WriteTx<'_> {
                 }
                 _ => {}
             }
-            if fate == Fate::Created {
+            if created_as == CreatedAs::Created {
                 creation.room.came(job);
             }
         }
-        if fate == Fate::Created && creation.clash(number, self.time.latest) == Some(Clash::Supersede) {
-            fate = Fate::Supersedes;
+        if created_as == CreatedAs::Created
+            && creation.clash(number, self.time.latest) == Some(Clash::Supersede)
+        {
+            created_as = CreatedAs::Supersedes;
             if let Some(holder) = creation.holder_that_it_belongs_to(job, &depends_on) {
                 // What was superseded is its parent, or one that it depends on.
                 self.write(creation).await?;
                 self.supersede(&holder).await?;
                 creation.superseded(&holder, self.now);
                 self.look_holder_up(creation, job).await?;
-                fate = Fate::Created;
+                created_as = CreatedAs::Created;
             }
         }
-        if fate != Fate::Dropped && (creation.dependencies.are_needed || followed.is_some()) {
+        if created_as != CreatedAs::Dropped && (creation.dependencies.are_needed || followed.is_some()) {
             // Some may have been dropped or superseded.
             depends_on = creation.dependencies.of(job, followed.as_ref());
             if depends_on.standing.has_failed {
-                fate = Fate::Fails;
+                created_as = CreatedAs::Fails;
             } else if depends_on.standing.is_waited_for() {
                 state = State::Blocked;
             }
         }
-        let ends_at_once = matches!(fate, Fate::Dropped | Fate::Fails);
+        let ends_at_once = matches!(created_as, CreatedAs::Dropped | CreatedAs::Fails);
         creation.dependencies.add(id, if ends_at_once { State::Cancelled } else { state });
         creation.taken.insert(id.as_str());
         let mut before = None;
         let hold = job.unique.as_ref().map(|unique| Hold::of(unique, self.time.latest));
         let hold = Hold { behind: followed.map(|followed| followed.id), ..hold.unwrap_or_default() };
-        if let Some(unique) = job.unique.as_ref().filter(|_| fate.takes_key(&hold)) {
-            let state = if fate == Fate::Fails { State::Cancelled } else { state };
-            before = match fate {
-                Fate::Fails if hold.after(State::Cancelled, self.now).is_none() => {
+        if let Some(unique) = job.unique.as_ref().filter(|_| created_as.takes_key(&hold)) {
+            let state = if created_as == CreatedAs::Fails { State::Cancelled } else { state };
+            before = match created_as {
+                CreatedAs::Fails if hold.after(State::Cancelled, self.now).is_none() => {
                     creation.holders.remove(&*unique.key)
                 }
                 _ => {
@@ -229,8 +231,9 @@ impl WriteTx<'_> {
         if job.start == Start::AfterChildren && !ends_at_once {
             creation.closing.insert(id.as_str());
         }
-        creation.unwritten.push(Unwritten { number, before, fate, hold, depends_on });
-        let status = if fate == Fate::Dropped { EnqueueStatus::Dropped } else { EnqueueStatus::Created };
+        creation.unwritten.push(Unwritten { number, before, created_as, hold, depends_on });
+        let status =
+            if created_as == CreatedAs::Dropped { EnqueueStatus::Dropped } else { EnqueueStatus::Created };
         Ok(Enqueued::new(id.clone(), status))
     }
 
@@ -244,7 +247,7 @@ impl WriteTx<'_> {
         }
         let (jobs, ids) = (creation.jobs, creation.ids);
         let mut rows = NewRows::default();
-        for Unwritten { number, fate, hold, depends_on, .. } in &unwritten {
+        for Unwritten { number, created_as, hold, depends_on, .. } in &unwritten {
             let job = &jobs[*number];
             let batch = creation.batch_of(job);
             rows.push(&ids[*number], job, batch, self.time)?;
@@ -254,34 +257,34 @@ impl WriteTx<'_> {
             if !depends_on.all.is_empty() {
                 rows.depend_last(&depends_on.all)?;
             }
-            match fate {
-                Fate::Dropped => rows.cancel_last(CancelReason::Dropped, self.now),
-                Fate::Fails => {
+            match created_as {
+                CreatedAs::Dropped => rows.cancel_last(CancelReason::Dropped, self.now),
+                CreatedAs::Fails => {
                     let kept_from = hold.kept_from(State::Cancelled, self.now);
                     rows.cancel_last(CancelReason::Dependency, kept_from);
                 }
-                Fate::Created | Fate::Supersedes if depends_on.standing.unfinished > 0 => {
+                CreatedAs::Created | CreatedAs::Supersedes if depends_on.standing.unfinished > 0 => {
                     rows.block_last(depends_on.standing.unfinished);
                 }
-                Fate::Created | Fate::Supersedes => {}
+                CreatedAs::Created | CreatedAs::Supersedes => {}
             }
         }
         let mut created = self.insert(rows).await?;
         self.write_what_belongs_to(creation, &unwritten, &created).await?;
         let (mut keys, mut holders, mut untils) = (Vec::new(), Vec::new(), Vec::new());
         let (mut joined, mut dropped, mut left) = (BTreeMap::new(), Vec::new(), Vec::new());
-        for Unwritten { number, before, fate, hold, .. } in unwritten {
+        for Unwritten { number, before, created_as, hold, .. } in unwritten {
             let (job, id) = (&jobs[number], &ids[number]);
             let Some(seq) = created.remove(id.as_str()) else {
-                creation.found_taken(number, before, fate, &hold);
+                creation.found_taken(number, before, created_as, &hold);
                 continue;
             };
-            if let Some(unique) = job.unique.as_ref().filter(|_| fate.takes_key(&hold)) {
-                let until = match fate {
-                    Fate::Fails => hold.after(State::Cancelled, self.now),
+            if let Some(unique) = job.unique.as_ref().filter(|_| created_as.takes_key(&hold)) {
+                let until = match created_as {
+                    CreatedAs::Fails => hold.after(State::Cancelled, self.now),
                     _ => hold.before_end(),
                 };
-                if fate != Fate::Fails || until.is_some() {
+                if created_as != CreatedAs::Fails || until.is_some() {
                     keys.push(unique.key.as_str());
                     holders.push(seq);
                     untils.push(until.map(|until| until.0));
@@ -289,17 +292,17 @@ impl WriteTx<'_> {
                     left.push((unique.key.as_str(), former));
                 }
             }
-            if let (Fate::Supersedes, Some(Held::Stored(holder))) = (fate, before) {
+            if let (CreatedAs::Supersedes, Some(Held::Stored(holder))) = (created_as, before) {
                 self.supersede(&holder).await?;
                 creation.superseded(&holder, self.now);
             }
             if let Some(batch) = creation.batch_of(job) {
                 *joined.entry(batch).or_default() += 1;
-                if matches!(fate, Fate::Dropped | Fate::Fails) {
+                if matches!(created_as, CreatedAs::Dropped | CreatedAs::Fails) {
                     dropped.push(batch);
                 }
             }
-            if job.start == Start::AfterChildren && fate != Fate::Fails {
+            if job.start == Start::AfterChildren && created_as != CreatedAs::Fails {
                 self.new_batches.push(seq);
                 creation.batches.insert(id.as_str(), seq);
             }

@@ -26,7 +26,7 @@ pub(crate) fn locks_of(call: &Call) -> Vec<String> {
 /// Unique and idempotency keys. Jobs take and leave them in the transaction that creates or ends them; keys are taken under a
 /// lock, so that of two processes the second finds what the first has done.
 impl WriteTx<'_> {
-    /// Locks keys, and waits for whoever holds them: in a caller's own transaction only.
+    /// Locks keys, waiting for other holders: in a caller's own transaction only.
     pub(crate) async fn lock_keys(&self, words: &[String]) -> Result<()> {
         if !words.is_empty() {
             self.rows("lock a key", include_str!("sql/lock_keys.sql"), &[&words]).await?;

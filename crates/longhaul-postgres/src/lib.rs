@@ -8,7 +8,7 @@
 //! - **Durability.** Transactions commit with `synchronous_commit=on`: what was answered survives a crash of the server,
 //!   as far as its own `fsync` is on.
 //! - **Your data beside the jobs.** [`PostgresStore::enqueue_in`] creates jobs in your own transaction.
-//! - **Wake-ups.** Processes tell each other of changes by `NOTIFY`; one that is lost costs a quarter of a second.
+//! - **Wake-ups.** Processes notify each other of changes by `NOTIFY`; one that is lost costs a quarter of a second.
 //! - **Connections.** Three write, one listens, and a small pool reads. They keep prepared statements and `LISTEN`, so a
 //!   pooler between them and the server must be one of sessions, not of transactions.
 //! - **The clock** is the server's.
@@ -32,6 +32,7 @@ mod heartbeat;
 mod keyed;
 mod keys;
 mod limits;
+mod maintenance;
 mod migrate;
 mod moving;
 mod narrow;
@@ -52,7 +53,6 @@ mod sweep;
 mod target;
 mod transactor;
 mod uncommitted;
-mod upkeep;
 mod waiting;
 mod waits;
 mod write_tx;

@@ -27,12 +27,12 @@ struct Created {
     is_cancelled: bool,
 }
 
-/// What a new job depends on.
+/// The dependencies of a new job.
 #[derive(Debug, Default)]
 pub(crate) struct DependsOn {
-    /// With the jobs that were created in the place of those that were not, each once.
+    /// All dependencies, duplicates replaced by the existing jobs, each once.
     pub(crate) all: Vec<Dependency>,
-    /// Those that are there, and whether they have ended.
+    /// Dependencies on existing jobs, and whether these have ended.
     there: Vec<(JobId, OnFailure, bool)>,
     pub(crate) standing: Standing,
 }
@@ -43,7 +43,7 @@ impl DependsOn {
     }
 }
 
-/// Which new jobs depend on which others, column by column.
+/// The edges between new jobs and others, column by column.
 #[derive(Debug, Default)]
 pub(crate) struct Edges {
     jobs: Vec<i64>,
@@ -89,7 +89,7 @@ impl NewDependencies {
         }
     }
 
-    /// What a job depends on, as it stands; with the one that it follows, where its unique key has it do so.
+    /// The dependencies of a job, in their present states; with the job that it follows by its unique key, if it does.
     pub(crate) fn of(&mut self, job: &NewJob, followed: Option<&Target>) -> DependsOn {
         let mut found = DependsOn::default();
         if let Some(target) = followed {

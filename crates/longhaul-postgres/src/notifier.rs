@@ -14,22 +14,22 @@ use crate::options::{PostgresOptions, Purpose};
 use crate::state::{DriverState, Look, Throttle};
 use crate::write_tx::Effects;
 
-/// Notifies other processes of this one's changes, and receives theirs, on a connection of its own. A change is told
-/// after its commit, so no commit waits for it; a notification that is lost costs latency, never a job.
+/// Notifies other processes of this one's changes, and receives theirs, on a connection of its own. A notification is
+/// sent after the commit, so that no commit waits for it; a lost one costs latency, never a job.
 #[derive(Clone)]
 pub(crate) struct Notifier {
     options: Arc<PostgresOptions>,
     signals: Arc<Signals>,
     observers: Arc<longhaul::Changes>,
     state: Arc<DriverState>,
-    /// Tells our own notifications from others'.
+    /// Marks our own notifications, to ignore them.
     name: Arc<str>,
     pending: Arc<Pending>,
     /// Set where more has changed elsewhere than a notification can name.
     everything: Arc<Notify>,
 }
 
-/// Changes that are not told yet.
+/// Changes that are not sent yet.
 #[derive(Default)]
 struct Pending {
     changes: Mutex<Changes>,
@@ -82,7 +82,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// Notes a transaction's changes, to be told soon.
+    /// Notes a transaction's changes, to be sent soon.
     pub(crate) fn tell(&self, effects: &Effects) {
         if effects.available.is_empty() && effects.changed.is_empty() {
             return;
@@ -229,9 +229,9 @@ fn payload(sender: &str, changes: &Changes) -> String {
     payload
 }
 
-/// The notification of jobs that an application's transaction has enqueued: for everybody, the sender too, who knows the
-/// [mark](crate::uncommitted::Uncommitted) of its changes. To others it is a job that nobody waits for. Changed jobs are named
-/// as far as there is room: who waits for one of the others looks by itself.
+/// The notification of jobs that an application's transaction has enqueued. The sender gets it too, and knows the
+/// [mark](crate::uncommitted::Uncommitted) of its changes; for others the mark is the id of a job without readers.
+/// Changed jobs are named as far as there is room: readers of the others look by themselves.
 pub(crate) fn available(queues: BTreeSet<String>, mark: Option<JobId>, changed: Vec<JobId>) -> String {
     let mut bytes: usize = queues.iter().map(|queue| queue.len() + 1).sum();
     let fits = |id: &JobId| {
@@ -242,7 +242,7 @@ pub(crate) fn available(queues: BTreeSet<String>, mark: Option<JobId>, changed: 
     payload("-", &Changes { queues, jobs, ..Changes::default() })
 }
 
-/// Tells everybody who listens.
+/// Notifies all listeners.
 /// in: channel, payload
 pub(crate) const NOTIFY: &str = "SELECT pg_notify($1, $2)";
 

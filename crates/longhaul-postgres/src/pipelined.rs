@@ -25,7 +25,7 @@ pub(crate) struct Pipelined {
 /// The result of the statement, which is committed.
 pub(crate) enum Statement {
     FinishAndClaim(finish_and_claim::Done),
-    /// The answer of each call, and what others are told of.
+    /// The answer of each call, and the changes for others.
     Enqueued(Vec<Vec<Enqueued>>, Effects),
     /// Nothing was done: a bound on waiting jobs may hold for some of those that were to be created.
     Bounded,

@@ -158,8 +158,8 @@ pub(crate) fn state(row: &Row, column: usize) -> State {
     row.get::<_, &str>(column).parse().unwrap_or(State::Blocked)
 }
 
-/// What a blocked job waits for, in the columns `state` and `waits_for`: its children, where nothing is said. In other states
-/// the second means nothing.
+/// The event that a blocked job waits for, from the columns `state` and `waits_for`: its children, if the second is
+/// empty. In other states the second is ignored.
 pub(crate) fn waits_for(row: &Row, of_state: usize, column: usize) -> Option<WaitsFor> {
     let word = row.get::<_, Option<&str>>(column);
     let waits_for = || word.and_then(|word| word.parse().ok()).unwrap_or(WaitsFor::Children);
@@ -185,8 +185,8 @@ pub(crate) fn cancel_reason(row: &Row, column: usize) -> Option<CancelReason> {
     row.get::<_, Option<&str>>(column)?.parse().ok()
 }
 
-/// How long a job holds its unique key, in the columns `hold` and `unique_period`. The first is empty where the second says
-/// it all, which the release before knows.
+/// The hold of a job's unique key, from the columns `hold` and `unique_period`. The first is empty if the second, which
+/// the release before reads, says everything.
 pub(crate) fn hold(row: &Row, [hold, period]: [usize; 2]) -> Hold {
     shown(row, hold).unwrap_or_else(|| Hold { period: duration(row, period), ..Hold::default() })
 }

@@ -1,12 +1,12 @@
-//! The server's clock, as far as it is known here: a reading took a while, and the server may have read it at the
-//! beginning or at the end of that. A process that was stopped meanwhile would be wrong by seconds if it took either for
-//! the truth, so that the pauses and leases which it sets would be over before their time.
+//! The server's clock, as an interval: a reading takes a while, and the server may have read its clock at the beginning
+//! or at the end of that. If this process were suspended meanwhile and took either for the exact time, it would be
+//! wrong by seconds, and pauses and leases that it sets would end too early.
 
 use std::time::{Duration, Instant};
 
 use longhaul::Timestamp;
 
-/// The server's time, which is between these two. What has come is judged by the earliest, what is to come is counted from
+/// The server's time, which is between these two. Past events are judged by the earliest, future ones are counted from
 /// the latest: so nothing is due too early, and no lease, pause or delay is shorter than was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Now {
@@ -15,73 +15,74 @@ pub(crate) struct Now {
 }
 
 impl Now {
-    /// A time that is known.
+    /// A time that is known exactly.
     pub(crate) fn exactly(time: Timestamp) -> Self {
         Self { earliest: time, latest: time }
     }
 
-    /// A time that a server has just told, in microseconds.
-    pub(crate) fn told(micros: i64) -> Self {
+    /// A time that a server has just answered, in microseconds.
+    pub(crate) fn from_micros(micros: i64) -> Self {
         Self {
             earliest: Timestamp(micros.div_euclid(1_000)),
             latest: Timestamp(-(-micros).div_euclid(1_000)),
         }
     }
 
-    /// When so much time will have passed for certain: at once where there is none to pass.
+    /// The time at which `delay` has passed for certain; `earliest` for a delay of zero.
     pub(crate) fn plus(self, delay: Duration) -> Timestamp {
         if delay.is_zero() { self.earliest } else { self.latest.plus(delay) }
     }
 }
 
-/// Readings of the server's clock, which go on by this machine's monotonic one. Its moments are handed in, so that
+/// Readings of the server's clock, continued by this machine's monotonic clock. Its instants are arguments, so that
 /// tests of slow readings need not wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerClock {
     earliest: Bound,
     latest: Bound,
-    /// When it was read last.
+    /// The time of the last reading.
     read: Instant,
 }
 
-/// A reading is relied on for so long. Two machines' clocks part by less than a millisecond in it.
+/// The time for which a reading is used. The clocks of two machines diverge by less than a millisecond in it.
 const READING_HOLDS: Duration = Duration::from_secs(10);
 
 impl ServerClock {
-    /// A reading in microseconds that was asked for at `asked` and heard at `heard`, with what is known of earlier ones.
-    pub(crate) fn read(earlier: Option<Self>, micros: i64, asked: Instant, heard: Instant) -> Self {
+    /// A reading in microseconds that was asked for at `asked` and received at `received`, with what is known of
+    /// earlier ones.
+    pub(crate) fn read(earlier: Option<Self>, micros: i64, asked: Instant, received: Instant) -> Self {
         let new = Self {
-            earliest: Bound { micros, since: heard },
+            earliest: Bound { micros, since: received },
             latest: Bound { micros, since: asked },
-            read: heard,
+            read: received,
         };
         let Some(old) = earlier else { return new };
         let both = Self {
-            earliest: if old.earliest.holds_at(heard) {
-                old.earliest.later(new.earliest, heard)
+            earliest: if old.earliest.holds_at(received) {
+                old.earliest.later(new.earliest, received)
             } else {
                 new.earliest
             },
-            latest: if old.latest.holds_at(heard) {
-                old.latest.earlier(new.latest, heard)
+            latest: if old.latest.holds_at(received) {
+                old.latest.earlier(new.latest, received)
             } else {
                 new.latest
             },
-            read: heard,
+            read: received,
         };
-        // They contradict each other where somebody has set the server's clock, or it is another server's.
-        if both.earliest.at(heard) <= both.latest.at(heard) { both } else { new }
+        // They contradict each other if the server's clock was set, or after a change of the server.
+        if both.earliest.at(received) <= both.latest.at(received) { both } else { new }
     }
 
     /// The server's time at this machine's moment `at`.
     pub(crate) fn now(&self, at: Instant) -> Now {
         Now {
-            earliest: Now::told(self.earliest.at(at)).earliest,
-            latest: Now::told(self.latest.at(at)).latest,
+            earliest: Now::from_micros(self.earliest.at(at)).earliest,
+            latest: Now::from_micros(self.latest.at(at)).latest,
         }
     }
 
-    /// True where a reading was heard less than [`READING_HOLDS`] before `at`.
+    /// True where a reading was received less than [`READING_HOLDS`] before `at`.
     pub(crate) fn was_read_lately(&self, at: Instant) -> bool {
         at.saturating_duration_since(self.read) < READING_HOLDS
     }
@@ -142,24 +143,24 @@ mod tests {
         let now = Now { earliest: Timestamp(5_000), latest: Timestamp(5_030) };
         assert_eq!(now.plus(Duration::from_millis(100)), Timestamp(5_130));
         assert_eq!(now.plus(Duration::ZERO), now.earliest, "nothing is to pass");
-        assert_eq!(Now::told(5_000_500), Now { earliest: Timestamp(5_000), latest: Timestamp(5_001) });
+        assert_eq!(Now::from_micros(5_000_500), Now { earliest: Timestamp(5_000), latest: Timestamp(5_001) });
     }
 
     #[test]
-    fn a_slow_reading_does_not_unlearn_what_a_quick_one_told() {
+    fn a_slow_reading_does_not_widen_the_interval_of_a_quick_one() {
         let known_at = start();
         let known = ServerClock::read(None, 5_000_000, known_at, known_at);
-        // The server's time of that moment is asked for then, and heard of much later.
-        let heard = known_at + SLOW;
-        let both = ServerClock::read(Some(known), 5_000_000, known_at, heard);
-        assert_eq!(both.now(heard), Now::exactly(Timestamp(5_000).plus(SLOW)));
+        // The reading is asked for at this instant and received much later.
+        let received = known_at + SLOW;
+        let both = ServerClock::read(Some(known), 5_000_000, known_at, received);
+        assert_eq!(both.now(received), Now::exactly(Timestamp(5_000).plus(SLOW)));
     }
 
     #[test]
     fn a_quick_reading_narrows_what_a_slow_one_left_open() {
         let asked = start();
         let vague = ServerClock::read(None, 5_000_000, asked, asked + SLOW);
-        // The slow reading was of its beginning, as the quick one tells.
+        // By the quick reading, the slow one was taken at its beginning.
         let exact = ServerClock::read(Some(vague), 5_030_000, asked + SLOW, asked + SLOW);
         assert_eq!(exact.now(asked + SLOW), Now::exactly(Timestamp(5_030)));
     }

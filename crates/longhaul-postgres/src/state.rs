@@ -17,7 +17,7 @@ pub(crate) struct DriverState {
     /// Wakes the writer without a call: the clock has moved, or jobs have become available elsewhere.
     pub(crate) nudge: Notify,
     /// Queues in which waiting claims may find something.
-    news: Mutex<Look>,
+    look: Mutex<Look>,
     /// Set while the server cannot be reached. The writer tries again by itself.
     pub(crate) is_away: AtomicBool,
     /// Set while other processes' notifications are received.
@@ -61,16 +61,16 @@ impl DriverState {
         self.nudge.notify_one();
     }
 
-    /// Tells the writer where waiting claims may find something.
+    /// Notes queues in which waiting claims may find something, for the writer.
     pub(crate) fn look(&self, look: Look) {
         if !look.is_empty() {
-            self.news.lock().merge(look);
+            self.look.lock().merge(look);
             self.nudge.notify_one();
         }
     }
 
-    pub(crate) fn take_news(&self) -> Look {
-        std::mem::take(&mut *self.news.lock())
+    pub(crate) fn take_look(&self) -> Look {
+        std::mem::take(&mut *self.look.lock())
     }
 
     /// Fails at once while the server is away: callers that each waited for it would pile up.
@@ -78,7 +78,7 @@ impl DriverState {
         if self.is_away.load(Ordering::SeqCst) { Err(unavailable("the server is away")) } else { Ok(()) }
     }
 
-    /// Notes how a write ended: one that the server had no room for, or could not do, is told by [`can_write`].
+    /// Notes the result of a write: [`can_write`] fails after one that the server had no room for, or could not do.
     ///
     /// [`can_write`]: Self::can_write
     pub(crate) fn note_write(&self, result: Result<(), &Error>) {

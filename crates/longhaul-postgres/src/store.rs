@@ -94,8 +94,8 @@ impl PostgresStore {
         Ok(Self { inner: Arc::new(Inner { options, clock, signals, changes, driver, reads }) })
     }
 
-    /// The connections that read, for an application's own tables too: on each, tables without a schema's name are those
-    /// of the store's schema. Whoever holds many of them for long keeps the store's reads waiting.
+    /// The connections that read, for an application's own tables too: on each, tables without a schema's name are
+    /// those of the store's schema. An application that holds many of them for long delays the store's reads.
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.inner.reads.pool
@@ -180,13 +180,13 @@ impl PostgresStore {
             true => Now::exactly(self.inner.clock.now()),
             false => {
                 let row = transaction.query_one(include_str!("sql/now.sql"), &[]).await.map_err(fault)?;
-                Now::told(row.get(0))
+                Now::from_micros(row.get(0))
             }
         };
         Ok((WriteTx::new(Link::Theirs(transaction), now, &self.inner.changes), theirs))
     }
 
-    /// Ends it: others are told of it at the caller's commit.
+    /// Ends it; others are notified at the caller's commit.
     async fn end_in(
         &self,
         transaction: &tokio_postgres::Transaction<'_>,
@@ -269,7 +269,7 @@ impl ClaimAnswer<'_> {
 
 impl Drop for ClaimAnswer<'_> {
     fn drop(&mut self) {
-        // From here on the thread notices by itself that nobody listens.
+        // From here on the thread notices the closed channel.
         self.answer.close();
         let Ok(Ok(Answer::FinishAndClaim(answer))) = self.answer.try_recv() else { return };
         if !answer.claimed.is_empty() {
@@ -360,7 +360,7 @@ impl Store for PostgresStore {
         let clock = &self.inner.clock;
         let deadline = clock.now().plus(wait);
         loop {
-            // Listening before looking: a change in between is heard.
+            // Listens before the look, so that no change in between is missed.
             let mut listener = self.inner.signals.listen(id.as_str());
             let log = read::events(&self.inner.reads, id, after, limit).await?;
             let Some(log) = log else { return Ok(None) };

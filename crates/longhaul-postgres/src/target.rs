@@ -92,7 +92,7 @@ impl Target {
     }
 }
 
-/// What becomes of jobs whose rows are held for this transaction.
+/// Actions on jobs whose rows this transaction has locked.
 impl WriteTx<'_> {
     /// Cancels a job that waits.
     pub(crate) async fn cancel_waiting(&mut self, target: &Target, reason: CancelReason) -> Result<()> {

@@ -58,7 +58,7 @@ pub(crate) enum Role {
     /// Carries calls that must not wait for others' locks; it finds out when the server is away.
     Work,
     /// Carries sweeps, bulk actions and calls that wait.
-    Upkeep,
+    Maintenance,
 }
 
 /// The patience of a transaction's statements with locks of other transactions.
@@ -73,23 +73,23 @@ pub(crate) enum Locks {
 /// The calls of a transaction, and the waiting claims that it may serve.
 pub(crate) struct Work<'w> {
     pub(crate) calls: &'w [Call],
-    /// `None` where they are told of what has become available instead.
+    /// `None` if waiting claims are notified of available jobs instead.
     pub(crate) waiting: Option<(&'w Waiting, &'w Look)>,
     /// Runs that a pipelined statement has ended already.
     pub(crate) ended: Option<&'w Ended>,
     pub(crate) locks: Locks,
-    /// True where limits are to be looked after.
+    /// The limits to fold in.
     pub(crate) fold: Fold,
-    /// True where dependants are to count ends of jobs that an earlier transaction has left.
+    /// True if dependants are to count ends of jobs that an earlier transaction has left.
     pub(crate) settle: bool,
 }
 
-/// What a transaction does about limits that runs have left something to do about.
+/// The limits that a transaction folds in after runs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fold {
-    /// It looks after those of its own runs.
+    /// Those of its own runs.
     Own,
-    /// It looks after all.
+    /// All.
     All,
 }
 
@@ -108,11 +108,11 @@ pub(crate) struct Done {
     pub(crate) next: Next,
     /// Queues in which there may be more to claim at once.
     pub(crate) look: Look,
-    /// The same for claims that have no time to wait.
+    /// The same for claims that must not wait.
     pub(crate) unfinished: Unfinished,
 }
 
-/// When something is to be looked for though nobody tells of it, on this machine's clock.
+/// The times of the next looks without a notification, on this machine's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Next {
     /// The next scheduled job falls due.
@@ -243,7 +243,7 @@ impl Transactor {
         }
     }
 
-    /// Carries out one operation that nobody else waits for.
+    /// Runs one operation that no caller waits for.
     pub(crate) async fn one(&mut self, op: Op) -> Result<Answer> {
         // The receiver lives on: an operation whose caller is gone would be passed over.
         let (call, _answer) = Call::new(op);
@@ -385,8 +385,8 @@ impl Transactor {
         self.claims_keyed.load(Ordering::Relaxed)
     }
 
-    /// Begins a transaction, reads the time and makes due jobs available where somebody wants jobs: all sent together.
-    /// Answers the jobs that were due.
+    /// Begins a transaction, reads the time and, if jobs are wanted, makes due jobs available: all sent together.
+    /// Returns the jobs that were due.
     async fn begin(&self, connection: &Connection, wants_jobs: bool, locks: Locks) -> Result<Vec<Row>> {
         let fault = fault("begin a transaction");
         let (now, asked) = (self.state.now(&self.clock).earliest, Stopwatch::start());
@@ -433,7 +433,7 @@ impl Transactor {
         Next { due: local(column), opens: local(column + 1) }
     }
 
-    /// Tells those who wait, here and elsewhere, of a transaction's changes.
+    /// Reports a transaction's changes to waiting calls and observers of all processes.
     pub(crate) fn tell(&self, effects: &Effects) {
         for id in &effects.changed {
             self.signals.send(id.as_str());

@@ -1,4 +1,4 @@
-//! What blocked jobs wait for, and how they go on.
+//! Waits of blocked jobs: their begin and their end.
 
 use std::time::Duration;
 

@@ -13,31 +13,32 @@ use crate::server_clock::Now;
 /// A transaction that writes: the operations of `enqueue.rs`, `claim.rs`, … are methods of it.
 pub(crate) struct WriteTx<'a> {
     link: Link<'a>,
-    /// The time of this transaction, at the earliest: what has come is judged by it.
+    /// The earliest time of this transaction, by which past events are judged.
     pub(crate) now: Timestamp,
-    /// The same with what it may be at the latest: what is to come is counted from it.
+    /// The same with the latest time, from which future events are counted.
     pub(crate) time: Now,
     pub(crate) effects: Effects,
-    /// Kept with the jobs that it claims, so that a claim whose answer is lost can be taken back.
+    /// Stored with the jobs that it claims, so that a claim whose answer is lost can be reverted.
     pub(crate) claim_number: i64,
-    /// Children that have ended and are not yet counted: their parent, and how they ended.
+    /// Children that have ended and are not counted yet: their parent, and their outcome.
     pub(crate) ended_children: Vec<(i64, State)>,
     /// Closing jobs that were created and may turn out to have no children.
     pub(crate) new_batches: Vec<i64>,
-    /// Jobs that ends of others have freed or cancelled in this transaction: what was read of them before is out of date.
+    /// Jobs that ends of others have freed or cancelled in this transaction, so that earlier reads of them are out of
+    /// date.
     pub(crate) touched: BTreeSet<i64>,
-    /// True where there may be ends of jobs that dependants have not counted.
+    /// True if there may be ends of jobs that dependants have not counted.
     pub(crate) has_ended_dependencies: bool,
-    /// Set once a run has begun to wait for no time at all: it is due for the claims of this transaction.
+    /// True once a run has begun a wait of no time, so that it is due for the claims of this transaction.
     pub(crate) falls_due: bool,
-    /// How many dependants may be settled yet.
+    /// The number of dependants that may still be settled.
     pub(crate) settle_left: usize,
     /// Bounds on waiting jobs that may hold for the new ones.
     pub(crate) bounds: Bounds,
     /// The limits of keys, as far as they were looked at.
     pub(crate) limits: Limits,
     counts: BTreeMap<(String, State), i64>,
-    /// Those who want to know of changes of state.
+    /// The observers of changes of state.
     observers: &'a Changes,
 }
 
@@ -59,10 +60,10 @@ impl Reader<'_> {
     }
 }
 
-/// The changes that others are told of once the transaction is committed.
+/// The changes that are reported once the transaction is committed.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
-    /// Jobs that changed, for whoever waits for them.
+    /// Jobs that changed, whose readers are woken.
     pub(crate) changed: Vec<JobId>,
     /// Queues in which jobs became available: claims that wait for these may find something.
     pub(crate) available: BTreeSet<String>,
@@ -71,7 +72,7 @@ pub(crate) struct Effects {
     pub(crate) fold_later: bool,
     /// Set where ends of jobs are left that not all dependants have counted.
     pub(crate) unsettled: bool,
-    /// Changes of state, where somebody wants to know.
+    /// Changes of state, if there is an observer.
     pub(crate) noted: Vec<KeptChange>,
 }
 

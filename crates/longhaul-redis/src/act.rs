@@ -41,9 +41,9 @@ pub(crate) async fn act(driver: &Driver, filter: &JobFilter, action: &Action, li
 
 /// The jobs that one call looks at.
 enum Candidates<'a> {
-    /// Those that were enqueued before one of this seq.
+    /// Those that were enqueued before the job of this seq.
     Before(Option<String>),
-    /// Those that were found to fit.
+    /// Those that were found to match.
     These(&'a [Row]),
 }
 
@@ -52,11 +52,12 @@ enum Candidates<'a> {
 struct Part {
     matched: u64,
     acted: u64,
-    /// 1 where others fit, too.
+    /// 1 if others match, too.
     is_cut: u64,
-    /// How many are in another state than the one in which they were found, so that nothing is known of their args and their last error.
+    /// The number of jobs that have changed their state since they were found, so that their args and last errors are
+    /// unchecked.
     changed_since: u64,
-    /// Where there are more, the seq of the last one that was looked at.
+    /// The seq of the last job that was checked, if there are more.
     last_seq: u64,
 }
 
@@ -90,7 +91,7 @@ async fn act_on(
         value,
         limit.to_string().into_bytes(),
         filter.packed(),
-        driver.telling.notes().argument(),
+        driver.reporter.notes().argument(),
     ];
     match candidates {
         Candidates::Before(seq) => {

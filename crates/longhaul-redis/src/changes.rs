@@ -1,8 +1,8 @@
-//! Tells of changes of state, on the driver's thread: a change is told also where the caller that made it has gone away before
-//! the answer came.
+//! Reports changes of state, on the driver's thread, so that a change is reported also if its caller has gone away
+//! before the answer.
 //!
-//! Of what most jobs go through nothing needs to be said: what was enqueued and claimed here is known here, and so is the run
-//! that a completion ends. Scripts note the other changes, where somebody wants to know.
+//! Most changes are derived from calls and their answers: jobs that were enqueued or claimed here, and the run that a
+//! completion ends. Scripts note the other changes, if there is an observer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,27 +16,28 @@ use crate::claim::{BEFORE_JOBS, lease};
 use crate::fields::Fields;
 use crate::finish::ended;
 
-/// Hears an answer before its caller does: of a script that several callers share, their values; else the one answer.
-pub(crate) type Hear = Box<dyn FnOnce(&[Value]) + Send>;
+/// Called with an answer before its caller gets it: with all values of a script that several callers share, else with
+/// the one answer.
+pub(crate) type OnAnswer = Box<dyn FnOnce(&[Value]) + Send>;
 
-/// Those who want to know of changes, and what needs to be known for that.
+/// The observers of changes, and the claimed runs from which completions are derived.
 #[derive(Debug, Default)]
-pub(crate) struct Telling {
+pub(crate) struct ChangeReporter {
     pub(crate) changes: Changes,
     runs: Mutex<Runs>,
 }
 
-/// Says if a script is to note the changes that it makes.
+/// The changes that a script has to note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notes {
     Wanted,
-    /// All but the completion that the script is told of.
+    /// All but the completion in the script's arguments.
     Beside,
     Unwanted,
 }
 
 impl Notes {
-    /// The argument by which a script is told.
+    /// The argument for the script.
     pub(crate) fn argument(self) -> Vec<u8> {
         match self {
             Notes::Wanted | Notes::Beside => b"1".to_vec(),
@@ -49,7 +50,7 @@ impl Notes {
 #[derive(Debug)]
 pub(crate) struct New {
     pub(crate) id: JobId,
-    /// True where its id was drawn for it.
+    /// True if its id was generated here.
     pub(crate) is_ours: bool,
     pub(crate) job: NewJob,
 }
@@ -61,7 +62,7 @@ impl New {
     }
 }
 
-/// The end of a run that is on its way, and the run, where the script need not note what becomes of it.
+/// The end of a run that is being sent; with the run, if the change is derived from that and the script need not note it.
 #[derive(Debug)]
 pub(crate) struct Ending {
     lease: Lease,
@@ -69,40 +70,40 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    pub(crate) fn notes(&self, telling: &Telling) -> Notes {
-        match telling.notes() {
-            // Others may depend on the job, and are changed by its end.
+    pub(crate) fn notes(&self, reporter: &ChangeReporter) -> Notes {
+        match reporter.notes() {
+            // Its dependants, if it has any, are changed by its end.
             Notes::Wanted if self.run.is_some() => Notes::Beside,
             notes => notes,
         }
     }
 }
 
-impl Telling {
-    /// Changes are to be noted where somebody wants to know.
+impl ChangeReporter {
+    /// Scripts note changes only if there is an observer.
     pub(crate) fn notes(&self) -> Notes {
         if self.changes.is_observed() { Notes::Wanted } else { Notes::Unwanted }
     }
 
-    /// Hears what a script has noted, which is the last value of its answer.
-    pub(crate) fn hear_noted(self: &Arc<Self>) -> Option<Hear> {
-        self.hear(|telling, answers| {
+    /// Reports the changes that a script has noted, in the last value of its answer.
+    pub(crate) fn on_noted(self: &Arc<Self>) -> Option<OnAnswer> {
+        self.on_answer(|reporter, answers| {
             if let [Value::Array(answer)] = answers
                 && let Some(noted) = answer.last()
             {
-                telling.tell_noted(noted);
+                reporter.report_noted(noted);
             }
         })
     }
 
-    /// Hears which of new jobs were created, where the answers tell all of that.
-    pub(crate) fn hear_created(self: &Arc<Self>, jobs: &[New]) -> Option<Hear> {
+    /// Reports the creation of new jobs, if it can be derived from the answers.
+    pub(crate) fn on_created(self: &Arc<Self>, jobs: &[New]) -> Option<OnAnswer> {
         if !self.changes.is_observed() {
             return None;
         }
         let named = |new: &New| (new.id.clone(), new.job.kind.clone(), new.job.queue.clone());
         let jobs: Vec<_> = jobs.iter().map(named).collect();
-        self.hear(move |telling, answers| {
+        self.on_answer(move |reporter, answers| {
             let created = jobs.iter().zip(answers).filter_map(|((id, kind, queue), answer)| {
                 let (at, state) = created(answer)?;
                 Some(Change {
@@ -117,55 +118,58 @@ impl Telling {
                     error: None,
                 })
             });
-            telling.changes.tell(created);
+            reporter.changes.tell(created);
         })
     }
 
-    /// Hears what new jobs have changed, which stands with the answer about the last one of a call.
-    pub(crate) fn hear_enqueued(self: &Arc<Self>) -> Option<Hear> {
-        self.hear(|telling, answers| {
+    /// Reports the changes by new jobs, which are noted in the answer for the last job of a call.
+    pub(crate) fn on_enqueued(self: &Arc<Self>) -> Option<OnAnswer> {
+        self.on_answer(|reporter, answers| {
             if let Some(Value::Array(parts)) = answers.last()
                 && let [_, _, noted] = parts.as_slice()
             {
-                telling.tell_noted(noted);
+                reporter.report_noted(noted);
             }
         })
     }
 
-    /// Hears the answer to a claim.
-    pub(crate) fn hear_claimed(self: &Arc<Self>) -> Option<Hear> {
-        self.hear(|telling, answers| {
+    /// Reports the claimed jobs of an answer.
+    pub(crate) fn on_claimed(self: &Arc<Self>) -> Option<OnAnswer> {
+        self.on_answer(|reporter, answers| {
             if let [Value::Array(answer)] = answers {
-                telling.tell_claimed(answer);
+                reporter.report_claimed(answer);
             }
         })
     }
 
-    /// Hears what became of runs that were to end.
-    pub(crate) fn hear_ended(self: &Arc<Self>, endings: Vec<Ending>) -> Option<Hear> {
-        self.hear(move |telling, answers| telling.tell_ended(&endings, answers))
+    /// Reports the ends of runs.
+    pub(crate) fn on_ended(self: &Arc<Self>, endings: Vec<Ending>) -> Option<OnAnswer> {
+        self.on_answer(move |reporter, answers| reporter.report_ended(&endings, answers))
     }
 
-    /// Hears the answer to the ends of runs and a claim.
-    pub(crate) fn hear_turn(self: &Arc<Self>, endings: Vec<Ending>) -> Option<Hear> {
-        self.hear(move |telling, answers| {
+    /// Reports the ends of runs and the claimed jobs of an answer.
+    pub(crate) fn on_finish_and_claim(self: &Arc<Self>, endings: Vec<Ending>) -> Option<OnAnswer> {
+        self.on_answer(move |reporter, answers| {
             if let [Value::Array(parts)] = answers
                 && let [Value::Array(ends), Value::Array(claim)] = parts.as_slice()
             {
-                telling.tell_ended(&endings, ends);
-                telling.tell_claimed(claim);
+                reporter.report_ended(&endings, ends);
+                reporter.report_claimed(claim);
             }
         })
     }
 
-    fn hear(self: &Arc<Self>, hear: impl FnOnce(&Self, &[Value]) + Send + 'static) -> Option<Hear> {
-        let telling = Arc::clone(self);
-        let hear = move |answers: &[Value]| hear(&telling, answers);
-        self.changes.is_observed().then(|| Box::new(hear) as Hear)
+    fn on_answer(
+        self: &Arc<Self>,
+        on_answer: impl FnOnce(&Self, &[Value]) + Send + 'static,
+    ) -> Option<OnAnswer> {
+        let reporter = Arc::clone(self);
+        let on_answer = move |answers: &[Value]| on_answer(&reporter, answers);
+        self.changes.is_observed().then(|| Box::new(on_answer) as OnAnswer)
     }
 
-    /// The ends of runs that are about to be sent. A completion of a run that was claimed here, and that no batch counts, says
-    /// all of itself.
+    /// The ends of runs that are about to be sent. The change by a completion is derived here if the run was claimed
+    /// here and no batch counts the job.
     pub(crate) fn endings(&self, finishes: &[Finish]) -> Vec<Ending> {
         if !self.changes.is_observed() {
             return Vec::new();
@@ -180,7 +184,7 @@ impl Telling {
         finishes.iter().map(ending).collect()
     }
 
-    fn tell_ended(&self, endings: &[Ending], answers: &[Value]) {
+    fn report_ended(&self, endings: &[Ending], answers: &[Value]) {
         let known = endings.iter().zip(answers).filter_map(|(ending, answer)| {
             let run = ending.run.as_ref()?;
             let at = ended(answer)?.1?;
@@ -201,14 +205,14 @@ impl Telling {
             if let Value::Array(parts) = answer
                 && let Some(noted) = parts.get(1)
             {
-                self.tell_noted(noted);
+                self.report_noted(noted);
             }
         }
     }
 
-    fn tell_claimed(&self, answer: &[Value]) {
+    fn report_claimed(&self, answer: &[Value]) {
         if let Some(noted) = answer.get(BEFORE_JOBS - 1) {
-            self.tell_noted(noted);
+            self.report_noted(noted);
         }
         let (Some(now), Some(jobs)) = (answer.first().and_then(int), answer.get(BEFORE_JOBS..)) else {
             return;
@@ -239,8 +243,8 @@ impl Telling {
         }
     }
 
-    /// Tells what a script has noted, where it has.
-    fn tell_noted(&self, noted: &Value) {
+    /// Reports the changes that a script has noted, if it has.
+    fn report_noted(&self, noted: &Value) {
         let Value::Array(noted) = noted else { return };
         let Some((now, changes)) = noted.split_first() else { return };
         let Some(now) = int(now).map(Timestamp) else { return };
@@ -249,17 +253,17 @@ impl Telling {
     }
 }
 
-/// When and in which state a job was created, by the answer of `created_in` in `new.lua`.
+/// The time and the state of a job's creation, from the answer of `created_in` in `new.lua`.
 pub(crate) fn created(answer: &Value) -> Option<(Timestamp, State)> {
-    let (at, state) = told_with_time(answer)?;
+    let (at, state) = with_time(answer)?;
     Some((at, *State::ALL.get(state)?))
 }
 
-/// The time, and the small number that it was told with.
-pub(crate) fn told_with_time(answer: &Value) -> Option<(Timestamp, usize)> {
-    let told = int(answer).filter(|told| *told < 0)?;
-    let told = -(told + 1);
-    Some((Timestamp(told / 4), usize::try_from(told % 4).ok()?))
+/// The time, and the small number that is packed with it.
+pub(crate) fn with_time(answer: &Value) -> Option<(Timestamp, usize)> {
+    let packed = int(answer).filter(|packed| *packed < 0)?;
+    let packed = -(packed + 1);
+    Some((Timestamp(packed / 4), usize::try_from(packed % 4).ok()?))
 }
 
 /// A change that a script has noted.

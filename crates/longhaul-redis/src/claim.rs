@@ -5,7 +5,7 @@ use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 
 use crate::answer::{bytes, int, json, list, text};
-use crate::changes::{Hear, Notes};
+use crate::changes::{Notes, OnAnswer};
 use crate::driver::{Alone, Driver, JOBS_PER_CALL, Request, Route, Undo};
 use crate::due::Due;
 use crate::error::{closed, fault, is_answer_lost, is_outage, unreadable};
@@ -21,11 +21,11 @@ pub(crate) struct Taken {
     pub(crate) claimed: Vec<Claimed>,
     /// Jobs that were claimed and cannot be read, with the field at fault.
     unreadable: Vec<(Lease, &'static str)>,
-    /// When the next scheduled job falls due, where nothing was found and the claim waits.
+    /// The time at which the next scheduled job falls due, if nothing was found and the claim waits.
     pub(crate) next_due: Option<Due>,
-    /// True where not all was looked at: very many jobs are asked for or paused.
+    /// True if not everything was looked at, because very many jobs are asked for or paused.
     has_more: bool,
-    /// True where so many jobs are over that nothing is claimed before a sweep has ended them.
+    /// True if so many jobs are past their time that nothing is claimed before a sweep has ended them.
     needs_sweep: bool,
     /// True where ends are to be counted by very many dependants.
     may_settle: bool,
@@ -43,12 +43,13 @@ pub(crate) enum Patience {
 
 /// Takes what is there.
 pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) -> Result<Taken> {
-    let packed = pack_claim(claim, patience, driver.telling.notes());
+    let packed = pack_claim(claim, patience, driver.reporter.notes());
     let worker = &claim.worker.id;
     driver.lost_claims.take_back(driver, worker).await?;
     loop {
-        let hear = driver.telling.hear_claimed();
-        let answer = send(driver, worker, &scripts::CLAIM, vec![packed.clone()], undo_claim, hear).await?;
+        let on_answer = driver.reporter.on_claimed();
+        let answer =
+            send(driver, worker, &scripts::CLAIM, vec![packed.clone()], undo_claim, on_answer).await?;
         let answer = answer.map_err(|error| fault(scripts::CLAIM.operation, error))?;
         let taken = taken(answer).ok_or_else(|| unreadable(scripts::CLAIM.operation))?;
         driver.lost_claims.answered(worker, &taken.claimed);
@@ -65,21 +66,21 @@ pub(crate) async fn claim(driver: &Driver, claim: &Claim, patience: Patience) ->
 
 /// Has dependants count ends, a part of those that are left.
 async fn settle(driver: &Driver) -> Result<()> {
-    numbers::<1>(driver, &scripts::SETTLE, vec![driver.telling.notes().argument()]).await.map(drop)
+    numbers::<1>(driver, &scripts::SETTLE, vec![driver.reporter.notes().argument()]).await.map(drop)
 }
 
-/// Sends a script that claims. An answer that is lost on its way is noted, because jobs may have been given to nobody.
+/// Sends a script that claims. A lost answer is noted, because its jobs may be claimed without a worker that knows it.
 async fn send(
     driver: &Driver,
     worker: &str,
     script: &'static Script,
     arguments: Vec<Vec<u8>>,
     undo: Undo,
-    hear: Option<Hear>,
+    on_answer: Option<OnAnswer>,
 ) -> Result<RedisResult<Value>> {
     let floor = driver.lost_claims.floor();
-    let answer = driver.call_undoable(script, arguments, undo, hear)?;
-    let answer = ClaimAnswer { driver, answer, undo }.heard().await?;
+    let answer = driver.call_undoable(script, arguments, undo, on_answer)?;
+    let answer = ClaimAnswer { driver, answer, undo }.delivered().await?;
     if answer.as_ref().is_err_and(is_answer_lost) {
         driver.lost_claims.lose(worker, floor);
     }
@@ -107,12 +108,12 @@ pub(crate) async fn finish_and_claim(
     let worker = &claim.worker.id;
     driver.lost_claims.take_back(driver, worker).await?;
     let (packed, endings) = pack_finishes(driver, &last);
-    let mut arguments = vec![pack_claim(claim, Patience::Leaves, driver.telling.notes())];
+    let mut arguments = vec![pack_claim(claim, Patience::Leaves, driver.reporter.notes())];
     arguments.extend(packed);
-    let hear = driver.telling.hear_turn(endings);
+    let on_answer = driver.reporter.on_finish_and_claim(endings);
     let script =
         if have_follow_ups(&last) { &scripts::FINISH_FOLLOW_AND_CLAIM } else { &scripts::FINISH_AND_CLAIM };
-    let answer = send(driver, worker, script, arguments, undo_finish_and_claim, hear).await?;
+    let answer = send(driver, worker, script, arguments, undo_finish_and_claim, on_answer).await?;
     let read = |answer| {
         let mut parts = list(answer)?.into_iter();
         let ended = statuses(&list(parts.next()?)?)?;
@@ -139,7 +140,7 @@ pub(crate) async fn finish_and_claim(
     }
     match taken.filter(|taken| !taken.has_more || !taken.claimed.is_empty()) {
         Some(taken) => Ok((finished, taken.claimed)),
-        // The ends have happened, and their answers must be heard whatever becomes of this.
+        // The ends are stored, and their answers are needed whether or not this call fails.
         None => {
             let taken = self::claim(driver, claim, Patience::Leaves).await;
             let taken = taken.inspect_err(|error| tracing::warn!("failed to claim after a finish: {error}"));
@@ -148,8 +149,8 @@ pub(crate) async fn finish_and_claim(
     }
 }
 
-/// The answer to a claim on its way. Where its caller goes away after it has come and before it was read, the jobs in
-/// it are given back; where it goes away earlier, the driver sees to that.
+/// The pending answer to a claim. If its caller goes away after the answer has come and before it is read, the jobs in
+/// it are released on drop; if the caller goes away earlier, the driver releases them.
 struct ClaimAnswer<'a> {
     driver: &'a Driver,
     answer: oneshot::Receiver<RedisResult<Value>>,
@@ -157,20 +158,20 @@ struct ClaimAnswer<'a> {
 }
 
 impl ClaimAnswer<'_> {
-    async fn heard(mut self) -> Result<RedisResult<Value>> {
+    async fn delivered(mut self) -> Result<RedisResult<Value>> {
         (&mut self.answer).await.map_err(|_| closed())
     }
 }
 
 impl Drop for ClaimAnswer<'_> {
     fn drop(&mut self) {
-        // From here on the driver notices by itself that nobody listens.
+        // From here on the driver notices the closed channel.
         self.answer.close();
         if let Ok(Ok(answer)) = self.answer.try_recv()
             && let Some(undo) = (self.undo)(&answer)
         {
-            let hear = self.driver.telling.hear_noted();
-            let _ = self.driver.send(Request::Alone(Alone { hear, ..undo }));
+            let on_answer = self.driver.reporter.on_noted();
+            let _ = self.driver.send(Request::Alone(Alone { on_answer, ..undo }));
         }
     }
 }
@@ -218,7 +219,7 @@ fn undo_claim(answer: &Value) -> Option<Alone> {
         reply: oneshot::channel().0,
         undo: None,
         route: Route::Work,
-        hear: None,
+        on_answer: None,
     })
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Server {
     client: Client,
     config: ConnectionManagerConfig,
     current: Mutex<Current>,
-    /// True where the last call was not answered in time, and nothing was heard since.
+    /// True if the last call was not answered in time, and nothing was received since.
     is_silent: AtomicBool,
 }
 
@@ -89,7 +89,7 @@ impl Connection {
         }
     }
 
-    /// Runs a script, and teaches it to a server that does not know it: a new one, or one that was told to forget.
+    /// Runs a script, and loads it into a server that does not know it, because it is new or its scripts were flushed.
     pub(crate) async fn run(
         &mut self,
         script: &Script,
@@ -204,8 +204,8 @@ impl Server {
         });
     }
 
-    /// Gives up a connection that is not broken and yet of no use, at most twice a second: nobody answers on it, or who
-    /// answers is a replica since a failover.
+    /// Replaces a connection that is open and of no use, at most twice a second: the server does not answer, or is a
+    /// replica since a failover.
     fn replace(&self) {
         let mut current = self.current.lock();
         if current.since.elapsed() < LONGEST_PAUSE / 2 {

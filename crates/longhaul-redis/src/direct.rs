@@ -15,8 +15,8 @@ pub(crate) struct Direct {
     way: Arc<Mutex<Way>>,
 }
 
-/// The connection. It belongs to the runtime of the first caller, and callers of others go to the driver: a runtime that is
-/// blocked by its jobs must keep nobody else's calls from the server.
+/// The connection. It belongs to the runtime of the first caller, and callers of other runtimes go to the driver: a
+/// runtime that is blocked by its jobs must not delay the calls of others.
 #[derive(Default)]
 enum Way {
     #[default]

@@ -11,7 +11,7 @@ use redis::{RedisResult, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::changes::{Hear, Telling};
+use crate::changes::{ChangeReporter, OnAnswer};
 use crate::connection::Connection;
 use crate::direct::Direct;
 use crate::enqueue::Bounded;
@@ -33,7 +33,7 @@ pub(crate) struct Driver {
     topology: Topology,
     runtime: Handle,
     pub(crate) lost_claims: LostClaims,
-    pub(crate) telling: Arc<Telling>,
+    pub(crate) reporter: Arc<ChangeReporter>,
     pub(crate) bounded: Bounded,
     direct: Direct,
     root: Arc<str>,
@@ -55,7 +55,7 @@ pub(crate) struct Alone {
     /// Undoes an answer whose caller has gone away.
     pub(crate) undo: Option<Undo>,
     pub(crate) route: Route,
-    pub(crate) hear: Option<Hear>,
+    pub(crate) on_answer: Option<OnAnswer>,
 }
 
 /// The connection that carries a call.
@@ -66,7 +66,7 @@ pub(crate) enum Route {
     Heartbeat,
 }
 
-/// Makes, of an answer that nobody hears, the call that undoes it.
+/// Makes the call that undoes an answer which was not delivered.
 pub(crate) type Undo = fn(&Value) -> Option<Alone>;
 
 pub(crate) struct Shared {
@@ -75,7 +75,7 @@ pub(crate) struct Shared {
     /// The number of jobs that it is about, each of which has one answer.
     jobs: usize,
     reply: oneshot::Sender<RedisResult<Vec<Value>>>,
-    hear: Option<Hear>,
+    on_answer: Option<OnAnswer>,
 }
 
 /// The most calls that may be on their way.
@@ -95,8 +95,8 @@ impl Driver {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (opened, opening) = oneshot::channel();
         let looks = Arc::new(Looks::default());
-        let telling = Arc::new(Telling::default());
-        let (noted, told, topology) = (Arc::clone(&looks), Arc::clone(&telling), options.topology);
+        let reporter = Arc::new(ChangeReporter::default());
+        let (noted, reported, topology) = (Arc::clone(&looks), Arc::clone(&reporter), options.topology);
         let (direct, root, own_clock) = (Direct::new(options.clone()), options.root().into(), clock.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -104,7 +104,7 @@ impl Driver {
             .map_err(|e| fault("open", redis::RedisError::from(e)))?;
         let handle = runtime.handle().clone();
         let run = async move {
-            let state = match DriverState::open(&options, clock, signals, noted, told).await {
+            let state = match DriverState::open(&options, clock, signals, noted, reported).await {
                 Ok(state) => state,
                 Err(error) => return drop(opened.send(Err(error))),
             };
@@ -127,7 +127,7 @@ impl Driver {
             topology,
             runtime: handle,
             lost_claims,
-            telling,
+            reporter,
             bounded,
             direct,
             root,
@@ -158,7 +158,7 @@ impl Driver {
         arguments: Vec<Vec<u8>>,
     ) -> Result<Value> {
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
-        self.call_by(Route::Work, script, arguments, self.telling.hear_noted()).await
+        self.call_by(Route::Work, script, arguments, self.reporter.on_noted()).await
     }
 
     /// Runs a script on the connection for heartbeats, however many calls are on their way.
@@ -171,10 +171,10 @@ impl Driver {
         route: Route,
         script: &'static Script,
         arguments: Vec<Vec<u8>>,
-        hear: Option<Hear>,
+        on_answer: Option<OnAnswer>,
     ) -> Result<Value> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Alone(Alone { script, arguments, reply, undo: None, route, hear }))?;
+        self.send(Request::Alone(Alone { script, arguments, reply, undo: None, route, on_answer }))?;
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
     }
 
@@ -183,17 +183,17 @@ impl Driver {
         self.call_ahead(&crate::scripts::READY, Vec::new()).await.map(drop)
     }
 
-    /// Runs a script whose answer must be heard or undone, and answers the channel for it.
+    /// Runs a script whose answer must be delivered or undone; returns the channel for the answer.
     pub(crate) fn call_undoable(
         &self,
         script: &'static Script,
         arguments: Vec<Vec<u8>>,
         undo: Undo,
-        hear: Option<Hear>,
+        on_answer: Option<OnAnswer>,
     ) -> Result<oneshot::Receiver<RedisResult<Value>>> {
         let (reply, answer) = oneshot::channel();
         let undo = Some(undo);
-        self.send(Request::Alone(Alone { script, arguments, reply, undo, route: Route::Work, hear }))?;
+        self.send(Request::Alone(Alone { script, arguments, reply, undo, route: Route::Work, on_answer }))?;
         Ok(answer)
     }
 
@@ -203,11 +203,11 @@ impl Driver {
         script: &'static Script,
         arguments: Vec<Vec<u8>>,
         jobs: usize,
-        hear: Option<Hear>,
+        on_answer: Option<OnAnswer>,
     ) -> Result<Vec<Value>> {
         let (reply, answer) = oneshot::channel();
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
-        self.send(Request::Shared(Shared { script, arguments, jobs, reply, hear }))?;
+        self.send(Request::Shared(Shared { script, arguments, jobs, reply, on_answer }))?;
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
     }
 
@@ -217,20 +217,20 @@ impl Driver {
         script: &'static Script,
         arguments: Vec<Vec<u8>>,
         jobs: usize,
-        hear: Option<Hear>,
+        on_answer: Option<OnAnswer>,
     ) -> Result<Vec<Value>> {
         let call = self.direct.enter();
         let Some((runtime, connection)) = self.direct.way(&call) else {
-            return self.share(script, arguments, jobs, hear).await;
+            return self.share(script, arguments, jobs, on_answer).await;
         };
         let (reply, answer) = oneshot::channel();
         let now = self.clock.is_manual().then(|| self.clock.now());
         let mut caller = Caller { connection, root: Arc::clone(&self.root), now };
-        self.telling.changes.committed(1);
-        // A task of its own hears the answer also where the caller goes away.
+        self.reporter.changes.committed(1);
+        // A task of its own receives the answer, also if the caller goes away.
         runtime.spawn(async move {
             let all = 0..arguments.len();
-            let call = Part { arguments: all, jobs, reply, hear };
+            let call = Part { arguments: all, jobs, reply, on_answer };
             caller.run_together(script, &arguments, vec![call], jobs).await;
         });
         answer.await.map_err(|_| closed())?.map_err(|error| fault(script.operation, error))
@@ -248,7 +248,7 @@ struct DriverState {
     root: Arc<str>,
     clock: Clock,
     waiting: Vec<Queue>,
-    telling: Arc<Telling>,
+    reporter: Arc<ChangeReporter>,
 }
 
 /// Shared calls of one script that wait.
@@ -267,7 +267,7 @@ impl DriverState {
         clock: Clock,
         signals: Arc<Signals>,
         looks: Arc<Looks>,
-        telling: Arc<Telling>,
+        reporter: Arc<ChangeReporter>,
     ) -> Result<Self> {
         let connection = Connection::open(options).await?;
         let heartbeats = Connection::open(options).await?;
@@ -277,7 +277,7 @@ impl DriverState {
         looks.live();
         tokio::spawn(notifier.run(Some(first)));
         let root = options.root().into();
-        Ok(Self { connection, heartbeats, root, clock, waiting: Vec::new(), telling })
+        Ok(Self { connection, heartbeats, root, clock, waiting: Vec::new(), reporter })
     }
 
     /// Runs until the store is dropped and all that it asked for is answered.
@@ -295,11 +295,11 @@ impl DriverState {
                         queue.in_flight -= 1;
                     }
                     if let Some(next) = next {
-                        let hear = self.telling.hear_noted();
-                        in_flight.push(self.alone(Alone { hear, ..next }));
+                        let on_answer = self.reporter.on_noted();
+                        in_flight.push(self.alone(Alone { on_answer, ..next }));
                     }
                 }
-                // A connection that something on the way has forgotten must not be found out by somebody's job.
+                // A dead connection is to be found by a ping and not by a job's call.
                 () = tokio::time::sleep(PING_AFTER), if in_flight.is_empty() => in_flight.push(self.ping()),
             }
             for request in arrived.drain(..) {
@@ -343,11 +343,11 @@ impl DriverState {
         let mut caller = self.caller(call.route);
         Box::pin(async move {
             let answer = caller.run(call.script, &call.arguments).await;
-            if let (Ok(answer), Some(hear)) = (&answer, call.hear) {
-                hear(std::slice::from_ref(answer));
+            if let (Ok(answer), Some(on_answer)) = (&answer, call.on_answer) {
+                on_answer(std::slice::from_ref(answer));
             }
-            let unheard = call.reply.send(answer).err().and_then(Result::ok);
-            (None, unheard.zip(call.undo).and_then(|(answer, undo)| undo(&answer)))
+            let undelivered = call.reply.send(answer).err().and_then(Result::ok);
+            (None, undelivered.zip(call.undo).and_then(|(answer, undo)| undo(&answer)))
         })
     }
 
@@ -381,9 +381,9 @@ impl DriverState {
             let first = arguments.len();
             arguments.extend(call.arguments);
             let arguments = first..arguments.len();
-            calls.push(Part { arguments, jobs: call.jobs, reply: call.reply, hear: call.hear });
+            calls.push(Part { arguments, jobs: call.jobs, reply: call.reply, on_answer: call.on_answer });
         }
-        self.telling.changes.committed(calls.len());
+        self.reporter.changes.committed(calls.len());
         Box::pin(async move {
             caller.run_together(script, &arguments, calls, jobs).await;
             (Some(script), None)
@@ -396,13 +396,13 @@ struct Part {
     arguments: Range<usize>,
     jobs: usize,
     reply: oneshot::Sender<RedisResult<Vec<Value>>>,
-    hear: Option<Hear>,
+    on_answer: Option<OnAnswer>,
 }
 
 impl Part {
     fn answer(self, answer: RedisResult<Vec<Value>>) {
-        if let (Ok(answers), Some(hear)) = (&answer, self.hear) {
-            hear(answers);
+        if let (Ok(answers), Some(on_answer)) = (&answer, self.on_answer) {
+            on_answer(answers);
         }
         let _ = self.reply.send(answer);
     }

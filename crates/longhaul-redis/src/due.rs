@@ -11,14 +11,14 @@ use crate::driver::Driver;
 use crate::error::unreadable;
 use crate::scripts;
 
-/// Promotes scheduled jobs when they fall due, one timer for all waiting claims of a process: those of the jobs' queues are
-/// woken by the promotion, and no others.
+/// Promotes scheduled jobs when they fall due, by one timer for all waiting claims of a process. A promotion wakes only
+/// the claims of the jobs' queues.
 #[derive(Debug)]
 pub(crate) struct DueTimer {
     dues: mpsc::UnboundedSender<Due>,
 }
 
-/// When the next job falls due, and the store's time when it said so.
+/// The time at which the next job falls due, and the store's time of that answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
     pub(crate) at: Timestamp,
@@ -93,7 +93,7 @@ async fn sleep_until(clock: Clock, due: Due) {
 
 /// Makes due jobs available, and answers the store's time and when the next one falls due.
 async fn promote(driver: &Driver) -> Result<(Timestamp, Option<Due>)> {
-    let arguments = vec![PROMOTED_AT_ONCE.to_vec(), driver.telling.notes().argument()];
+    let arguments = vec![PROMOTED_AT_ONCE.to_vec(), driver.reporter.notes().argument()];
     let answer = driver.call_noting(&scripts::PROMOTE, arguments).await?;
     let numbers: Option<Vec<i64>> = list(answer).and_then(|answer| answer.iter().take(2).map(int).collect());
     match numbers.as_deref() {

@@ -26,8 +26,8 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         let is_plain = !driver.bounded.needs_groups.load(Ordering::Relaxed) && jobs.iter().all(is_plain);
         let scripts = [&scripts::ENQUEUE_SIMPLE, &scripts::ENQUEUE_SIMPLE_KEYED];
         for script in &scripts[usize::from(!is_plain)..] {
-            let hear = driver.telling.hear_created(&jobs);
-            let answers = driver.share_from_here(script, pack_rows(&jobs), jobs.len(), hear).await?;
+            let on_answer = driver.reporter.on_created(&jobs);
+            let answers = driver.share_from_here(script, pack_rows(&jobs), jobs.len(), on_answer).await?;
             if answers.first().and_then(int) == Some(NEEDS_GROUPS) {
                 driver.bounded.needs_groups.store(true, Ordering::Relaxed);
             } else if !driver.bounded.note(&jobs, &answers) {
@@ -35,7 +35,7 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
             }
         }
     }
-    let notes = driver.telling.notes();
+    let notes = driver.reporter.notes();
     let sign = if notes == Notes::Wanted { "-" } else { "" };
     let mut arguments = Vec::with_capacity(1 + 5 * jobs.len());
     arguments.push(format!("{sign}{}", jobs.len()).into_bytes());
@@ -45,7 +45,7 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
         arguments.extend(pack_new(&new.id, may_exist, &new.job));
     }
     let script = &scripts::ENQUEUE;
-    let answers = driver.share(script, arguments, jobs.len(), driver.telling.hear_enqueued()).await?;
+    let answers = driver.share(script, arguments, jobs.len(), driver.reporter.on_enqueued()).await?;
     if let Some(error) = answers.first().and_then(|answer| unknown_dependency(&jobs, answer)) {
         return Err(error);
     }

@@ -48,15 +48,15 @@ pub(crate) struct Fields<'a> {
     /// All limit keys, with commas.
     pub(crate) limit_keys: Option<&'a str>,
     pub(crate) parent: Option<&'a str>,
-    /// True where a batch counts it, or did.
+    /// True if a batch counts it, or did.
     pub(crate) is_counted: bool,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) deadline: Option<Timestamp>,
-    /// Why it was cancelled or asked to stop, where it was.
+    /// The reason of its cancellation or of the request to stop.
     pub(crate) cancel_reason: Option<CancelReason>,
-    /// What it waits for, where it is blocked.
+    /// The event that a blocked job waits for.
     pub(crate) waits_for: Option<WaitsFor>,
-    /// True where that wait ends at `run_at`.
+    /// True if that wait times out at `run_at`.
     pub(crate) wakes: bool,
     /// Its unique key.
     pub(crate) unique: Option<&'a str>,
@@ -295,7 +295,7 @@ impl<'a> Fields<'a> {
             (waits_for, wakes) = (wait_of(number, rest.word()?), wakes_at_run_at == 1);
             let _behind = rest.word()?;
         }
-        // Nothing is said of one that somebody has asked to.
+        // `asked` is the default and not stored.
         let reason =
             CancelReason::ALL.get(usize::from(reason).saturating_sub(1)).copied().unwrap_or_default();
         let is_cancelled = state == State::Cancelled || state == State::Running && is_to_stop;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::act::number_of;
 use crate::answer::{int, list};
-use crate::changes::{Ending, Hear, Notes, told_with_time};
+use crate::changes::{Ending, Notes, OnAnswer, with_time};
 use crate::driver::{Driver, JOBS_PER_CALL};
 use crate::error::unreadable;
 use crate::fields::{MayExist, bounded, json_of, number_of_wait, pack_new};
@@ -75,7 +75,7 @@ pub(crate) async fn fail(driver: &Driver, lease: &Lease, reason: &str) -> Result
 async fn end(driver: &Driver, finishes: &[Finish]) -> Result<Option<Vec<LeaseStatus>>> {
     let (packed, endings) = pack_finishes(driver, finishes);
     let script = if have_follow_ups(finishes) { &scripts::FINISH_AND_FOLLOW } else { &scripts::FINISH };
-    share(driver, script, packed, driver.telling.hear_ended(endings)).await
+    share(driver, script, packed, driver.reporter.on_ended(endings)).await
 }
 
 /// True where a script must be able to create jobs.
@@ -88,10 +88,10 @@ async fn share(
     driver: &Driver,
     script: &'static Script,
     packed: Vec<Vec<u8>>,
-    hear: Option<Hear>,
+    on_answer: Option<OnAnswer>,
 ) -> Result<Option<Vec<LeaseStatus>>> {
     let jobs = packed.len();
-    match driver.share(script, packed, jobs, hear).await {
+    match driver.share(script, packed, jobs, on_answer).await {
         Ok(answers) => statuses(&answers).map(Some).ok_or_else(|| unreadable(script.operation)),
         Err(error @ Error::Store { .. }) => {
             tracing::warn!("{error}");
@@ -101,7 +101,7 @@ async fn share(
     }
 }
 
-/// Tells of a worker, and extends its leases.
+/// Reports a worker as alive, and extends its leases.
 pub(crate) async fn heartbeat(
     driver: &Driver,
     worker: &WorkerInfo,
@@ -131,14 +131,14 @@ pub(crate) async fn heartbeat(
     Ok(found)
 }
 
-/// What became of a run that was to end: its status, and when it ended, where it did so by this very call. `finishing.lua` says
-/// how.
+/// The result of a finish: the status of the lease, and the time of the end, if it ended by this very call.
+/// `finishing.lua` defines the encoding.
 pub(crate) fn ended(answer: &Value) -> Option<(LeaseStatus, Option<Timestamp>)> {
     let answer = match answer {
         Value::Array(parts) => parts.first()?,
         answer => answer,
     };
-    match told_with_time(answer) {
+    match with_time(answer) {
         Some((at, status)) => Some((*STATUSES.get(status)?, Some(at))),
         None => Some((*STATUSES.get(usize::try_from(int(answer)?).ok()?)?, None)),
     }
@@ -151,10 +151,10 @@ pub(crate) fn statuses(answers: &[Value]) -> Option<Vec<LeaseStatus>> {
     answers.iter().map(|answer| Some(ended(answer)?.0)).collect()
 }
 
-/// Packs the ends of runs, and says how each is told of where somebody wants to know.
+/// Packs the ends of runs, with the notes that each needs if changes are observed.
 pub(crate) fn pack_finishes(driver: &Driver, finishes: &[Finish]) -> (Vec<Vec<u8>>, Vec<Ending>) {
-    let endings = driver.telling.endings(finishes);
-    let notes = |place: usize| endings.get(place).map_or(Notes::Unwanted, |end| end.notes(&driver.telling));
+    let endings = driver.reporter.endings(finishes);
+    let notes = |place: usize| endings.get(place).map_or(Notes::Unwanted, |end| end.notes(&driver.reporter));
     let packed = finishes.iter().enumerate().map(|(place, finish)| pack_finish(finish, notes(place)));
     (packed.collect(), endings)
 }

@@ -6,8 +6,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - **Every operation is one script**, which the server runs whole and by itself: a finish, its follow-ups and its
-//!   unique key are one step that nobody sees half of. Each script has a file in `src/lua/`.
+//! - **Every operation is one script**, which the server runs atomically: a finish, its follow-ups and its unique key take
+//!   effect together. Each script has a file in `src/lua/`.
 //! - **Group commit.** Calls that wait while another is on its way are sent together, at most about a hundred jobs in a
 //!   script, so that 64 callers share one round trip and one `fsync`, and the server stays responsive. A single call is
 //!   never cut, because it is all or nothing: enqueue ten thousand jobs at once and the server is busy for some 100 ms.
@@ -26,8 +26,8 @@
 //!   the same (a hand, another program), the rest of the job is cleared away when it is met; a job whose record is damaged
 //!   fails with that reason.
 //! - **The clock is the server's** (`TIME`). No machine that runs an application is asked for the time.
-//! - **Wake-ups** cross machines by publish and subscribe, and only where somebody waits. They are hints: whoever waits
-//!   looks by itself every half minute, and at once when a lost connection is back.
+//! - **Wake-ups** cross machines by publish and subscribe, and only if a call waits. They are hints: a waiting call looks by
+//!   itself every half minute, and at once when a lost connection is back.
 //! - **A thread of its own** holds the connections, so that jobs which block their runtime cannot starve heartbeats, and
 //!   heartbeats have a connection of their own, so that they do not wait behind a pipeline of jobs.
 //! - **Scripts end whole.** Nothing undoes what a script has written, so each works in memory, and writes when all is
@@ -38,9 +38,9 @@
 //! - **Bounds on what waits cost where they are set.** Jobs of a bounded queue or limit key stand in one more sorted set while they
 //!   wait. A process of an older release knows no bounds, and what it claims is counted until the next sweeps; nor does it end jobs
 //!   at their time, or know of modes of unique keys other than to join and to refresh.
-//! - **The end of a job is counted by 500 of its dependants at a time**, so that no script keeps the server busy for long. A process of
-//!   an older release that works beside this one tells no dependants: the next sweeps find the jobs that it has ended. It does not
-//!   count the children of a job that runs, and lets nothing go on whose wait is over.
+//! - **The end of a job is counted by 500 of its dependants at a time**, so that no script keeps the server busy for long. A
+//!   process of an older release beside this one does not settle dependants: the next sweeps find the jobs that it has ended. It
+//!   does not count the children of a running job, and does not end waits whose time is over.
 //! - **Maintenance costs what is due**: sorted sets hold what falls due when, and nothing is counted or scanned, except by a
 //!   survey every ten minutes that finds history of the previous release.
 //!

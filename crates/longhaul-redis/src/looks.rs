@@ -22,7 +22,7 @@ pub(crate) struct Looks {
 /// A look that found nothing.
 #[derive(Clone, Copy, Debug)]
 struct Empty {
-    /// The announcements that had been heard before it.
+    /// The number of announcements received before it.
     announcements: u64,
     since: Stopwatch,
 }
@@ -33,18 +33,18 @@ const COUNTS_FOR: Duration = Duration::from_secs(5);
 const CROWD: usize = 1_024;
 
 impl Looks {
-    /// Notes that announcements arrive from now on. Some may have been missed before.
+    /// Notes that announcements arrive from now on; earlier ones may have been missed.
     pub(crate) fn live(&self) {
         self.announced();
         self.is_live.store(true, Ordering::SeqCst);
     }
 
-    /// Notes that announcements arrive no more.
-    pub(crate) fn deaf(&self) {
+    /// Notes that no announcements arrive any more.
+    pub(crate) fn invalidate(&self) {
         self.is_live.store(false, Ordering::SeqCst);
     }
 
-    /// True while announcements arrive. Otherwise whoever waits must look more often.
+    /// True while announcements arrive. Otherwise waiting claims must look more often.
     pub(crate) fn is_live(&self) -> bool {
         self.is_live.load(Ordering::SeqCst)
     }
@@ -54,7 +54,7 @@ impl Looks {
         self.announcements.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The announcements until now: read before a look.
+    /// The number of announcements until now, to be read before a look.
     pub(crate) fn announcements(&self) -> u64 {
         self.announcements.load(Ordering::SeqCst)
     }
@@ -68,7 +68,8 @@ impl Looks {
         empty.insert(wanted(claim), Empty { announcements, since: Stopwatch::start() });
     }
 
-    /// True where a look for the same has found nothing, and no job has been announced since. Whoever asks listens already.
+    /// True if a look for the same has found nothing, and no job has been announced since. The caller must listen
+    /// already.
     pub(crate) fn is_empty(&self, claim: &Claim) -> bool {
         self.is_live() && self.empty.lock().get(&wanted(claim)).is_some_and(|look| self.counts(*look))
     }
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_stands_for_others_like_it_until_a_job_is_announced() {
+    fn a_look_is_reused_for_equal_claims_until_a_job_is_announced() {
         let looks = Looks::default();
         looks.live();
         let (mine, other) = (claim(), Claim { queues: vec![slots("other", 1)], ..claim() });
@@ -110,12 +111,12 @@ mod tests {
         looks.announced();
         assert!(!looks.is_empty(&mine));
         looks.found_nothing(&mine, looks.announcements());
-        looks.deaf();
+        looks.invalidate();
         assert!(!looks.is_empty(&mine));
     }
 
     #[test]
-    fn a_look_during_which_a_job_was_announced_stands_for_nobody() {
+    fn a_look_during_which_a_job_was_announced_is_not_reused() {
         let looks = Looks::default();
         looks.live();
         let before = looks.announcements();

@@ -8,8 +8,8 @@ use crate::driver::Driver;
 use crate::finish::error_tail;
 use crate::scripts;
 
-/// Claims whose answers were lost with a connection. Nobody runs their jobs, so they are taken back before their worker claims
-/// again: they would otherwise wait for the end of their leases, and count as crashes.
+/// Claims whose answers were lost with a connection. Their jobs are not run, so that they are reverted before their
+/// worker claims again: they would otherwise wait for the end of their leases, and count as crashes.
 #[derive(Debug, Default)]
 pub(crate) struct LostClaims {
     /// The highest token that this process was given. Those of a lost claim are higher.

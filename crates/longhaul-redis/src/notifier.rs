@@ -38,7 +38,7 @@ impl Notifier {
         })
     }
 
-    /// Listens for ever, to the first node that can be reached: in a cluster each hears what is published on any.
+    /// Listens for ever, to the first node that can be reached: in a cluster each receives the messages published on any.
     pub(crate) async fn run(self, mut first: Option<PubSub>) {
         let backoff =
             Backoff { base: Duration::from_millis(100), max: Duration::from_secs(2), ..Backoff::default() };
@@ -55,10 +55,10 @@ impl Notifier {
                     }
                     failures = 0;
                     self.looks.live();
-                    // Nothing was heard while there was no connection.
+                    // Nothing was received while there was no connection.
                     self.signals.send_all();
                     self.wake_waiters(connection).await;
-                    self.looks.deaf();
+                    self.looks.invalidate();
                     tracing::warn!("lost the connection for notifications: claims poll until it is back");
                 }
                 Err(error) => tracing::debug!("failed to subscribe to notifications: {error}"),

@@ -48,7 +48,7 @@ fn read_queues(answer: Value) -> Option<Vec<QueueInfo>> {
     Some(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }
 
-/// What is taken of a queue's limits, as `limits.lua` keeps it.
+/// The used limits of a queue, as `limits.lua` stores them.
 fn state(config: &QueueConfig, stored: &str) -> Option<KeyState> {
     let mut parts = stored.splitn(3, '|');
     let (used, rate_free_at) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -132,7 +132,7 @@ pub(crate) async fn lanes(driver: &Driver) -> Result<Vec<Lane>> {
     Ok(lanes)
 }
 
-/// The workers heard of within the last minute.
+/// The workers that have called within the last minute.
 pub(crate) async fn workers(driver: &Driver) -> Result<Vec<WorkerInfo>> {
     let seen_for = bounded(WORKER_SEEN_FOR).to_string().into_bytes();
     let answer = driver.call(&scripts::WORKERS, vec![seen_for]).await?;

@@ -14,7 +14,7 @@ pub(crate) struct Script {
     pub(crate) hash: String,
 }
 
-/// The flags that the server is told of a script.
+/// The flags that the server needs for a script.
 #[derive(Clone, Copy)]
 enum Flags {
     /// Adds data: refused by a server whose memory is full, before it has written anything.
@@ -69,9 +69,9 @@ const STORE: &str = concat!(
     "\n",
     include_str!("lua/bounds.lua")
 );
-/// What stands behind the store is a function of its own. To make a function, Lua looks for each variable of the enclosing
-/// one that it uses among all of these, one after the other, which took the server a third of what it takes to make them all;
-/// what the enclosing one itself has from outside is found at once. Lua lets it have 60 of these.
+/// The code after the store's is in a function of its own. To create a function, Lua searches all variables of the
+/// enclosing one for each that it uses, which took the server a third of the time of creating them all; upvalues of the
+/// enclosing function are found at once. Lua allows 60 upvalues.
 const INNER: &str = "return (function()\n";
 const INNER_END: &str = "end)()\n";
 const NEW: &str = include_str!("lua/new.lua");

@@ -47,8 +47,8 @@ impl RedisStore {
     /// Connects to the server or cluster of a URL: see [`RedisOptions::new`].
     ///
     /// # Errors
-    /// Where the URL is no such, the server cannot be reached, is older than 7.0, evicts data, or holds a store of a
-    /// newer version.
+    /// The URL is invalid, or the server cannot be reached, is older than 7.0, evicts data, or holds a store of a newer
+    /// version.
     pub async fn connect(url: &str) -> Result<Self> {
         Self::open(RedisOptions::new(url)?).await
     }
@@ -138,7 +138,7 @@ impl Store for RedisStore {
         let mut over = pin!(clock.sleep_until(clock.now().plus(claim.wait)));
         let patience = if claim.wait.is_zero() { Patience::Leaves } else { Patience::Waits };
         loop {
-            // Made before the look, so that whatever arrives after the look is heard.
+            // Listens before the look, so that no arrival after the look is missed.
             let mut arrivals = Vec::new();
             if patience == Patience::Waits {
                 let topic = |queue: &longhaul::QueueSlots| format!("q{}", queue.queue);
@@ -302,7 +302,7 @@ impl Store for RedisStore {
     }
 
     fn changes(&self) -> Option<&Changes> {
-        Some(&self.inner.driver.telling.changes)
+        Some(&self.inner.driver.reporter.changes)
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {

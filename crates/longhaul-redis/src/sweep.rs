@@ -24,7 +24,7 @@ pub(crate) async fn sweep(driver: &Driver, limit: usize) -> Result<Swept> {
     while left > 0 {
         let most = left.min(JOBS_PER_CALL);
         let [promoted, rescued, poisoned, fenced, expired, more, prunes] =
-            numbers(driver, &scripts::SWEEP, sweep_arguments(most, driver.telling.notes())).await?;
+            numbers(driver, &scripts::SWEEP, sweep_arguments(most, driver.reporter.notes())).await?;
         swept.promoted += promoted;
         swept.rescued += rescued;
         swept.poisoned += poisoned;
@@ -64,7 +64,7 @@ async fn prune(driver: &Driver, limit: usize) -> Result<u64> {
         let mut places = due.places.as_slice();
         while left > 0 && !places.is_empty() {
             let most = left.min(JOBS_PER_CALL);
-            let mut arguments = vec![most.to_string().into_bytes(), driver.telling.notes().argument()];
+            let mut arguments = vec![most.to_string().into_bytes(), driver.reporter.notes().argument()];
             arguments.extend(places.iter().flatten().cloned());
             let [removed, finished] = numbers(driver, &scripts::PRUNE, arguments).await?;
             pruned += removed;
@@ -97,7 +97,7 @@ pub(crate) async fn numbers<const N: usize>(
 struct Due {
     /// True where all queues are to be looked at.
     survey: bool,
-    /// Queues and outcomes, as `prune.lua` is told them.
+    /// Queues and outcomes, as the arguments of `prune.lua`.
     places: Vec<[Vec<u8>; 4]>,
 }
 

@@ -10,7 +10,7 @@ use crate::sweep::numbers;
 /// Gives a job a signal: `output` is that of the step that it is kept as.
 pub(crate) async fn signal(driver: &Driver, id: &JobId, name: &str, output: &Json) -> Result<Signalled> {
     let arguments = [id.as_str(), name, output.as_str()].map(|text| text.as_bytes().to_vec());
-    let notes = driver.telling.notes().argument();
+    let notes = driver.reporter.notes().argument();
     let [fate] = numbers(driver, &scripts::SIGNAL, arguments.into_iter().chain([notes]).collect()).await?;
     Ok(match fate {
         0 => Signalled::Accepted,

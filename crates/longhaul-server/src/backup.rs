@@ -87,7 +87,7 @@ fn elsewhere(store: &StoreUrl) -> String {
     format!("{store} is no SQLite file, which is all that longhaul backup copies: {instead}")
 }
 
-/// What a data folder holds beside the store.
+/// The files of a data folder beside the store.
 fn beside(data: &Path) -> Vec<String> {
     let is_there = |path: &PathBuf| match std::fs::read_dir(path) {
         Ok(mut entries) => entries.next().is_some(),

@@ -62,12 +62,12 @@ Not reached: backups and exports, logs of processes, what language models and ot
 application has enqueued under kinds of its own, and the audit log, which says that one user was erased, when and by whom, and not
 which one. Exit code: 0 where something was erased or counted, 1 where nothing is kept of the user.";
 
-/// The stamp of an erasure that has begun and not ended, or has left bytes of deleted rows. It names nobody.
+/// The stamp of an erasure that has begun and not ended, or has left bytes of deleted rows. It does not name the user.
 const BEGUN: &str = "erasure";
-/// The most times that all services are gone over. The last one finds nothing.
+/// The most passes over all services. The last one finds nothing.
 const PASSES: usize = 10;
 
-/// What was erased, by service.
+/// The erased rows, by service.
 #[derive(Debug, Default)]
 struct Report {
     services: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,

@@ -15,7 +15,7 @@ use crate::store_url::StoreUrl;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Late {
     found: Arc<OnceLock<RedisStore>>,
-    /// Tells the changes of the store that was found to whoever observes the one that stands for it.
+    /// Passes the changes of the store that was opened on to the observers of the store in its place.
     echo: Arc<Echo>,
 }
 

@@ -1,4 +1,5 @@
-//! Lines on standard output and standard error. Whoever reads them may go away (`longhaul jobs list | head`), upon which
+//! Lines on standard output and standard error. Their reader may close the pipe (`longhaul jobs list | head`), upon
+//! which
 //! `println!` and `eprintln!` panic.
 
 use std::error::Error;
@@ -10,7 +11,7 @@ pub(crate) fn print(line: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
 }
 
-/// Tells what goes on beside it, on standard error. The command does its work where nobody reads that.
+/// Writes a line to standard error. A closed standard error does not fail the command.
 pub(crate) fn tell(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -102,7 +102,7 @@ pub(crate) async fn rehearse(data: &Path) -> Result<BTreeMap<String, String>> {
 async fn rehearse_in(scratch: &Path, data: &Path) -> Result<BTreeMap<String, String>> {
     let models = data.join("models");
     let env = Env::new(scratch, move |name| match (name, std::env::var(name).ok()) {
-        // The place of files is marked by whoever opens it first.
+        // The folder of files is stamped by the first process that opens it.
         ("STORAGE_URL", _) => None,
         ("EMBEDDING_MODEL_DIR", None) if models.is_dir() => Some(models.display().to_string()),
         (_, value) => value,
@@ -131,8 +131,8 @@ impl Services {
         Ok(Self { deps, open })
     }
 
-    /// Erases what they keep of a user, or counts it, and `told` hears of each that has: first the services, in their order, and
-    /// then what they keep together.
+    /// Erases, or counts, the data of a user in the services, in their order, and then in their shared tables; `told`
+    /// is called for each that has some.
     pub(crate) async fn erase(
         &self,
         erasure: &Erasure,
@@ -232,8 +232,8 @@ impl Services {
 /// answers that are kept for repeated requests.
 const TIDY_PAUSE: Duration = Duration::from_secs(60);
 
-/// Enqueues jobs that were committed while their store was away, or whose process died before it could, and forgets
-/// answers that nobody asks for any more.
+/// Enqueues jobs whose rows were committed while their store was unreachable, or before a crash of their process, and
+/// removes expired answers.
 async fn tidy(db: Db, repeats: Repeats) {
     loop {
         match db.deliver().await {

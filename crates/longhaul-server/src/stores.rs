@@ -24,7 +24,7 @@ use crate::store_url::StoreUrl;
 /// everyone on the machine.
 pub(crate) const WORKER_TOKEN: &str = "LONGHAUL_WORKER_TOKEN";
 
-/// The variable with the paths of values that are shown to nobody.
+/// The variable with the paths of hidden values.
 pub(crate) const REDACT: &str = "LONGHAUL_REDACT";
 
 /// The values that the environment hides.
@@ -69,7 +69,7 @@ pub(crate) struct OpenStores {
     pub(crate) db: Db,
     /// The addresses of both, for people; without passwords.
     described: String,
-    /// What is durable when a write is answered, where that is this process's to choose.
+    /// The durability of answered writes, if this process chooses it.
     durability: Option<Durability>,
     /// `Yes` if another process has the embedded file too.
     shared: Shared,
@@ -291,7 +291,7 @@ impl OpenStores {
         }
     }
 
-    /// What is durable when a write is answered, where that is this process's to choose.
+    /// The durability of answered writes, if this process chooses it.
     pub(crate) fn durability(&self) -> Option<Durability> {
         self.durability
     }
@@ -403,8 +403,8 @@ fn redis_by_parts(vars: &dyn Fn(&str) -> Option<String>) -> std::result::Result<
     format!("redis://{password}{host}:{port}/0").parse().map(Some).map_err(|e| format!("REDIS_HOST: {e}"))
 }
 
-/// The folder holds secrets and other people's documents: nobody else on the machine is to read them. One that was made
-/// beforehand, as `mkdir` and Docker do, is closed.
+/// Makes a folder that other users of the machine cannot read, because it holds secrets and users' documents.
+/// Permissions of an existing folder, as `mkdir` and Docker make it, are reduced.
 pub(crate) fn make_private_folder(folder: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

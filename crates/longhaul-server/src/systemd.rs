@@ -1,14 +1,15 @@
-//! What systemd is told of a service of `Type=notify`: that it is ready, that it stops, and, where it asks, that it lives.
+//! Notifications to systemd of a service of `Type=notify`: that it is ready, that it stops, and, with a watchdog, that
+//! it lives.
 //!
-//! Nobody is told anything where `NOTIFY_SOCKET` is not set, as outside of systemd.
+//! Nothing is sent if `NOTIFY_SOCKET` is not set, as outside of systemd.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// Tells that the process does what it was started for, with a line for `systemctl status`. From here on, a process with a watchdog
-/// says twice within its time that it lives, from the runtime that all else runs on.
+/// Reports readiness, with a line for `systemctl status`. From here on, a process with a watchdog reports twice within
+/// the watchdog's time that it lives, from the runtime that runs everything else.
 pub(crate) fn ready(status: &str) {
     tell(&format!("READY=1\nSTATUS={status}"));
     let variable = |name: &str| std::env::var(name).ok();
@@ -22,12 +23,12 @@ pub(crate) fn ready(status: &str) {
     }
 }
 
-/// Tells that the process is about to end.
+/// Reports that the process is about to end.
 pub(crate) fn stopping() {
     tell("STOPPING=1\nSTATUS=waiting for what runs");
 }
 
-/// Half of the time within which systemd wants to hear of this process; `None` where it does not.
+/// Half of the watchdog's time; `None` without a watchdog for this process.
 fn watchdog(variable: impl Fn(&str) -> Option<String>, process: u32) -> Option<Duration> {
     let micros: u64 = variable("WATCHDOG_USEC")?.parse().ok().filter(|micros| *micros > 0)?;
     let is_ours = variable("WATCHDOG_PID").is_none_or(|asked| asked.parse() == Ok(process));
@@ -50,7 +51,7 @@ fn send(socket: &str, state: &str) -> io::Result<()> {
         None => SocketAddr::from_pathname(socket)?,
     };
     let sender = UnixDatagram::unbound()?;
-    // Where its buffer is full, whoever listens has other troubles than what is said here.
+    // A full buffer must not block the server.
     sender.set_nonblocking(true)?;
     sender.send_to_addr(state.as_bytes(), &address).map(drop)
 }

@@ -98,10 +98,10 @@ impl Work {
         Duration::from_secs(self.grace.into())
     }
 
-    /// Starts to run the services' jobs, webhooks and HTTP requests. Receivers are told nothing that `redaction` hides.
+    /// Starts to run the services' jobs, webhooks and HTTP requests. Webhooks hide the values of `redaction`.
     ///
     /// # Errors
-    /// Fails if a queue is named that no service has: a mistyped name would be served by nobody.
+    /// A queue is named that no service has: a mistyped name would be served by no worker.
     pub(crate) fn start(&self, services: &Services, redaction: Redaction) -> Result<Worker> {
         let mut queues = services.queues(self.slots(), self.waiting_slots.into());
         let waiting = |queue: &str| QueueSlots { queue: queue.into(), slots: self.waiting_slots.into() };
@@ -109,7 +109,7 @@ impl Work {
         let queues = self.chosen(queues)?;
         let described: Vec<String> = queues.iter().map(|q| format!("{}={}", q.queue, q.slots)).collect();
         tracing::info!(slots = described.join(" "), "running jobs");
-        // A worker that serves nobody makes the tokens that the servers of its store take.
+        // A worker without a server makes the tokens that the servers of its store accept.
         let tokens = SignalTokens::new(&Secret(services.secret()?), Clock::system());
         services.deps.longhaul.sign_wait_tokens(tokens);
         let outbound = Outbound::new(self.webhook_allow.clone())?;

@@ -42,7 +42,7 @@ Examples:
 pub(crate) async fn run(args: Args) -> Result<()> {
     let traces = logging::start()?;
     let stop = signals::listen()?;
-    // Before anything is opened: a worker that nobody could watch is not to run.
+    // Before anything is opened: a worker that cannot be monitored is not to run.
     let listener = match args.metrics_listen {
         Some(address) => Some(listen::bind(address, "--metrics-listen").await?),
         None => None,
@@ -74,7 +74,8 @@ fn watch(listener: listen::Listener, services: &Services, stop: CancellationToke
     let config = HttpConfig { health: services.details(), ..HttpConfig::default() };
     let app = longhaul_http::worker_router(services.deps.longhaul.clone(), config);
     tracing::info!("metrics are at http://{}/metrics", listener.address());
-    // For whoever started us with port 0: the one line on standard output. That nobody reads it is no reason not to work.
+    // For a parent process that has started the worker with port 0: the one line on standard output. A closed output
+    // does not keep it from working.
     let _ = writeln!(std::io::stdout(), "http://{}", listener.address());
     tokio::spawn(listener.serve(app, stop));
 }

@@ -1,4 +1,4 @@
-//! What a server does for others: it enqueues, steers and reads, and tries again where the store is away.
+//! A simulated server: it enqueues, acts on and reads jobs for callers, and retries while the store is unreachable.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ pub(crate) struct Client {
     pub(crate) schedules: Arc<Mutex<BTreeMap<String, Put>>>,
 }
 
-/// The times that a call is made before whoever asked is told that it failed.
+/// The tries of a call before its caller gets an error.
 const TRIES: u32 = 5;
 /// The time that a reader waits in one call.
 const READ_FOR: Duration = Duration::from_secs(5);
 
 impl Client {
-    /// Does what a step asks for, and tries again where the store is away. What fails in the end was promised to nobody.
+    /// Does a step, and retries while the store is unreachable. A step that fails in the end is not acknowledged.
     pub(crate) async fn serve(self, step: Step) {
         let mut tries = 0;
         loop {
@@ -94,7 +94,7 @@ impl Client {
                 }
             }
             Step::Look => self.look().await?,
-            // What befalls processes and clocks is no server's to do.
+            // Faults of processes and clocks are not injected by a server.
             _ => {}
         }
         Ok(None)
@@ -136,7 +136,7 @@ impl Client {
         }
     }
 
-    /// Whoever reads the log as a whole, late, finds what was read as it came.
+    /// Checks that a late reader of the whole log gets the events that were read as they came.
     fn compare(&self, id: &JobId, reading: &Reading) {
         let Some(whole) = self.witness.read_whole(id) else { return };
         let whole: Vec<&Event> =

@@ -30,15 +30,15 @@ pub(crate) struct Work<const K: usize> {
 /// The args of a job of any kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Script {
-    /// What each of its runs does.
+    /// The acts of each of its runs.
     pub(crate) acts: Vec<Act>,
-    /// How its first, second, … runs end; those behind the last complete.
+    /// The ends of its first, second, … runs; later ones complete.
     pub(crate) ends: Vec<End>,
-    /// What a completion is followed by.
+    /// The follow-ups of its completion.
     pub(crate) follow_ups: Vec<NewJob>,
 }
 
-/// Something that a run does.
+/// One act of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Act {
     Sleep(u64),
@@ -50,7 +50,7 @@ pub(crate) enum Act {
         name: String,
         takes: u64,
     },
-    /// Works so long, and stops where it is asked to.
+    /// Works this long, and stops when it is asked to.
     Obey(u64),
     Enqueue(Box<NewJob>),
     /// Sleeps without a slot.
@@ -63,7 +63,7 @@ pub(crate) enum Act {
         name: String,
         timeout: Option<u64>,
     },
-    /// Enqueues children, and waits for all that there are without a slot.
+    /// Enqueues children, and waits for all of the job's children without a slot.
     Raise {
         name: String,
         children: Vec<NewJob>,
@@ -89,9 +89,9 @@ impl Script {
     }
 }
 
-/// What the runs of a job have in common: where they note what they do.
+/// The state that the runs of a process share, in which they record what they do.
 #[derive(Clone)]
-pub(crate) struct Floor {
+pub(crate) struct RunContext {
     pub(crate) world: Arc<World>,
     pub(crate) witness: Arc<Witness>,
     pub(crate) runs: Arc<Mutex<BTreeMap<JobId, Runs>>>,
@@ -120,19 +120,19 @@ struct Active {
 
 impl<const K: usize> Job for Work<K> {
     const KIND: &'static str = KINDS[K];
-    type State = Floor;
+    type State = RunContext;
     type Output = usize;
 
-    async fn run(self, cx: Context<Floor>) -> JobResult<usize> {
+    async fn run(self, cx: Context<RunContext>) -> JobResult<usize> {
         let script = Script { acts: self.acts, ends: self.ends, follow_ups: self.follow_ups };
         play(script, cx).await
     }
 }
 
 /// Runs the jobs of a call beside each other. Each ends by itself, and stops where it has ended without the call.
-pub(crate) async fn play_call(floor: Floor, call: Vec<Collected<Work<1>>>) -> JobResult<()> {
+pub(crate) async fn play_call(context: RunContext, call: Vec<Collected<Work<1>>>) -> JobResult<()> {
     if call.len() > 1 {
-        floor.witness.count("calls of several jobs");
+        context.witness.count("calls of several jobs");
     }
     let play_one = async |mut job: Collected<Work<1>>| {
         let Work { acts, ends, follow_ups } = job.args.clone();
@@ -149,16 +149,16 @@ pub(crate) async fn play_call(floor: Floor, call: Vec<Collected<Work<1>>>) -> Jo
     Ok(())
 }
 
-async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {
-    let floor = cx.state().clone();
-    let run = floor.begin(cx.id());
+async fn play(script: Script, cx: Context<RunContext>) -> JobResult<usize> {
+    let context = cx.state().clone();
+    let run = context.begin(cx.id());
     for follow_up in script.follow_ups {
         cx.follow_up(follow_up)?;
     }
     let mut streamed = 0;
     for act in script.acts {
         match act {
-            Act::Sleep(millis) => floor.clock.sleep(Duration::from_millis(millis)).await,
+            Act::Sleep(millis) => context.clock.sleep(Duration::from_millis(millis)).await,
             Act::Log => cx.log(LogLevel::Info, "it goes on"),
             Act::Progress(percent) => cx.progress(percent, "so far"),
             Act::Stream(pieces) => {
@@ -167,9 +167,9 @@ async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {
                     streamed += 1;
                 }
             }
-            Act::Step { name, takes } => step(&cx, &floor, &run, &name, takes).await?,
+            Act::Step { name, takes } => step(&cx, &context, &run, &name, takes).await?,
             Act::Obey(millis) => {
-                let work = Box::pin(floor.clock.sleep(Duration::from_millis(millis)));
+                let work = Box::pin(context.clock.sleep(Duration::from_millis(millis)));
                 if let Either::Right(_) = select(work, Box::pin(cx.cancelled())).await {
                     return Err(JobError::cancel("it was asked to stop"));
                 }
@@ -177,26 +177,26 @@ async fn play(script: Script, cx: Context<Floor>) -> JobResult<usize> {
             Act::Enqueue(job) => {
                 let enqueued = cx.longhaul().enqueue_one(*job).await?;
                 if is_kept(&enqueued) {
-                    floor.witness.acknowledge(&enqueued.id);
+                    context.witness.acknowledge(&enqueued.id);
                 }
             }
             Act::Pause { name, millis } => {
                 cx.sleep(&name, Duration::from_millis(millis)).await?;
-                floor.witness.count("sleeps that were over");
-                floor.check_time(&cx, &format!("sleep:{name}"));
+                context.witness.count("sleeps that were over");
+                context.check_time(&cx, &format!("sleep:{name}"));
             }
             Act::Await { name, timeout } => {
                 let signal = cx.wait_for::<u64>(&name, timeout.map(Duration::from_millis)).await?;
-                floor.check_signal(&cx, &run, &name, signal);
+                context.check_signal(&cx, &run, &name, signal);
             }
             Act::Raise { name, children } => {
                 let count = children.len();
                 cx.enqueue_children(&name, children).await?;
-                if let Some(how) = floor.witness.missing_child(cx.id(), &name, count) {
-                    floor.witness.break_promise(ACKNOWLEDGED, how);
+                if let Some(how) = context.witness.missing_child(cx.id(), &name, count) {
+                    context.witness.break_promise(ACKNOWLEDGED, how);
                 }
                 cx.wait_for_children().await?;
-                floor.witness.count("waits for children that were over");
+                context.witness.count("waits for children that were over");
             }
         }
     }
@@ -226,28 +226,36 @@ const LONGEST_LEASE: Duration = Duration::from_secs(40);
 /// The words of the panics that jobs are made to have.
 pub(crate) const PLANNED: &str = "as planned";
 
-async fn step(cx: &Context<Floor>, floor: &Floor, run: &Run, name: &str, takes: u64) -> JobResult<()> {
+async fn step(
+    cx: &Context<RunContext>,
+    context: &RunContext,
+    run: &Run,
+    name: &str,
+    takes: u64,
+) -> JobResult<()> {
     let output = cx
         .step(name, || async {
-            floor.witness.count("steps");
-            if let Some(output) =
-                floor.witness.step_output(cx.id(), name).filter(|_| !floor.is_excused(&run.active, cx.id()))
+            context.witness.count("steps");
+            if let Some(output) = context
+                .witness
+                .step_output(cx.id(), name)
+                .filter(|_| !context.is_excused(&run.active, cx.id()))
             {
                 let how =
                     format!("{} runs its step {name} again, whose output {output:?} is recorded", cx.id());
-                floor.witness.break_promise(STEPS, how);
+                context.witness.break_promise(STEPS, how);
             }
-            floor.clock.sleep(Duration::from_millis(takes)).await;
-            let mut runs = floor.runs.lock();
+            context.clock.sleep(Duration::from_millis(takes)).await;
+            let mut runs = context.runs.lock();
             let runs = runs.entry(cx.id().clone()).or_default();
             runs.steps += 1;
             Ok(runs.steps)
         })
         .await?;
-    let recorded = floor.witness.step_output(cx.id(), name).and_then(|output| output.to::<u64>().ok());
-    if recorded != Some(output) && !floor.is_excused(&run.active, cx.id()) {
+    let recorded = context.witness.step_output(cx.id(), name).and_then(|output| output.to::<u64>().ok());
+    if recorded != Some(output) && !context.is_excused(&run.active, cx.id()) {
         let how = format!("{} was given {output} for its step {name}, and {recorded:?} is recorded", cx.id());
-        floor.witness.break_promise(STEPS, how);
+        context.witness.break_promise(STEPS, how);
     }
     Ok(())
 }
@@ -266,12 +274,12 @@ struct Until {
 
 /// A run of a job's code, until it is dropped.
 struct Run {
-    floor: Floor,
+    context: RunContext,
     id: JobId,
     active: Active,
 }
 
-impl Floor {
+impl RunContext {
     fn begin(&self, id: &JobId) -> Run {
         let mut all = self.runs.lock();
         let runs = all.entry(id.clone()).or_default();
@@ -297,11 +305,11 @@ impl Floor {
             );
             self.witness.break_promise(OVERLAP, how);
         }
-        Run { floor: self.clone(), id: id.clone(), active }
+        Run { context: self.clone(), id: id.clone(), active }
     }
 
     /// A job was given a signal, or the end of its wait: the one that is recorded.
-    fn check_signal(&self, cx: &Context<Floor>, run: &Run, name: &str, signal: Option<u64>) {
+    fn check_signal(&self, cx: &Context<RunContext>, run: &Run, name: &str, signal: Option<u64>) {
         self.witness.count(if signal.is_some() { "signals that were given" } else { "waits that timed out" });
         let recorded = self.witness.step_output(cx.id(), &format!("{SIGNAL_PREFIX}{name}"));
         let value = recorded.as_ref().and_then(|output| Some(output.to::<Recorded>().ok()?.value));
@@ -315,7 +323,7 @@ impl Floor {
     }
 
     /// A wait is over: its time has come, by the clock of the store.
-    fn check_time(&self, cx: &Context<Floor>, step: &str) {
+    fn check_time(&self, cx: &Context<RunContext>, step: &str) {
         let Some(output) = self.witness.step_output(cx.id(), step) else { return };
         let (now, until) = (self.world.store_clock.now(), output.to::<Until>().ok().map(|kept| kept.until));
         if until.is_none_or(|until| until > now) {
@@ -326,8 +334,8 @@ impl Floor {
         }
     }
 
-    /// True for a run that may have missed the end of its lease: its process has stood still, the store's clock has jumped, or
-    /// somebody has begun the job anew.
+    /// True for a run that may have missed the end of its lease: its process was suspended, the store's clock has
+    /// jumped, or the job was run again by hand.
     fn is_excused(&self, run: &Active, id: &JobId) -> bool {
         self.world.state(run.process) != ProcessState::Running
             || self.world.stops(run.process) != run.stops
@@ -338,11 +346,11 @@ impl Floor {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if let Some(runs) = self.floor.runs.lock().get_mut(&self.id) {
+        if let Some(runs) = self.context.runs.lock().get_mut(&self.id) {
             runs.active.retain(|active| active.number != self.active.number);
         }
-        let name = self.floor.world.name(self.floor.process);
-        self.floor
+        let name = self.context.world.name(self.context.process);
+        self.context
             .world
             .note(&name, format_args!("the {}. run of {} is over", self.active.number + 1, self.id));
     }

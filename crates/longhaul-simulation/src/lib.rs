@@ -13,7 +13,7 @@
 //! | `planted` | stores with a fault, which the runs must find |
 //! | `shrink` | the shortest scenario that breaks a promise |
 //! | `many` | many seeds, counted |
-//! | `proof` | the page that tells of them |
+//! | `proof` | the page that reports them |
 
 mod client;
 mod jobs;

@@ -107,7 +107,7 @@ fn many(cli: &Cli) -> ExitCode {
     }
 }
 
-/// Runs seeds, and tells of those that break a promise at once and of the sum now and then.
+/// Runs seeds; prints those that break a promise at once, and the sum now and then.
 fn run_seeds(first: u64, seeds: Seeds) -> Sum {
     let (mut told, mut shown) = (Duration::ZERO, 0);
     let sum = run_many(first, seeds, |sum| {

@@ -15,7 +15,7 @@ use crate::witness::Broken;
 /// The seeds that every check runs, from 1.
 pub const SEEDS: u64 = 2_000;
 
-/// Which seeds are run.
+/// The seeds to run.
 #[derive(Clone, Copy, Debug)]
 pub enum Seeds {
     /// So many, from the first.
@@ -29,7 +29,7 @@ pub enum Seeds {
 pub struct Sum {
     /// Runs that were made.
     pub runs: u64,
-    /// How often what happened.
+    /// The numbers of events, by sort.
     pub counts: BTreeMap<&'static str, u64>,
     /// The time that passed in them.
     pub simulated: Duration,
@@ -39,7 +39,7 @@ pub struct Sum {
     pub broken: Vec<(u64, Broken)>,
 }
 
-/// Runs seed after seed, and tells `progress` of each sum.
+/// Runs seed after seed, and calls `progress` with each sum.
 #[must_use]
 pub fn run_many(first: u64, seeds: Seeds, mut progress: impl FnMut(&Sum)) -> Sum {
     silence_planned_panics();

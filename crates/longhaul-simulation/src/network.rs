@@ -15,9 +15,9 @@ use crate::random::Random;
 use crate::witness::Witness;
 use crate::world::{NETWORK, ProcessId, World};
 
-/// How often, of a thousand calls, each fault befalls one.
+/// The rate of each fault, in thousandths of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Weather {
+pub(crate) struct FaultRates {
     pub(crate) lost_request: u32,
     pub(crate) lost_reply: u32,
     pub(crate) twice: u32,
@@ -27,24 +27,24 @@ pub(crate) struct Weather {
     pub(crate) killed_at_call: u32,
     /// The caller is stopped there.
     pub(crate) stopped_at_call: u32,
-    /// A call that its caller gives up goes on.
+    /// A call goes on though its caller has given it up.
     pub(crate) goes_on: u32,
 }
 
-/// What all lines of a run share.
+/// The state that all lines of a run share.
 pub(crate) struct Network {
     pub(crate) world: Arc<World>,
     pub(crate) witness: Arc<Witness>,
     store: Arc<dyn Store>,
-    weather: Mutex<Weather>,
+    fault_rates: Mutex<FaultRates>,
     /// The store is away until then.
     away_until: Mutex<Duration>,
     random: Random,
-    /// Processes that stand still, and when they go on.
+    /// Suspended processes, and the times of their resumption.
     pub(crate) stopped: Mutex<Vec<(Duration, ProcessId)>>,
 }
 
-/// The way of one process to the store.
+/// The connection of one process to the store.
 pub(crate) struct Line {
     network: Arc<Network>,
     process: ProcessId,
@@ -53,10 +53,10 @@ pub(crate) struct Line {
     cut_until: Mutex<Duration>,
 }
 
-/// The fate of a call.
+/// The fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Arrives,
+enum CallFault {
+    None,
     LostRequest,
     LostReply,
     Twice,
@@ -67,12 +67,17 @@ enum Fate {
 const PATIENCE: (usize, usize) = (200, 4_000);
 
 impl Network {
-    pub(crate) fn new(world: Arc<World>, witness: Arc<Witness>, weather: Weather, seed: u64) -> Arc<Self> {
+    pub(crate) fn new(
+        world: Arc<World>,
+        witness: Arc<Witness>,
+        fault_rates: FaultRates,
+        seed: u64,
+    ) -> Arc<Self> {
         Arc::new(Self {
             world,
             store: witness.watched(),
             witness,
-            weather: Mutex::new(weather),
+            fault_rates: Mutex::new(fault_rates),
             away_until: Mutex::default(),
             random: Random::of(seed, 2),
             stopped: Mutex::default(),
@@ -81,7 +86,7 @@ impl Network {
 
     /// No more faults.
     pub(crate) fn calm(&self) {
-        *self.weather.lock() = Weather::default();
+        *self.fault_rates.lock() = FaultRates::default();
         *self.away_until.lock() = Duration::ZERO;
     }
 
@@ -104,20 +109,20 @@ impl Network {
         (line, Arc::new(store.without_changes()))
     }
 
-    fn fate(&self, weather: &Weather) -> Fate {
-        let fates = [
-            (weather.lost_request, Fate::LostRequest, "requests that were lost"),
-            (weather.lost_reply, Fate::LostReply, "replies that were lost"),
-            (weather.twice, Fate::Twice, "calls that were delivered twice"),
-            (weather.in_part, Fate::InPart, "calls that took effect in part"),
+    fn call_fault(&self, fault_rates: &FaultRates) -> CallFault {
+        let call_faults = [
+            (fault_rates.lost_request, CallFault::LostRequest, "requests that were lost"),
+            (fault_rates.lost_reply, CallFault::LostReply, "replies that were lost"),
+            (fault_rates.twice, CallFault::Twice, "calls that were delivered twice"),
+            (fault_rates.in_part, CallFault::InPart, "calls that took effect in part"),
         ];
-        for (of_a_thousand, fate, name) in fates {
+        for (of_a_thousand, call_fault, name) in call_faults {
             if self.random.happens(of_a_thousand) {
                 self.witness.count(name);
-                return fate;
+                return call_fault;
             }
         }
-        Fate::Arrives
+        CallFault::None
     }
 }
 
@@ -129,15 +134,17 @@ impl Line {
 
     async fn call(self: Arc<Self>, store: Arc<dyn Store>, call: Call) -> Result<Answer> {
         let network = Arc::clone(&self.network);
-        let weather = *network.weather.lock();
-        let fate = network.fate(&weather);
+        let fault_rates = *network.fault_rates.lock();
+        let call_fault = network.call_fault(&fault_rates);
         let number = network.random.next() % 10_000;
         let text = describe(&call);
         match &text {
-            Some(text) => network.world.note(&self.name, format_args!("#{number} {text}{}", Words(fate))),
-            None => network.world.note_dull(&self.name, format_args!("#{number} {}", name_of(&call))),
+            Some(text) => {
+                network.world.note(&self.name, format_args!("#{number} {text}{}", Words(call_fault)))
+            }
+            None => network.world.note_in_digest(&self.name, format_args!("#{number} {}", name_of(&call))),
         }
-        let dies_before = self.befalls(&weather);
+        let dies_before = self.strikes(&fault_rates);
         if dies_before {
             // A process that is stopped sends its call when it goes on, and one that is killed sends none.
             Yielded(false).await;
@@ -145,28 +152,34 @@ impl Line {
         let (answer, answered) = oneshot::channel();
         let (handle, registration) = AbortHandle::new_pair();
         let is_over = Arc::new(AtomicBool::new(false));
-        let delivery =
-            Delivery { line: Arc::clone(&self), store, weather, fate, number, is_over: Arc::clone(&is_over) };
+        let delivery = Delivery {
+            line: Arc::clone(&self),
+            store,
+            fault_rates,
+            call_fault,
+            number,
+            is_over: Arc::clone(&is_over),
+        };
         let journey = Abortable::new(delivery.go(call, answer), registration);
         network.world.spawn(NETWORK, async move {
-            // One that was given up has nobody to tell.
+            // The receiver of a call that was given up is closed.
             let _ = journey.await;
         });
-        let goes_on = network.random.happens(weather.goes_on);
+        let goes_on = network.random.happens(fault_rates.goes_on);
         let _given_up = GivenUp { handle: (!goes_on).then_some(handle), is_over };
         answered.await.unwrap_or_else(|_| Err(unavailable("the connection was closed")))
     }
 
-    /// Whether the caller is struck at this call.
-    fn befalls(&self, weather: &Weather) -> bool {
+    /// Kills or suspends the caller at this call, at random; true if it did.
+    fn strikes(&self, fault_rates: &FaultRates) -> bool {
         let network = &self.network;
-        if network.random.happens(weather.killed_at_call) && self.process != NETWORK {
+        if network.random.happens(fault_rates.killed_at_call) && self.process != NETWORK {
             network.witness.count("processes that were killed at a call");
             network.world.note(&self.name, format_args!("is killed at a call"));
             network.world.kill(self.process);
             return true;
         }
-        if network.random.happens(weather.stopped_at_call) && self.process != NETWORK {
+        if network.random.happens(fault_rates.stopped_at_call) && self.process != NETWORK {
             network.witness.count("processes that were stopped at a call");
             let until = network.world.now() + network.random.millis(500, 12_000);
             network
@@ -189,8 +202,8 @@ impl Line {
 struct Delivery {
     line: Arc<Line>,
     store: Arc<dyn Store>,
-    weather: Weather,
-    fate: Fate,
+    fault_rates: FaultRates,
+    call_fault: CallFault,
     number: u64,
     is_over: Arc<AtomicBool>,
 }
@@ -200,44 +213,44 @@ impl Delivery {
         let network = Arc::clone(&self.line.network);
         let clock = network.world.clock(NETWORK);
         clock.sleep(self.delay()).await;
-        if self.line.is_cut() || self.fate == Fate::LostRequest {
+        if self.line.is_cut() || self.call_fault == CallFault::LostRequest {
             clock.sleep(network.random.millis(PATIENCE.0, PATIENCE.1)).await;
             self.tell(answer, Err(unavailable("no answer came")));
             return;
         }
-        if self.fate == Fate::Twice {
+        if self.call_fault == CallFault::Twice {
             self.deliver_later(call.clone());
         }
-        let result = match self.fate {
-            Fate::InPart => self.deliver_part(call).await,
+        let result = match self.call_fault {
+            CallFault::InPart => self.deliver_part(call).await,
             _ => call.on(self.store.as_ref()).await,
         };
         // From here on it has had its effect, and is not called back.
         self.is_over.store(true, Ordering::Relaxed);
-        if self.line.befalls(&self.weather) {
+        if self.line.strikes(&self.fault_rates) {
             network.world.note(&self.line.name, format_args!("… after #{} took effect", self.number));
         }
         clock.sleep(self.delay()).await;
-        if self.fate == Fate::LostReply || self.line.is_cut() {
+        if self.call_fault == CallFault::LostReply || self.line.is_cut() {
             clock.sleep(network.random.millis(PATIENCE.0, PATIENCE.1)).await;
             self.tell(answer, Err(unavailable("the answer was lost")));
             return;
         }
-        if let Err(Ok(mut unheard)) = answer.send(result) {
-            self.take_back(&mut unheard).await;
+        if let Err(Ok(mut undelivered)) = answer.send(result) {
+            self.take_back(&mut undelivered).await;
         }
     }
 
     fn tell(&self, answer: oneshot::Sender<Result<Answer>>, result: Result<Answer>) {
         let name = &self.line.name;
-        self.line.network.world.note_dull(name, format_args!("#{} got no answer", self.number));
-        // Nobody may wait for it any more.
+        self.line.network.world.note_in_digest(name, format_args!("#{} got no answer", self.number));
+        // The receiver may be gone.
         let _ = answer.send(result);
     }
 
     fn delay(&self) -> Duration {
         let random = &self.line.network.random;
-        match random.happens(self.weather.slow) {
+        match random.happens(self.fault_rates.slow) {
             true => random.millis(100, 6_000),
             false => random.millis(0, 8),
         }
@@ -283,9 +296,9 @@ impl Delivery {
         Err(unavailable("the connection broke"))
     }
 
-    /// A claim whose answer reaches nobody is taken back, as stores do.
-    async fn take_back(&self, unheard: &mut Answer) {
-        let leases: Vec<Lease> = unheard.claimed().iter().map(|claimed| claimed.lease.clone()).collect();
+    /// Reverts a claim whose answer is not delivered, as stores do.
+    async fn take_back(&self, undelivered: &mut Answer) {
+        let leases: Vec<Lease> = undelivered.claimed().iter().map(|claimed| claimed.lease.clone()).collect();
         if leases.is_empty() {
             return;
         }
@@ -334,16 +347,16 @@ impl Future for Yielded {
     }
 }
 
-struct Words(Fate);
+struct Words(CallFault);
 
 impl std::fmt::Display for Words {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self.0 {
-            Fate::Arrives => "",
-            Fate::LostRequest => "; it is lost on its way",
-            Fate::LostReply => "; its answer is lost",
-            Fate::Twice => "; it is delivered twice",
-            Fate::InPart => "; it breaks off in the middle",
+            CallFault::None => "",
+            CallFault::LostRequest => "; it is lost on its way",
+            CallFault::LostReply => "; its answer is lost",
+            CallFault::Twice => "; it is delivered twice",
+            CallFault::InPart => "; it breaks off in the middle",
         })
     }
 }
@@ -357,7 +370,7 @@ fn unavailable(why: &str) -> Error {
     Error::Unavailable { store: "simulated", source: why.into() }
 }
 
-/// A call in words; `None` for those that tell a reader of the trace nothing.
+/// A call in words; `None` for calls that are of no interest in a trace.
 fn describe(call: &Call) -> Option<String> {
     let leases = |leases: &mut dyn Iterator<Item = &Lease>| {
         leases.map(|lease| format!("{}:{}", lease.id, lease.token)).collect::<Vec<_>>().join(" ")

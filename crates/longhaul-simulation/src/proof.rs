@@ -1,4 +1,4 @@
-//! The page that tells what was run, what it found, and what no run can find.
+//! The report page: what was run, which faults were found, and what the simulation does not cover.
 
 use std::fmt::Write;
 use std::fs;
@@ -11,12 +11,12 @@ use crate::many::{SEEDS, Sum};
 use crate::planted::Planted;
 use crate::witness::{Broken, PROMISES};
 
-/// All that the page tells.
+/// The data of the page.
 #[derive(Clone, Debug)]
 pub struct Proof {
     /// The first seed.
     pub first: u64,
-    /// What the seeds came to.
+    /// The sum of the runs.
     pub sum: Sum,
     /// For each planted fault the first seed that finds it, and the promise that it breaks.
     pub caught: Vec<(Planted, Option<(u64, Broken)>)>,
@@ -39,7 +39,7 @@ impl Histories {
     /// Reads all notes of a folder, by store.
     ///
     /// # Errors
-    /// Where one cannot be read.
+    /// A note cannot be read.
     pub fn read(folder: &Path) -> io::Result<Vec<Self>> {
         let mut all = Vec::new();
         for note in fs::read_dir(folder)? {
@@ -102,11 +102,11 @@ const FOUND: [(&str, &str, &str); 10] = [
     ),
 ];
 
-/// The longest run by hand, of the code before the mends of what it found.
+/// The longest run by hand, of the code before the fixes of what it found.
 const BY_HAND: &str = "The longest run by hand, on 29 November 2026, had seeds 1 to 10,649, which are 165 hours of simulated time: seeds 3747, \
      3905 and 8276 broke a promise.";
 
-/// What no seed can find, because the simulation has none of it.
+/// The parts that no seed can find faults of, because the simulation does not model them.
 const NOT_MODELLED: [(&str, &str); 10] = [
     (
         "SQLite, Postgres and Redis",

@@ -11,7 +11,7 @@ use longhaul::{
 use parking_lot::Mutex;
 
 use crate::client::Client;
-use crate::jobs::{Floor, Work, play_call};
+use crate::jobs::{RunContext, Work, play_call};
 use crate::network::{Line, Network};
 use crate::planted::Planted;
 use crate::scenario::{KEYS, LABEL, QUEUES, SCHEDULES, Scenario, Step, WorkerPlan, draw};
@@ -24,11 +24,11 @@ use crate::world::{NETWORK, ProcessId, ProcessState, World};
 pub struct Outcome {
     /// The first promise that was broken.
     pub broken: Option<Broken>,
-    /// The digest of all that happened, which two runs of one seed share.
+    /// The digest of all events, which is equal for two runs of one seed.
     pub digest: u64,
-    /// What happened, where it was kept.
+    /// The event lines, if they were kept.
     pub lines: Vec<String>,
-    /// How often what happened.
+    /// The numbers of events, by sort.
     pub counts: BTreeMap<&'static str, u64>,
     /// The time that passed in it.
     pub simulated: Duration,
@@ -36,7 +36,7 @@ pub struct Outcome {
     pub planned: usize,
 }
 
-/// Which of a scenario's steps are taken.
+/// The steps of a scenario to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Steps {
     All,
@@ -71,7 +71,7 @@ pub(crate) fn run_steps(seed: u64, planted: Option<Planted>, lines: Lines, taken
         None => store,
     };
     let witness = Witness::of(Arc::clone(&world), store);
-    let network = Network::new(Arc::clone(&world), Arc::clone(&witness), scenario.weather, seed);
+    let network = Network::new(Arc::clone(&world), Arc::clone(&witness), scenario.fault_rates, seed);
     let mut stage = Stage {
         seed,
         places: Vec::new(),
@@ -118,7 +118,7 @@ struct Stage {
 pub(crate) struct Put {
     pub(crate) schedule: Schedule,
     pub(crate) since: Timestamp,
-    /// False where somebody has paused it, so that ticks may be left out.
+    /// False if it was paused, so that ticks may be left out.
     pub(crate) is_whole: bool,
 }
 
@@ -160,7 +160,7 @@ impl Stage {
     fn go_on_until(&mut self, until: Duration) -> Result<(), String> {
         loop {
             self.world.run_until_stalled()?;
-            self.witness.look_around()?;
+            self.witness.check_waiting_calls()?;
             let now = self.world.now();
             if self.is_broken() || now >= until {
                 return Ok(());
@@ -211,7 +211,7 @@ impl Stage {
     }
 
     fn worker(&self, plan: &WorkerPlan, longhaul: Longhaul, process: ProcessId) -> Worker {
-        let floor = Floor {
+        let context = RunContext {
             world: Arc::clone(&self.world),
             witness: Arc::clone(&self.witness),
             runs: Arc::clone(&self.runs),
@@ -221,14 +221,14 @@ impl Stage {
         let mut builder = longhaul.worker().lease(plan.lease).runtime(self.world.runtime(process, self.seed));
         for kind in &plan.kinds {
             builder = match (kind, plan.collects) {
-                (0, _) => builder.register::<Work<0>>(floor.clone()),
-                (1, None) => builder.register::<Work<1>>(floor.clone()),
+                (0, _) => builder.register::<Work<0>>(context.clone()),
+                (1, None) => builder.register::<Work<1>>(context.clone()),
                 (1, Some(wait)) => {
                     let collect = Collect { max: 3, wait, by: None };
-                    let collecting = builder.collect(floor.clone(), collect, play_call);
+                    let collecting = builder.collect(context.clone(), collect, play_call);
                     collecting.expect("the bounds of a call are good")
                 }
-                _ => builder.register::<Work<2>>(floor.clone()),
+                _ => builder.register::<Work<2>>(context.clone()),
             };
         }
         for (queue, slots) in &plan.queues {

@@ -1,4 +1,4 @@
-//! What happens in a run, drawn from its seed: jobs, what people do, and what befalls processes and clocks.
+//! The plan of a run, generated from its seed: jobs, actions by people, and faults of processes and clocks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use longhaul::{
 };
 
 use crate::jobs::{Act, End, Script};
-use crate::network::Weather;
+use crate::network::FaultRates;
 use crate::random::Random;
 
 pub(crate) const QUEUES: [&str; 3] = ["alpha", "beta", "fair"];
@@ -21,20 +21,20 @@ const IDEMPOTENCY_KEYS: [&str; 2] = ["i", "k"];
 pub(crate) const LABEL: (&str, &str) = ("gpu", "a100");
 pub(crate) const SCHEDULES: [&str; 2] = ["often", "seldom"];
 
-/// A run as it is planned.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     /// Workers, each with the length of its leases; a server for each of the first two places.
     pub(crate) workers: Vec<WorkerPlan>,
     pub(crate) servers: usize,
-    pub(crate) weather: Weather,
-    /// What happens, in its order.
+    pub(crate) fault_rates: FaultRates,
+    /// The steps, in their order.
     pub(crate) steps: Vec<(Duration, Step)>,
-    /// When faults stop.
+    /// The time at which faults stop.
     pub(crate) storm: Duration,
 }
 
-/// A worker process, and whoever takes its place.
+/// A worker process, and its successors.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerPlan {
     pub(crate) lease: Duration,
@@ -45,7 +45,7 @@ pub(crate) struct WorkerPlan {
     pub(crate) runs_schedules: bool,
     /// True for one with the label that jobs prefer.
     pub(crate) is_labelled: bool,
-    /// How long it collects errands for a call, where it does not run each by itself.
+    /// The time for which it collects errands for a call; `None` if it runs each by itself.
     pub(crate) collects: Option<Duration>,
 }
 
@@ -164,7 +164,7 @@ pub(crate) fn draw(seed: u64) -> Scenario {
         steps.push((random.millis(1_000, storm.as_millis() as usize), draw.fault(places)));
     }
     steps.sort_by_key(|(at, _)| *at);
-    Scenario { workers, servers, weather: draw.weather(), steps, storm }
+    Scenario { workers, servers, fault_rates: draw.fault_rates(), steps, storm }
 }
 
 struct Draw {
@@ -189,12 +189,12 @@ impl Draw {
         WorkerPlan { lease, queues, kinds, runs_schedules, is_labelled, collects: None }
     }
 
-    /// The weather of a run: some are calm, most have a few sorts of faults, some all of them.
-    fn weather(&self) -> Weather {
+    /// The fault rates of a run: some are zero, most have a few sorts of faults, some all of them.
+    fn fault_rates(&self) -> FaultRates {
         let random = &self.random;
         let strength = *random.pick(&[0, 10, 25, 60]);
         let some = |likely: u32| if random.happens(likely) { strength } else { 0 };
-        Weather {
+        FaultRates {
             lost_request: some(500),
             lost_reply: some(600),
             twice: some(500),

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// All that happened in a run, in its order: a digest, and the lines where somebody wants to read them.
+/// All events of a run, in their order: a digest, and the lines if they are wanted.
 #[derive(Debug)]
 pub(crate) struct Trace(Mutex<Inner>);
 
@@ -14,7 +14,7 @@ struct Inner {
     kept: Option<Vec<String>>,
 }
 
-/// The fate of a trace's lines.
+/// The treatment of a trace's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lines {
     /// They are counted in the digest and forgotten.
@@ -23,11 +23,11 @@ pub enum Lines {
     Kept,
 }
 
-/// Whether a line tells a reader something.
+/// Whether readers of a trace get a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
-    Telling,
-    Dull,
+    Shown,
+    DigestOnly,
 }
 
 impl Trace {
@@ -36,7 +36,7 @@ impl Trace {
         Self(Mutex::new(Inner { digest: 0xcbf2_9ce4_8422_2325, line: String::new(), kept }))
     }
 
-    /// Notes a line; a dull one is part of the digest alone.
+    /// Notes a line; one that is not shown is part of the digest only.
     pub(crate) fn note(&self, at: Duration, who: &str, what: fmt::Arguments<'_>, interest: Interest) {
         use fmt::Write;
         let inner = &mut *self.0.lock();
@@ -47,7 +47,7 @@ impl Trace {
             // FNV-1a.
             inner.digest = (inner.digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
-        if let Some(kept) = inner.kept.as_mut().filter(|_| interest == Interest::Telling) {
+        if let Some(kept) = inner.kept.as_mut().filter(|_| interest == Interest::Shown) {
             kept.push(inner.line.clone());
         }
     }

@@ -23,7 +23,7 @@ use crate::trace::{Interest, Lines, Trace};
 /// The number of a process within a run; one that starts in the place of another has a number of its own.
 pub(crate) type ProcessId = usize;
 
-/// The process of whoever is no process of the run: messages on their way, and the clock of the run itself.
+/// The process of tasks that belong to none of the run: messages on their way, and the clock of the run itself.
 pub(crate) const NETWORK: ProcessId = 0;
 
 pub(crate) struct World {
@@ -79,7 +79,7 @@ impl Wake for Wakes {
 
 /// More polls than this at one moment are taken for tasks that wake each other without end.
 const MOST_POLLS: u32 = 100_000;
-/// The longest step where nobody sleeps at all.
+/// The longest step if no task sleeps.
 const IDLE_STEP: Duration = Duration::from_secs(1);
 
 impl World {
@@ -105,12 +105,12 @@ impl World {
     }
 
     pub(crate) fn note(&self, who: &str, what: fmt::Arguments<'_>) {
-        self.trace.note(self.now(), who, what, Interest::Telling);
+        self.trace.note(self.now(), who, what, Interest::Shown);
     }
 
-    /// Notes what tells a reader nothing, and yet must be alike in two runs of one seed.
-    pub(crate) fn note_dull(&self, who: &str, what: fmt::Arguments<'_>) {
-        self.trace.note(self.now(), who, what, Interest::Dull);
+    /// Notes an event that is not shown, and yet must be equal in two runs of one seed.
+    pub(crate) fn note_in_digest(&self, who: &str, what: fmt::Arguments<'_>) {
+        self.trace.note(self.now(), who, what, Interest::DigestOnly);
     }
 
     /// Starts a process without tasks. Its name is its sort and its number.
@@ -215,7 +215,7 @@ impl World {
     /// Lets every task of a process that is not stopped go on until all of them wait.
     ///
     /// # Errors
-    /// Where they wake each other without end, or one of them panicked.
+    /// The tasks wake each other without end, or one of them panicked.
     pub(crate) fn run_until_stalled(&self) -> Result<(), String> {
         for _ in 0..MOST_POLLS {
             let Some(task) = self.next_ready() else {
@@ -265,7 +265,7 @@ impl World {
         }
     }
 
-    /// Lets time pass until somebody wakes, at most for `most`.
+    /// Advances the time until a task wakes, at most by `most`.
     pub(crate) fn pass(&self, most: Duration) {
         let clocks: Vec<Clock> = {
             let processes = self.processes.lock();
@@ -306,7 +306,7 @@ impl Spawn for Seat {
     }
 }
 
-/// Completes at once the future of a store in memory, which makes nobody wait.
+/// Completes the future of a store in memory, which is ready at once.
 pub(crate) fn at_once<T>(future: impl Future<Output = longhaul::Result<T>>) -> Result<T, String> {
     match future.now_or_never() {
         Some(Ok(answer)) => Ok(answer),

@@ -10,21 +10,21 @@ use crate::error::{STORE, fault, full};
 use crate::lock::Role;
 use crate::open::path_beside;
 
-/// How far a backup has come, in bytes of the database.
+/// The progress of a backup, in bytes of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackupProgress {
     /// Copied so far.
     pub copied: u64,
-    /// All that is to be copied.
+    /// The bytes to copy in all.
     pub total: u64,
 }
 
-/// The fate of a file that stands where a backup is to be written.
+/// The treatment of an existing file at the path of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// It stays, and the backup fails.
     Keep,
-    /// It gives way to the backup once that is whole and synced: until then the old one is there.
+    /// It is replaced once the backup is complete and synced; until then the old file stays.
     Replace,
 }
 
@@ -33,16 +33,16 @@ pub enum Existing {
 /// half of a later transaction. It is synced, and its folder too, before it gets its name. A server on the copy takes over
 /// the jobs that ran at that moment, which run again.
 ///
-/// SQLite's backup interface copies page by page, which tells how far it is and takes a bounded amount of memory. (`VACUUM INTO`
-/// would write a smaller file, and sort every index anew for it, without a word until the end.) A transaction that reads keeps
-/// its pages as they were at its beginning, because without one each write of another process would begin the copy anew. The
-/// log of writes cannot be begun anew meanwhile: it grows by what is written, and is shortened after it.
+/// SQLite's backup interface copies page by page, which reports its progress and takes a bounded amount of memory.
+/// (`VACUUM INTO` would write a smaller file, sort every index again for it, and report nothing until the end.) A read
+/// transaction keeps the pages as they were at its beginning, because without one each write of another process would
+/// restart the copy. The log of writes cannot be reset meanwhile: it grows by the writes, and is shortened afterwards.
 ///
-/// This blocks the thread; `told` hears of each mebibyte.
+/// This blocks the thread; `told` is called with the progress after each mebibyte.
 ///
 /// # Errors
-/// Where `from` is no database of jobs, where `to` stands there and is to stay or is in use, where the disk is full, and for any
-/// fault of either file. Nothing is left of a copy that failed.
+/// `from` is no database of jobs; `to` exists and is to be kept, or is in use; the disk is full; a fault of either
+/// file. A copy that failed leaves nothing behind.
 pub fn backup(
     from: impl AsRef<Path>,
     to: impl AsRef<Path>,
@@ -145,7 +145,7 @@ impl Unfinished {
         let mut new = OpenOptions::new();
         new.create_new(true).write(true);
         #[cfg(unix)]
-        // Arguments of jobs are nobody else's affair.
+        // Only the owner may read it, because it holds the args of jobs.
         std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
         new.open(&path).map_err(|error| io_fault(&path, &error))?;
         Ok(Self { path })

@@ -2,23 +2,22 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What is durable when a write is answered.
+/// The durability of a write at the time of its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// The write: it is synced to disk first. A power cut loses nothing that was answered.
+    /// The write is synced to disk before its answer. A power cut loses no answered write.
     #[default]
     Sync,
-    /// All but the writes of a span of this length: a write is answered once the operating system has it, and is synced within
-    /// that time. A crash of the process loses nothing; a power cut, or a crash of the operating system, loses at most what was
-    /// answered in such a span. Where a sync takes longer, no more is answered until it has ended, so that the span is not
-    /// longer either.
+    /// A write is answered once the operating system has it, and is synced within this time. A crash of the process
+    /// loses nothing; a power cut, or a crash of the operating system, loses at most the writes of such a span. If a
+    /// sync takes longer, writes wait for it, so that the span does not become longer either.
     Within(Duration),
 }
 
 impl Durability {
-    /// The shortest span: a disk needs some time for a sync.
+    /// The shortest span, because a sync takes some time.
     pub const SHORTEST: Duration = Duration::from_millis(2);
-    /// The longest.
+    /// The longest span.
     pub const LONGEST: Duration = Duration::from_secs(60);
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn full(source: String) -> Error {
     Error::Full { store: STORE, source: source.into() }
 }
 
-/// The file cannot be written until somebody mends it.
+/// The file cannot be written until it is repaired.
 pub(crate) fn broken(source: String) -> Error {
     Error::Broken { store: STORE, source: source.into() }
 }

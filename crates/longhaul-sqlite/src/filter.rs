@@ -60,8 +60,8 @@ fn narrowest(terms: &[Term]) -> Option<&Condition> {
         .map(|(_, condition)| condition)
 }
 
-/// The conditions of a job that fits, its id aside, as far as SQL knows them: whoever reads the rows holds them against
-/// the [terms](JobFilter::fits_terms) besides.
+/// The conditions of a job that matches, as far as SQL can check them, without its id: the reader of the rows also
+/// checks the [terms](JobFilter::fits_terms).
 pub(crate) fn conditions(filter: &JobFilter, values: &mut Vec<Value>) -> String {
     let mut all = vec!["1".to_owned()];
     let mut one_of = |column: &str, words: Vec<String>| {

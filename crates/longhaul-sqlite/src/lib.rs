@@ -19,9 +19,9 @@
 //! - **Your data beside the jobs.** [`SqliteStore::transact`] runs your writes and your enqueues in one transaction.
 
 mod backup;
-mod beside;
 mod durability;
 mod error;
+mod extra_fields;
 mod filter;
 mod lease_clock;
 mod limit_key;

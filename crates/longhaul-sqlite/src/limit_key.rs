@@ -1,4 +1,4 @@
-//! What the file knows of limit keys, for the writer and for readers.
+//! Limit keys as the database stores them, for the writer and for readers.
 
 use longhaul::lifecycle::limits::KeyState;
 use longhaul::{KeyConfig, QueueConfig, State, Timestamp};
@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::row::{Columns, unsigned};
 
-/// The rank that a job's row has. An available job that has limit keys stands in its lane behind all that have none: claims
-/// find it by its group, so that those of plain jobs never read it, and a process of an earlier release, which knows no groups,
-/// finds it all the same. Half of the numbers are left to either, which is more than there are times.
+/// The rank that a job's row stores. An available job with limit keys is placed behind all jobs without any: claims
+/// find it by its group, so that claims of plain jobs never read it, and a process of an earlier release, which knows
+/// no groups, still finds it. Each half of the range of numbers is larger than the range of times.
 pub(crate) fn stored_rank(state: State, limit_key: Option<&str>, rank: i64) -> i64 {
     match (state, limit_key) {
         (State::Available, Some(_)) => beyond_plain(rank),
@@ -16,12 +16,12 @@ pub(crate) fn stored_rank(state: State, limit_key: Option<&str>, rank: i64) -> i
     }
 }
 
-/// The rank of a job among those that have limit keys.
+/// The stored rank of an available job with limit keys.
 pub(crate) fn beyond_plain(rank: i64) -> i64 {
     BEHIND_PLAIN + rank.clamp(-FIRST_KEYED, FIRST_KEYED - 1)
 }
 
-/// The rank of a job among all, by the rank that its row has.
+/// The rank of a job, from the rank that its row stores.
 pub(crate) fn natural_rank(stored: i64) -> i64 {
     if stored < FIRST_KEYED { stored } else { stored - BEHIND_PLAIN }
 }
@@ -30,49 +30,50 @@ pub(crate) fn natural_rank(stored: i64) -> i64 {
 pub(crate) const FIRST_KEYED: i64 = 1 << 61;
 const BEHIND_PLAIN: i64 = 1 << 62;
 
-/// The limit keys in the text of a job, or of a group; none where it only prefers something.
+/// The limit keys in the text of a job or of a group; none if it has a preference only.
 pub(crate) fn each_key(text: &str) -> impl Iterator<Item = &str> {
     keys_in(text).split(',').filter(|key| !key.is_empty())
 }
 
-/// The limit keys of a job's text, without what it prefers.
+/// The limit keys in a job's text, without its preference.
 pub(crate) fn keys_in(text: &str) -> &str {
     text.split(';').next().unwrap_or(text)
 }
 
-/// What a job's text, or a lane's kind, says that it prefers, behind a semicolon; empty where it prefers nothing.
+/// The preference in a job's text or a lane's kind, from the semicolon on; empty without one.
 pub(crate) fn preference_in(text: &str) -> &str {
     &text[keys_in(text).len()..]
 }
 
-/// The kind by which the lane of a job is found: jobs that prefer something stand in lanes of their own.
+/// The kind of the lane of a job: jobs with a preference have lanes of their own.
 pub(crate) fn lane_kind(kind: &str, text: &str) -> String {
     format!("{kind}{}", preference_in(text))
 }
 
-/// The name under which it is kept what is taken of a queue, as of a limit key that all of its jobs have. No limit key has it.
+/// The name of the row with the used limits of a queue, which is a limit key of all its jobs. No limit key has such a
+/// name.
 pub(crate) fn key_of_queue(queue: &str) -> String {
     format!("={queue}")
 }
 
-/// The queue of which such a name is.
+/// The queue of such a name.
 pub(crate) fn queue_of_key(key: &str) -> Option<&str> {
     key.strip_prefix('=')
 }
 
-/// A limit key as the file has it.
+/// The stored row of a limit key.
 #[derive(Debug, Default)]
 pub(crate) struct KeyRow {
     /// The limits that were set for this very key.
     pub(crate) config: Option<KeyConfig>,
-    /// Those that hold.
+    /// The limits that apply to it.
     pub(crate) limits: KeyConfig,
     pub(crate) state: KeyState,
-    /// When time alone may let a group go that it keeps back.
+    /// The earliest time at which the key may admit a group that it holds back, without any event.
     pub(crate) opens_at: Option<Timestamp>,
-    /// True where it has a row of its own.
+    /// True if it has a row of its own.
     pub(crate) is_stored: bool,
-    /// True where it may keep groups back.
+    /// True if it may hold groups back.
     pub(crate) keeps_back: bool,
 }
 

@@ -6,8 +6,8 @@ use crate::open::path_beside;
 
 /// This process's part in the database file: one process owns it, any number of others share it.
 ///
-/// The lock is the kernel's (`flock`): it ends with the process, however that ends. So whoever gets it knows
-/// that every earlier owner is dead, and that nothing those were running still runs.
+/// The lock is the kernel's (`flock`): it ends with the process, however that ends. So the process that gets it knows
+/// that every earlier owner is dead, and that none of the runs of those goes on.
 #[derive(Debug)]
 pub(crate) enum Role {
     /// We hold the lock for as long as this lives.

@@ -144,7 +144,7 @@ fn check_compatibility(connection: &Connection, present: usize, newest: usize) -
     Err(Error::Store { store: STORE, operation: "migrate", source: source.into() })
 }
 
-/// A failure of SQLite to open a file; a disk without room is told apart.
+/// A failure of SQLite to open a file; a full disk is an error of its own.
 fn sqlite_fault(path: &Path) -> impl Fn(rusqlite::Error) -> Error {
     move |error| {
         let text = error.to_string();

@@ -1,6 +1,7 @@
-//! What a power cut leaves of a store that syncs later. The cut is played: of the log of writes the disk has what it was at the last
-//! sync, and of what was written since any part, as blocks reach a disk in any order. What SQLite itself syncs (the log's header,
-//! and both files at a checkpoint) is not played: the logs here are too short for a checkpoint.
+//! The contents of a store with deferred syncs after a power cut. The cut is simulated: the disk has the log of writes
+//! as of the last sync, and any part of the blocks written since, as blocks reach a disk in any order. Syncs of
+//! SQLite's own (of the log's header, and of both files at a checkpoint) are not simulated: the logs here are too short
+//! for a checkpoint.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,7 +69,7 @@ impl Scene {
     }
 }
 
-/// What is on the disk at a power cut: the two files, with those of the log's blocks that `keeps` names.
+/// The contents of the disk after a power cut: the two files, with those of the log's blocks that `keeps` selects.
 fn cut(scene: &Scene, keeps: impl Fn(usize) -> bool) -> TempDir {
     let left = tempfile::tempdir().unwrap();
     let mut log = scene.disk.log.lock().clone();
@@ -129,7 +130,7 @@ async fn a_power_cut_loses_at_most_what_was_answered_within_the_bound() {
     assert!(has_lost, "a mode that syncs first is not relaxed");
 }
 
-/// A disk whose syncs tell that they have begun, and wait until they may go on.
+/// A disk whose syncs report their begin, and wait until they may go on.
 fn slow() -> (impl Fn() -> io::Result<()> + Clone + Send + 'static, Receiver<()>, Sender<io::Result<()>>) {
     let (begun, begins) = channel();
     let (go, goes) = channel::<io::Result<()>>();

@@ -1,7 +1,7 @@
-//! How rows become the engine's values.
+//! Conversion of rows to the engine's values.
 //!
-//! A row is read leniently: what a newer release, or a hand in the file, has put into one column is noted and stands back
-//! for a default, so that it concerns its own job only.
+//! A row is read leniently: a column that cannot be read, because a newer release or an edit by hand has written it, is
+//! noted and replaced by a default, so that it concerns its own job only.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
 use serde::de::DeserializeOwned;
 
-use crate::beside::Beside;
+use crate::extra_fields::ExtraFields;
 use crate::limit_key::natural_rank;
 
 /// The columns that [`job_record`] reads, in its order.
@@ -109,7 +109,8 @@ pub(crate) fn job_record(row: &Row<'_>) -> rusqlite::Result<(JobRecord, RowFacts
     // The reason outlives a completion and a retry in the row. An earlier release notes none.
     let is_told = record.cancel_requested || record.state == State::Cancelled;
     let cancel_reason = columns.word().filter(|_| is_told).or(is_told.then(CancelReason::default));
-    let Beside { expires_at, deadline, depends_on, forked_from, .. } = columns.parsed().unwrap_or_default();
+    let ExtraFields { expires_at, deadline, depends_on, forked_from, .. } =
+        columns.parsed().unwrap_or_default();
     let (waits_for, wakes_at) = (columns.word(), columns.optional_time());
     let waits_for = waits_for.or((record.state == State::Blocked).then_some(WaitsFor::Children));
     let record = JobRecord { cancel_reason, expires_at, deadline, waits_for, wakes_at, ..record };

@@ -12,20 +12,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest that one look waits for those who read the log.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Writes the database `path` anew, so that nothing is left in it of rows that were deleted or changed, and empties its log. SQLite
-/// leaves the bytes of deleted rows where they stood until something else takes the place: in free pages, in gaps between rows,
-/// in the log.
+/// Rewrites the database `path` so that nothing is left in it of rows that were deleted or changed, and empties its
+/// log. SQLite leaves the bytes of deleted rows in place until something overwrites them: in free pages, in gaps
+/// between rows, and in the log.
 ///
-/// Others may have the file open. While it is rewritten, about a second for 100 MiB, whoever writes waits, and readers go on. It
-/// takes room for two more copies meanwhile: one in the folder of temporary files, one in the log. Doing it again is harmless,
-/// and so is a crash, after which nothing is lost or half done. What a file system or a disk keeps of overwritten blocks is out
-/// of its reach.
+/// Other processes may have the file open. During the rewrite, about a second for 100 MiB, writers wait, and readers go
+/// on. It needs space for two more copies: one in the folder of temporary files, one in the log. It may be repeated at
+/// any time, and a crash leaves the database whole. Copies that a file system or a disk keeps of overwritten blocks are
+/// not removed.
 ///
 /// This blocks the thread.
 ///
 /// # Errors
-/// Where there is no such file, or somebody keeps it from being rewritten (writes without an end, or reads one moment of it, as an
-/// export does), where the disk is full, and for any fault of the file.
+/// The file does not exist; another process keeps it from being rewritten (by writes without a pause, or by a long read
+/// transaction, as of an export); the disk is full; a fault of the file.
 pub fn scrub(path: impl AsRef<Path>) -> Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path.as_ref(), flags).map_err(fault("scrub"))?;

@@ -52,17 +52,17 @@ struct Inner {
 /// More connections would only wait for the same disk.
 const LOOK_UPS: usize = 3;
 const SCANS: usize = 4;
-/// The most jobs that one transaction of a bulk action or of a sweep takes on, so that heartbeats are not delayed behind it.
+/// The most jobs of one transaction of a bulk action or of a sweep, so that heartbeats are not delayed behind it.
 const AT_ONCE: usize = 200;
-/// A heartbeat that has waited for this part of its lease looks why.
+/// The divisor of the lease: a heartbeat that has waited longer than this part of it looks for the reason.
 const HEARTBEAT_PATIENCE: u32 = 20;
 
 impl SqliteStore {
-    /// Opens the file, makes it and its folder where they are missing, brings its schema up to date, and takes
-    /// over what a dead predecessor was running.
+    /// Opens the file, creates it and its folder if they are missing, migrates its schema, and reclaims the jobs that a
+    /// dead predecessor was running.
     ///
     /// # Errors
-    /// Where the file cannot be opened or written, or was written by a newer version.
+    /// The file cannot be opened or written, or was written by a newer version.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with_clock(path, Clock::system()).await
     }
@@ -267,11 +267,11 @@ impl SqliteStore {
         }
     }
 
-    /// Reads with a connection that can only read, off the runtime's threads. It sees all that was answered
-    /// before the call.
+    /// Reads with a read-only connection on a thread of its own. `work` sees every write that was answered before the
+    /// call.
     ///
     /// # Errors
-    /// What `work` returned, or that no connection could be had.
+    /// The error of `work`, or of opening a connection.
     pub async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -286,7 +286,7 @@ impl SqliteStore {
     /// # Errors
     /// A fault of the file.
     pub async fn give_space_back(&self) -> Result<()> {
-        while self.write(Class::Upkeep, |tx| tx.give_space_back()).await? == Space::More {}
+        while self.write(Class::Maintenance, |tx| tx.give_space_back()).await? == Space::More {}
         Ok(())
     }
 
@@ -306,7 +306,7 @@ impl SqliteStore {
         let ticket = self.inner.queue.ticket();
         let command = ClaimCommand { ticket, finishes, claim, reply };
         self.inner.queue.push(Command::Claim(Box::new(command))).await.map_err(|_| closed())?;
-        ClaimAnswer { queue: &self.inner.queue, ticket: Some(ticket), answer }.heard().await
+        ClaimAnswer { queue: &self.inner.queue, ticket: Some(ticket), answer }.delivered().await
     }
 
     /// A page of a bulk action, with where the rest begins. What fits is looked for on a reading connection, so that a
@@ -343,7 +343,7 @@ impl SqliteStore {
                 if matches!(action, Action::Retry | Action::RetryWith { .. } | Action::RetryFrom { .. }) {
                     Class::Growth
                 } else {
-                    Class::Upkeep
+                    Class::Maintenance
                 };
             done = self.write(class, move |tx| tx.act(&ids, &filter, &action)).await?;
         }
@@ -367,7 +367,7 @@ struct ClaimAnswer<'a> {
 }
 
 impl ClaimAnswer<'_> {
-    async fn heard(mut self) -> Result<FinishAndClaim> {
+    async fn delivered(mut self) -> Result<FinishAndClaim> {
         let answer = (&mut self.answer).await;
         self.ticket = None;
         answer.map_err(|_| closed())?
@@ -377,18 +377,18 @@ impl ClaimAnswer<'_> {
 impl Drop for ClaimAnswer<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        // From here on the writer notices by itself that nobody listens.
+        // From here on the writer notices the closed channel.
         self.answer.close();
         let command = match self.answer.try_recv() {
-            Ok(Ok(unheard)) => {
-                let leases: Vec<Lease> = unheard.claimed.into_iter().map(|job| job.lease).collect();
+            Ok(Ok(undelivered)) => {
+                let leases: Vec<Lease> = undelivered.claimed.into_iter().map(|job| job.lease).collect();
                 let unclaim =
                     move |tx: &mut WriteTx<'_>| leases.iter().try_for_each(|lease| tx.unclaim(lease));
-                Command::Call(Box::new(Task::new(Class::Upkeep, unclaim).0))
+                Command::Call(Box::new(Task::new(Class::Maintenance, unclaim).0))
             }
             _ => Command::Withdraw(ticket),
         };
-        // A writer that has stopped leaves the leases to their ends.
+        // If the writer has stopped, the leases expire.
         drop(self.queue.push_now(command));
     }
 }
@@ -408,8 +408,9 @@ impl Store for SqliteStore {
         self.inner.volume.check_file()?;
         self.inner.volume.check_room()?;
         let Some(outage) = self.inner.volume.outage() else { return Ok(()) };
-        // Nobody may be writing, so a small write finds out whether the outage is over; its end is seen by the next call.
-        let (probe, _) = Task::new(Class::Upkeep, |tx: &mut WriteTx<'_>| tx.probe());
+        // There may be no other writes, so that a small write tests whether the outage is over; the next call sees its
+        // result.
+        let (probe, _) = Task::new(Class::Maintenance, |tx: &mut WriteTx<'_>| tx.probe());
         drop(self.inner.queue.push_now(Command::Call(Box::new(probe))));
         Err(outage)
     }
@@ -446,9 +447,9 @@ impl Store for SqliteStore {
                 answer = &mut answer => return answer.map_err(|_| closed())?,
                 () = self.inner.clock.sleep(lease_for / HEARTBEAT_PATIENCE) => {}
             }
-            // Some application's code holds the transaction. The heartbeat goes into that very transaction, and nobody can
-            // end a lease before, so it is as good as written. Should it be lost with the transaction, in an outage, the next
-            // heartbeat is told of that.
+            // An application's code holds the transaction. The heartbeat will be part of that transaction, and no other
+            // call can end a lease before, so that it may be answered. If it is lost with the transaction, in an
+            // outage, the next heartbeat is answered accordingly.
             if self.inner.queue.is_transaction_open() {
                 return self.inner.look_ups.read(move |c| read::statuses(c, &asked)).await;
             }
@@ -477,7 +478,7 @@ impl Store for SqliteStore {
             let most = [swept.promoted, crashed, swept.expired, swept.pruned].into_iter().max();
             let left = limit.saturating_sub(usize::try_from(most.unwrap_or(0)).unwrap_or(limit));
             let piece = left.min(AT_ONCE);
-            let found = self.write(Class::Upkeep, move |tx| tx.sweep(piece)).await?;
+            let found = self.write(Class::Maintenance, move |tx| tx.sweep(piece)).await?;
             swept.promoted += found.promoted;
             swept.rescued += found.rescued;
             swept.poisoned += found.poisoned;
@@ -515,7 +516,7 @@ impl Store for SqliteStore {
     ) -> Result<Option<Vec<Event>>> {
         let began = self.inner.clock.monotonic();
         loop {
-            // Listening before looking: a change in between is heard.
+            // Listens before the look, so that no change in between is missed.
             let mut listener = self.inner.signals.listen(id.as_str());
             let wanted = id.clone();
             let log = self.inner.look_ups.read(move |c| read::events(c, &wanted, after, limit)).await?;
@@ -524,7 +525,7 @@ impl Store for SqliteStore {
             if !log.events.is_empty() || log.is_finished || left.is_zero() {
                 return Ok(Some(log.events));
             }
-            // The writer looks for other processes' changes only while it knows of somebody who waits.
+            // The writer looks for changes by other processes only while a caller waits.
             self.inner.queue.nudge();
             tokio::select! {
                 () = listener.heard() => {}
@@ -562,12 +563,12 @@ impl Store for SqliteStore {
     async fn pause_queue(&self, queue: &str) -> Result<()> {
         admit::queue(queue)?;
         let queue = queue.to_owned();
-        self.write(Class::Upkeep, move |tx| tx.pause_queue(&queue)).await
+        self.write(Class::Maintenance, move |tx| tx.pause_queue(&queue)).await
     }
 
     async fn resume_queue(&self, queue: &str) -> Result<()> {
         let queue = queue.to_owned();
-        self.write(Class::Upkeep, move |tx| tx.resume_queue(&queue)).await
+        self.write(Class::Maintenance, move |tx| tx.resume_queue(&queue)).await
     }
 
     async fn lanes(&self) -> Result<Vec<Lane>> {
@@ -583,12 +584,12 @@ impl Store for SqliteStore {
     async fn pause_key(&self, key: &str, pause: Duration) -> Result<()> {
         admit::paused_key(key)?;
         let key = key.to_owned();
-        self.write(Class::Upkeep, move |tx| tx.pause_key(&key, pause).map(drop)).await
+        self.write(Class::Maintenance, move |tx| tx.pause_key(&key, pause).map(drop)).await
     }
 
     async fn resume_key(&self, key: &str) -> Result<()> {
         let key = key.to_owned();
-        self.write(Class::Upkeep, move |tx| tx.resume_key(&key)).await
+        self.write(Class::Maintenance, move |tx| tx.resume_key(&key)).await
     }
 
     async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {

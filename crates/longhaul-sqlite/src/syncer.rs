@@ -20,8 +20,8 @@ use crate::open::path_beside;
 /// of it to the file, and the file before it begins the log anew (<https://sqlite.org/wal.html#performance_considerations>). So
 /// all that is not durable is at the log's end, and one `fdatasync` of the log, by whichever handle, makes it so.
 ///
-/// A thread begins a sync once half of the bound is over since the oldest write that waits for one; the other half is the
-/// sync's. Where that does not suffice, the writer answers nobody until it has ended ([`Syncer::hold`]).
+/// A thread begins a sync once half of the bound is over since the oldest write that waits for one; the other half is
+/// for the sync. If that is not enough, the writer answers no call until the sync has ended ([`Syncer::hold`]).
 #[derive(Debug)]
 pub(crate) struct Syncer {
     bound: Duration,
@@ -30,23 +30,23 @@ pub(crate) struct Syncer {
     changed: Condvar,
 }
 
-/// Makes all that was committed durable.
+/// Syncs all committed writes.
 pub(crate) type SyncLog = Box<dyn FnMut() -> io::Result<()> + Send>;
 
-/// Moments are on the clock that nobody sets.
+/// Times are of the monotonic clock.
 #[derive(Debug, Default)]
 struct State {
-    /// When the oldest write was committed that no sync has begun for.
+    /// The commit time of the oldest write for which no sync has begun.
     waiting_since: Option<Duration>,
-    /// The same of the sync that runs.
+    /// The commit time of the oldest write of the sync that runs.
     syncing_since: Option<Duration>,
-    /// Why a sync failed.
+    /// The error of a sync that failed.
     failed: Option<String>,
     is_closed: bool,
 }
 
 impl State {
-    /// When the oldest write was committed that is not durable.
+    /// The commit time of the oldest write that is not durable.
     fn oldest(&self) -> Option<Duration> {
         self.syncing_since.or(self.waiting_since)
     }

@@ -29,7 +29,7 @@ struct State {
     outage: Option<Error>,
 }
 
-/// Room besides the log's for what upkeep writes, and for the log's own overhead.
+/// Room besides the log's for writes of maintenance, and for the log's own overhead.
 const BESIDE_LOG_BYTES: u64 = 2 * 1024 * 1024;
 /// SQLite's own size of a page, which no file here changes.
 const PAGE_BYTES: u64 = 4096;
@@ -57,7 +57,7 @@ impl Volume {
         let _ = std::fs::remove_file(path_beside(path, ".reserve"));
     }
 
-    /// An error where the file is not any more where it was opened: nobody would find what is written to it.
+    /// An error if the file is no longer where it was opened, because writes to it would be lost.
     pub(crate) fn check_file(&self) -> Result<()> {
         match std::fs::metadata(&self.path) {
             Ok(found) if identity(&found) == self.identity => {}
@@ -150,7 +150,7 @@ fn write_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Tells one file from another that has taken its name.
+/// The identity of a file, by which a replacement of the same name is detected.
 type Identity = (u64, u64);
 
 #[cfg(unix)]

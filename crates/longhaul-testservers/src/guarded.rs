@@ -24,8 +24,8 @@ pub(crate) struct Program {
     pub(crate) command: fn(&Path, u16, &[&str]) -> Vec<String>,
 }
 
-/// Starts the server and waits: for a word, or for the end of its standard input, which comes when whoever started it is
-/// no more. Then it ends the server by its process id, and without a word removes its folder.
+/// Starts the server and waits for a line on its standard input, or for the end of it, which comes when its parent is
+/// gone. Then it ends the server by its process id, and without a line removes its folder.
 const GUARD: &str = r#"
     crash=$1; folder=$2; shift 2
     cd "$folder"
@@ -100,7 +100,7 @@ impl Drop for Guarded {
     }
 }
 
-/// A port that nobody had a moment ago.
+/// A port that was free a moment ago.
 ///
 /// # Panics
 /// If there is none.
@@ -123,7 +123,7 @@ fn spawn(program: Program, folder: &Path, port: u16, settings: &[&str]) -> Optio
         let _ = shell.wait();
         return None;
     }
-    // A server whose words nobody reads would stop when the pipe is full.
+    // A server whose output is not read would stop when the pipe is full.
     std::thread::spawn(move || lines.for_each(drop));
     Some(shell)
 }

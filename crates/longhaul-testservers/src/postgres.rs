@@ -79,7 +79,7 @@ impl Postgres {
         format!("postgres://longhaul@127.0.0.1:{}/postgres", self.port())
     }
 
-    /// The same, with a schema that nobody else in this process has been given.
+    /// The same, with a schema that is unique in this process.
     #[must_use]
     pub fn url_of_new_schema(&self) -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -126,7 +126,7 @@ fn data(folder: &Path) -> String {
 /// The user `nobody` of Debian.
 const NOBODY: u32 = 65_534;
 
-/// The words before a command that refuses to be run by root, who becomes somebody with no rights at all here.
+/// The prefix of a command that refuses to run as root: it becomes a user without rights.
 fn as_nobody() -> Vec<String> {
     let words: &[&str] = match is_root() {
         true => &["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"],

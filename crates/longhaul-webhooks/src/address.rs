@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The networks that may be called though they are not public. None, unless somebody means it.
+/// The networks that may be called though they are not public; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed(Vec<IpNet>);
 

@@ -19,33 +19,33 @@ use crate::answered::{SHOWN_BYTES, again, in_words, retry_after, target, unanswe
 use crate::outbound::{Outbound, Request};
 use crate::sign::sign;
 
-/// The delivery of a webhook, as a job: reads the job that has ended, and posts what became of it.
+/// The delivery of a webhook, as a job: reads the job that has ended, and posts its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Deliver(Delivery);
 
-/// What deliveries work with.
+/// The dependencies of deliveries.
 #[derive(Clone, Debug)]
 pub struct Sender {
     outbound: Outbound,
-    /// The store as receivers are to see it, where values of jobs are hidden.
+    /// The store in which receivers' view of jobs is read, if values are hidden from receivers.
     shown: Option<Arc<dyn Store>>,
     clock: Clock,
 }
 
-/// The most bytes of an output that stand in a message: a message is the args of the delivery that sends it again.
+/// The most bytes of an output in a message: a message is also the args of a delivery that repeats it.
 const MAX_OUTPUT: usize = 160 * 1024;
-/// A job that nobody knew within this time after its delivery was enqueued was never there: those that were are known as gone.
+/// The time after which a job that is still unknown never existed: a job that did is known as gone for longer.
 const KNOWN_FOR: Duration = longhaul::GONE_FOR;
 
 impl Sender {
-    /// One that tells receivers all of an ended job's output.
+    /// A sender of all of an ended job's output.
     #[must_use]
     pub fn new(outbound: Outbound) -> Self {
         Self { outbound, shown: None, clock: Clock::system() }
     }
 
-    /// One that reads the jobs that it tells of from `shown`, the store as receivers are to see it.
+    /// Reads the jobs that it reports from `shown`, the store as receivers may see it.
     #[must_use]
     pub fn showing(self, shown: Arc<dyn Store>) -> Self {
         Self { shown: Some(shown), ..self }
@@ -78,13 +78,13 @@ impl Job for Deliver {
     }
 }
 
-/// What there is to tell of the job.
+/// The message about the end of the job, or the reason to send none.
 async fn compose(cx: &Context<Sender>, delivery: &Delivery) -> JobResult<Composed> {
     let skipped = |reason: &str| Ok(Composed::Skipped(reason.into()));
     let record = match cx.longhaul().get(&delivery.job).await? {
         Lookup::Found(record) => *record,
         Lookup::Gone => {
-            // Retention waits for its deliveries.
+            // Retention waits for a job's deliveries, so that it was deleted by hand.
             return Err(JobError::fatal(
                 "the job was deleted before its end could be told: delete jobs once their deliveries have ended",
             ));
@@ -101,7 +101,7 @@ async fn compose(cx: &Context<Sender>, delivery: &Delivery) -> JobResult<Compose
         }
     }
     let Some(event) = WebhookEvent::of(record.state) else {
-        // Somebody has run it again since it ended.
+        // It was run again after its end.
         cx.longhaul().enqueue_one(next_end(delivery, delivery.after.unwrap_or(record.last_event))?).await?;
         return skipped("the job runs again; its next end is told by another delivery");
     };
@@ -133,7 +133,7 @@ async fn not_there(cx: &Context<Sender>, delivery: &Delivery) -> JobResult<Compo
     }
 }
 
-/// The `webhook-id` of an end: the same for each delivery that tells it.
+/// The `webhook-id` of an end: the same for each delivery of it.
 fn message_id(record: &JobRecord) -> String {
     let mut hash = Sha256::new();
     for part in

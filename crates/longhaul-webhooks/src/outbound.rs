@@ -138,7 +138,7 @@ impl Outbound {
         Ok(Answer { status, headers, body: body.freeze(), is_cut })
     }
 
-    /// The URL, where it may be called as far as can be told before its name is resolved.
+    /// The URL, if it may be called by the checks before its name is resolved.
     fn checked(&self, url: &str) -> Result<Url, CallError> {
         let refused = |reason: String| Err(CallError::Refused(reason));
         // Reads addresses in every form that there is (0x7f.1, 2130706433), and writes them in one.

@@ -293,8 +293,8 @@ pub struct Admitted {
     refused: Vec<(usize, Finish)>,
 }
 
-/// Cuts and cleans entries of running jobs. A run with an entry that cannot be kept ends as `failed` for that reason,
-/// after its other entries: nobody else could end it, since its worker has done its part.
+/// Cuts and cleans entries of running jobs. A run with an entry that cannot be stored ends as `failed` for that reason,
+/// after its other entries; nothing else would end it, because its worker considers the entries sent.
 #[must_use]
 pub fn records(records: Vec<Record>) -> Admitted {
     let mut admitted = Admitted::default();

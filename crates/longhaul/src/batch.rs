@@ -73,7 +73,7 @@ impl Longhaul {
                 JobFilter { parents: vec![batch], states: unfinished.collect(), ..JobFilter::default() };
             let cancel = Action::Cancel { grace: CANCEL_GRACE, reason: CancelReason::Parent };
             done += self.store().act(&children, cancel, usize::MAX).await?.done;
-            // The cancelled ones may be closing jobs whose children were left when somebody was interrupted here.
+            // The cancelled ones may be closing jobs whose children were left by an interrupted call.
             let states = vec![State::Running, State::Cancelled];
             let filter = JobFilter { states, ..children };
             let mut page = Page { cursor: None, limit: CHILDREN_AT_ONCE, payloads: Payloads::Short };

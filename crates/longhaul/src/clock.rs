@@ -112,8 +112,8 @@ impl Clock {
         self.monotonic().saturating_sub(earlier)
     }
 
-    /// The time since the machine was started, which all its processes share and no setting of the wall clock moves. Where
-    /// the system does not tell it, the wall clock stands in.
+    /// The time since the machine was started, which all its processes share and no setting of the wall clock moves. On
+    /// a system without it, the wall clock's time.
     #[must_use]
     pub fn boot_time(&self) -> BootTime {
         if self.is_manual() {
@@ -298,7 +298,8 @@ impl fmt::Debug for Clock {
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The last moment at which anything can be due: the end of the year 9999, which all stores and RFC 3339 can tell.
+    /// The last time at which anything can be due: the end of the year 9999, the last that all stores and RFC 3339 can
+    /// represent.
     pub const MAX: Timestamp = Timestamp(253_402_300_799_999);
 
     /// This moment and `duration` more, saturating.

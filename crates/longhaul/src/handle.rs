@@ -88,8 +88,8 @@ impl Longhaul {
         })
     }
 
-    /// Enqueues all of `jobs`, or none where one is invalid or repeats an idempotency key for another request. One that its
-    /// unique key or a bound on waiting jobs refuses is told as such, and concerns no other.
+    /// Enqueues all of `jobs`, or none if one is invalid or repeats an idempotency key for another request. A job that
+    /// its unique key or a bound on waiting jobs refuses has the status of its refusal, and does not affect the others.
     ///
     /// # Errors
     /// As for [`enqueue`](Self::enqueue).
@@ -132,8 +132,8 @@ impl Longhaul {
         Ok(self.store.get(std::slice::from_ref(id)).await?.pop().unwrap_or(Lookup::Unknown))
     }
 
-    /// Waits until the job has ended, at most for `timeout`, and returns it as it then is. Waiting costs no
-    /// polling where the store tells of changes.
+    /// Waits until the job has ended, at most for `timeout`, and returns it as it then is. Waiting costs no polling if
+    /// the store reports changes.
     ///
     /// # Errors
     /// A store's fault.
@@ -212,8 +212,8 @@ impl Longhaul {
         Ok(self.store.get(ids).await?.into_iter().filter_map(Lookup::found).collect())
     }
 
-    /// Writes what this process has counted and not written yet, and tells those who watch the live feed of its last changes.
-    /// Both happen every second by themselves; a process that ends calls this last, or loses up to a second of its
+    /// Writes the unwritten counts of this process, and publishes its last changes to readers of the live feed. Both
+    /// happen every second by themselves; a process that ends calls this last, or loses up to a second of its
     /// statistics, and nothing of its jobs. A [worker's shutdown](crate::Worker::shutdown) does it, too.
     ///
     /// # Errors
@@ -231,7 +231,7 @@ impl Longhaul {
         WorkerBuilder::new(self.clone())
     }
 
-    /// The schedules of the store. They are fired by every server of it, and by workers that are told to
+    /// The schedules of the store. They are fired by every server of it, and by workers that
     /// [`run_schedules`](WorkerBuilder::run_schedules).
     #[must_use]
     pub fn schedules(&self) -> Schedules {
@@ -244,8 +244,8 @@ impl Longhaul {
         self.kinds.write().insert(J::KIND, KindInfo::of::<J>());
     }
 
-    /// Says who makes the tokens of [`Context::wait_token`](crate::Context::wait_token) for jobs that run here, and in clones of
-    /// this handle. The first one that is told stays.
+    /// Sets the maker of the tokens of [`Context::wait_token`](crate::Context::wait_token), for jobs that run here and
+    /// in clones of this handle. Only the first call has an effect.
     pub fn sign_wait_tokens(&self, tokens: impl WaitTokens) {
         self.wait_tokens.get_or_init(|| Arc::new(tokens));
     }

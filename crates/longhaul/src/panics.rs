@@ -7,7 +7,7 @@ use futures::FutureExt;
 
 /// Runs an application's code; a panic in it is the error.
 pub(crate) fn contain<T>(code: impl FnOnce() -> T) -> Result<T, String> {
-    // What the code has left half done is dropped here: nobody can look at it.
+    // State that the code has left half changed is dropped here, so that it is never seen.
     catch_unwind(AssertUnwindSafe(code)).map_err(message)
 }
 

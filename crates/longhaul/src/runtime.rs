@@ -33,7 +33,8 @@ pub trait Spawn: Send + Sync {
 }
 
 impl Runtime {
-    /// The machine's clock, the tokio runtime of whoever starts a task, threads of the machine, and its random numbers.
+    /// The machine's clock, the tokio runtime in which a task is started, threads of the machine, and its random
+    /// numbers.
     #[must_use]
     pub fn tokio() -> Self {
         Self { clock: Clock::system(), spawn: Arc::new(Tokio), random: Arc::new(rand::random) }

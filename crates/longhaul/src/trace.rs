@@ -42,7 +42,7 @@ pub struct Exported {
 pub struct Begin<'r> {
     /// The job. Its `policy.traceparent` is where it was enqueued.
     pub job: &'r Claimed,
-    /// The failure of the attempt before, with its place; `None` where this is the first attempt, or nobody knows.
+    /// The failure of the attempt before, with its trace context; `None` for the first attempt, and if it is not known.
     pub failed_before: Option<&'r AttemptError>,
 }
 
@@ -65,7 +65,7 @@ pub fn current() -> Option<TraceParent> {
     told.or_else(|| WITHIN.try_with(|place| *place).ok())
 }
 
-/// Does something at a place of a trace that this process tells nobody of: jobs that are made meanwhile carry it on.
+/// Runs `work` in a trace context without a span of this process: jobs that it enqueues get the context.
 pub fn within<F: Future>(place: TraceParent, work: F) -> impl Future<Output = F::Output> {
     WITHIN.scope(place, work)
 }

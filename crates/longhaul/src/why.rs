@@ -320,7 +320,7 @@ fn lacks_slots(most: Option<u32>, used: u64, job: &JobRecord) -> Option<u64> {
 }
 
 impl WorkerInfo {
-    /// True where it runs jobs of this kind and version. A worker of a release that does not tell its kinds may know any.
+    /// True if it runs jobs of this kind and version. A worker of a release that does not report its kinds may run any.
     #[must_use]
     pub fn knows(&self, kind: &str, version: u32) -> bool {
         self.kinds.is_empty() || self.kinds.iter().any(|known| known.kind == kind && known.version >= version)

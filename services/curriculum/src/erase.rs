@@ -1,4 +1,4 @@
-//! What the service keeps of a user: workflows with their lesson plans.
+//! The data of a user in this service: workflows with their lesson plans.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ impl App {
             after = last.get("id")?;
             for row in &rows {
                 let (body, owner): (String, Option<String>) = (row.get("body")?, row.get("owner")?);
-                // A body that cannot be read is shown to nobody, and is its owner's all the same.
+                // A body that cannot be read is not shown, and belongs to its owner all the same.
                 let body = serde_json::from_str::<Map<String, Value>>(&body).unwrap_or_default();
                 if owner_of(&body, owner.as_deref()) == Some(user) {
                     own.insert(row.get("id")?);

@@ -40,7 +40,7 @@ pub enum Fault {
     Answer(u16, Vec<(&'static str, &'static str)>, String),
 }
 
-/// Tells a route that the JSON it makes up must lack fields.
+/// Marks a request whose made-up JSON must lack fields.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incomplete;
 
@@ -102,7 +102,7 @@ fn take(desk: &Desk, path: &str) -> Option<Fault> {
     faults.remove(position)?.1
 }
 
-/// An error in the form of whoever serves the path.
+/// An error in the form of the API at the path.
 fn refusal(path: &str, status: u16) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let message = format!("the double refuses with {status}");

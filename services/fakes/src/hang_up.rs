@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use crate::Desk;
 
-/// Notes on a desk that whoever made a request went away before its answer was complete.
+/// Notes on a desk that the client of a request went away before its answer was complete.
 pub(crate) struct HangUp(Option<(Arc<Desk>, String)>);
 
 impl HangUp {

@@ -115,7 +115,7 @@ impl Double {
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(Arc::clone(&desk));
         let server = tokio::spawn(async move {
-            // It serves until it is aborted; there is nobody to tell of an error.
+            // It serves until it is aborted; an error has no receiver.
             let _ = axum::serve(listener, routes).await;
         });
         Self { address, desk, server }

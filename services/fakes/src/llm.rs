@@ -80,7 +80,7 @@ enum Format {
     Text,
     /// JSON that the server holds it to.
     Held(Value),
-    /// JSON that it was asked for and is held to by nobody.
+    /// JSON that the prompt asks for, without enforcement.
     Asked(Value),
     /// Some JSON object.
     Object,
@@ -133,7 +133,7 @@ fn written(format: &Format, question: &str, incomplete: bool) -> String {
     match format {
         Format::Text => format!("The model was asked: {question}"),
         Format::Held(schema) => json(schema).to_string(),
-        // As models do that nobody holds to it.
+        // As models do without enforcement.
         Format::Asked(schema) => format!("Here it is:\n```json\n{:#}\n```", json(schema)),
         Format::Object => json!({ "asked": question }).to_string(),
     }

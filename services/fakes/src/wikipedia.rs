@@ -46,7 +46,7 @@ const KNOWN: [(&str, &[&str]); 2] =
     [("English verbs", &["english", "verbs"]), ("Photosynthesis", &["photosynthesis"])];
 const MEDIAWIKI_API_ERROR: HeaderName = HeaderName::from_static("mediawiki-api-error");
 
-/// Wikimedia serves nobody who does not say who they are, and where they can be reached.
+/// Wikimedia refuses clients without a name and a contact.
 async fn require_agent(request: Request, next: Next) -> Response {
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     if !agent.contains("http") && !agent.contains('@') {

@@ -73,8 +73,8 @@ impl Service for Github {
         })))
     }
 
-    /// `/api/v1/github/…`, and `/task/{task_id}` at the root. Callers without a token are told apart by their address,
-    /// where the server serves with `into_make_service_with_connect_info::<SocketAddr>()`.
+    /// `/api/v1/github/…`, and `/task/{task_id}` at the root. Callers without a token are identified by their address, if the server
+    /// serves with `into_make_service_with_connect_info::<SocketAddr>()`.
     fn router(&self) -> Router {
         self.0.repeats.around::<Detail>(routes::router(Arc::clone(&self.0)))
     }

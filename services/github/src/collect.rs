@@ -263,7 +263,7 @@ impl Collector<'_> {
         Ok(())
     }
 
-    /// Looks at the newest commits of each repository singly: the list does not tell what they changed.
+    /// Reads the newest commits of each repository singly, because the list does not contain their sizes.
     async fn measure(&self, examined: &mut [Examined]) -> JobResult<()> {
         let each = self.depth.measured_commits / examined.len().max(1);
         let is_plain = |sha: &str| sha.chars().all(|c| c.is_ascii_alphanumeric());
@@ -348,7 +348,7 @@ impl Collector<'_> {
         Ok(())
     }
 
-    /// A step that the analysis can do without: it is told where it failed.
+    /// A step that the analysis can do without: its failure becomes a warning.
     async fn told<T, U>(
         &self,
         step: &str,
@@ -375,8 +375,8 @@ impl Collector<'_> {
         Ok(told)
     }
 
-    /// A failure that will not change is told. One that may is tried again first, and of those only a few are done without:
-    /// an analysis that misses more would pass for a whole one.
+    /// A lasting failure becomes a warning. A temporary one is retried first, and only a few are done without: an
+    /// analysis that misses more would pass for a complete one.
     fn can_do_without(&self, error: &CallError) -> bool {
         let spend = |left: usize| left.checked_sub(1);
         error.is_of_one_thing()
@@ -431,7 +431,7 @@ fn contributions(login: &str, found: FoundCommits) -> Vec<Contribution> {
 }
 
 fn commit(item: CommitItem) -> Commit {
-    // Where the parents are not told, the words that Git and GitHub write tell a merge.
+    // Without the list of parents, the messages that Git and GitHub write show a merge.
     let words = ["Merge branch ", "Merge pull request #", "Merge remote-tracking branch ", "Merge tag "];
     let is_told = || words.iter().any(|words| item.commit.message.starts_with(words));
     Commit {

@@ -1,7 +1,7 @@
-//! What the service keeps of a user: the notes of who has asked for what, and batches under way.
+//! The data of a user in this service: the notes of who has asked for which analysis, and batches under way.
 //!
-//! An analysis is of a GitHub account and not of the user who asked for it. It is shared by all who ask, and says of none of them
-//! that they did.
+//! An analysis is of a GitHub account and not of the user who asked for it. All users who ask for the account share it,
+//! and it names none of them.
 
 use longhaul::Job;
 use service_support::{Candidate, Deed, EraseError, Erased, Erasure, Rows};
@@ -9,7 +9,7 @@ use service_support::{Candidate, Deed, EraseError, Erased, Erasure, Rows};
 use crate::app::App;
 use crate::jobs::{Batch, Member};
 
-/// A task counts against its caller until it has ended, and names nobody after that.
+/// A task counts against its caller until it has ended, and then has no caller.
 const ASKED: &str = "caller = 'user:' || CAST($1 AS TEXT)";
 const BATCHES: &str = "caller = 'user:' || CAST($1 AS TEXT) AND login IS NULL";
 const ANALYSES: &str = "caller = 'user:' || CAST($1 AS TEXT) AND login IS NOT NULL";

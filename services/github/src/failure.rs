@@ -21,11 +21,11 @@ const CANCELLED: &str = "Analysis was cancelled";
 const FAILED: &str = "GitHub failed";
 const NO_USER: &str = "GitHub user '";
 
-/// The wait that is told where the end of a limit is not known in this process.
+/// The `Retry-After` if the end of a limit is not known in this process.
 const UNTOLD: Duration = Duration::from_secs(60);
 const UNREACHABLE_WAIT: Duration = Duration::from_secs(10);
 
-/// The cause, as far as it matters to whoever waits for a result.
+/// The cause, as far as it matters to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// There is no such user.
@@ -36,9 +36,9 @@ pub(crate) enum Failure {
     BadGateway,
     /// GitHub is away.
     Unreachable,
-    /// Somebody took too long.
+    /// A timeout.
     TimedOut,
-    /// Somebody cancelled it.
+    /// A cancellation.
     Cancelled,
     /// Ours.
     Fault,
@@ -58,7 +58,7 @@ pub(crate) fn reason(record: &JobRecord) -> String {
 }
 
 impl Failure {
-    /// The cause that a reason tells of.
+    /// The cause in a reason.
     pub(crate) fn of(reason: &str) -> Self {
         let beginnings = [
             (LIMIT_EXCEEDED, Failure::Limit),

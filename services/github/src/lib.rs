@@ -28,7 +28,7 @@ pub use jobs::{
 };
 pub use name::{InvalidUsername, Username};
 
-/// What the fuzz targets reach into this crate for.
+/// The functions that the fuzz targets call.
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing {

@@ -25,7 +25,7 @@ impl Username {
         &self.0
     }
 
-    /// The name in lower case: GitHub does not tell `Octocat` from `octocat`.
+    /// The name in lower case: to GitHub `Octocat` and `octocat` are the same.
     #[must_use]
     pub fn login(&self) -> String {
         self.0.to_ascii_lowercase()

@@ -1,7 +1,8 @@
-//! The original document's "fallback to synchronous processing": while the store is away, an analysis runs in the request.
+//! The original document's "fallback to synchronous processing": while the store is unreachable, an analysis runs in
+//! the request.
 //!
-//! Bounded, so that an outage cannot stampede: a few at a time, one per user, each within a time limit, and what was
-//! answered is remembered for whoever asks next.
+//! It is bounded, so that an outage cannot stampede: a few at a time, one per user, each within a time limit, and a
+//! result is cached for later requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

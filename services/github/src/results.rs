@@ -9,7 +9,7 @@ use crate::name::Username;
 
 /// Results of one user that are kept, the newest.
 const KEPT_PER_USER: u32 = 10;
-/// Replies of GitHub's that nobody asked for in so many days are forgotten.
+/// The days after which unused replies of GitHub's are deleted.
 const ETAG_DAYS: u64 = 30;
 /// Notes of who asked for what are kept for longer than any cached result.
 const TASK_DAYS: u64 = 2;

@@ -10,7 +10,7 @@ use crate::client::Keeping;
 /// The surroundings of an analysis: the same code does the work in a job and in a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Run<'a> {
-    /// A job: its steps are durable and its progress is told.
+    /// A job: its steps are durable and its progress is reported.
     Job(&'a Context<Github>),
     /// A request, because no job could be enqueued. Nothing is written, for the database is away.
     Request,

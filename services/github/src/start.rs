@@ -41,7 +41,7 @@ pub(crate) enum StartError {
 
 /// A reservation without a task is void after this many times as long as a start is waited for.
 const TAKING: u32 = 5;
-/// Analyses of batches let those that somebody waits for go first, for ten minutes.
+/// The priority of analyses of batches: those that a caller waits for go first, for ten minutes.
 const BATCH_PRIORITY: i32 = -10;
 /// Names of one second are tried so often, before a random one is taken.
 const NUMBERED: u32 = 8;
@@ -56,8 +56,8 @@ impl Begun {
 }
 
 impl App {
-    /// Begins an analysis on behalf of `caller`, or of nobody whose tasks are counted. A start that is given up may still come
-    /// to pass, which costs an analysis that nobody waits for and hurts nobody.
+    /// Begins an analysis on behalf of `caller`, or without counting it against anybody. A start that is given up may
+    /// still take effect, which costs an analysis without a reader and does no harm.
     pub(crate) async fn begin(
         &self,
         username: &Username,

@@ -1,4 +1,4 @@
-//! What the service keeps of a user: the lessons that were asked for in the user's name.
+//! The data of a user in this service: the lessons that were asked for in the user's name.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -116,7 +116,7 @@ impl App {
             );
             let params = [keys(), vec![user.into()]].concat();
             let left = self.db.read(sql, params.clone()).await?.first().map(Lesson::from_row).transpose()?;
-            // Nobody has saved a lesson since it was looked at, who would have taken a number first.
+            // No lesson was saved since the look, because a save takes a number first.
             let same = [keys(), vec![newest.into()]].concat();
             let is_topic_gone = left.is_none();
             let of_topic = match left {

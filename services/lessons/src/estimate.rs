@@ -11,7 +11,7 @@ use crate::app::App;
 /// The estimate until enough lessons were measured, as in the original document of this service
 /// (docs/services/lessons.md).
 const UNMEASURED: &str = "30-60 seconds";
-/// Lessons that tell enough.
+/// The number of lessons that an estimate needs.
 const ENOUGH: usize = 10;
 /// The newest lessons that are looked at.
 const SAMPLE: usize = 50;
@@ -29,9 +29,9 @@ struct Measured {
 }
 
 impl App {
-    /// The likely time of a lesson that is asked for now: the middle and the ninth tenth of the times of the newest
-    /// lessons of the present generator took, in whole seconds. Where that cannot be measured, it is said as before:
-    /// nobody is refused a lesson because of it.
+    /// The likely time of a lesson that is asked for now: the median and the 90th percentile of the times of the newest
+    /// lessons of the present generator, in whole seconds. If they cannot be read, the previous answer: a lesson is not
+    /// refused because of it.
     pub(crate) async fn estimated_completion_time(&self) -> String {
         let now = self.clock.now();
         let last = self.estimator.0.lock().clone();

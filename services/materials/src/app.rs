@@ -188,8 +188,8 @@ impl App {
         for ids in self.storage.ids().await.map_err(fault)?.chunks(FILES) {
             let known = self.known(ids).await?;
             for id in ids.iter().filter(|id| !known.contains(*id)) {
-                // Whoever uploads holds the file until its row is there. So only a look at the row that is taken while
-                // nobody holds the file tells that it will never have one.
+                // An upload holds its file until its row is written. So a file has no row for good only if a look that
+                // holds the file finds none.
                 let Some(_held) = self.storage.hold(id).await.map_err(fault)? else { continue };
                 if self.known(std::slice::from_ref(id)).await?.is_empty() {
                     tracing::warn!(material = id, "removing a file that no material owns");

@@ -1,4 +1,5 @@
-//! What the service keeps of a user: courses with their materials, files and chats, and the limit key of the user's documents.
+//! The data of a user in this service: courses with their materials, files and chats, and the limit key of the user's
+//! documents.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +56,7 @@ impl App {
         }
         self.erase_materials(erasure, &mut erased, &materials).await?;
         erasure.rows(&mut erased, Rows { table: "course_chats", key: "id", condition: OF_COURSES }).await?;
-        // One that somebody has just uploaded to, or asked something, is left to the next look.
+        // A course with a new upload or question is left to the next pass.
         let empty = "owner = $1 AND NOT EXISTS (SELECT 1 FROM materials WHERE course_id = courses.id) \
                      AND NOT EXISTS (SELECT 1 FROM course_chats WHERE course_id = courses.id)";
         let condition = if erasure.deed() == Deed::Count { COURSES } else { empty };
@@ -87,7 +88,7 @@ impl App {
         Ok(())
     }
 
-    /// Does at once what waits to be removed: what it belonged to is deleted, and nothing tells any more whose it was.
+    /// Removes at once what waits for its removal: its rows are deleted, so that nothing shows whose it was.
     async fn purge_at_once(&self, erasure: &Erasure) -> Result<(), EraseError> {
         let filter = JobFilter {
             kinds: vec![Purge::KIND.into(), PurgeCourse::KIND.into()],

@@ -34,7 +34,7 @@ pub(crate) fn no_material() -> Error {
     Error::not_found("Material not found")
 }
 
-/// The row is there and the file is not: somebody removed it from the storage.
+/// The row exists and the file does not: it was removed from the storage.
 pub(crate) fn no_file() -> Error {
     Error::not_found("File not found")
 }
@@ -45,7 +45,7 @@ pub(crate) fn file_failed(error: io::Error) -> Error {
     let store = "files";
     match error.kind() {
         StorageFull | QuotaExceeded => longhaul::Error::Full { store, source: error.into() }.into(),
-        // What a bucket that does not answer is told as.
+        // The error of a bucket that does not answer.
         NotConnected => longhaul::Error::Unavailable { store, source: error.into() }.into(),
         // The folders are made at the start: one that is not found was deleted since.
         ReadOnlyFilesystem | NotFound => longhaul::Error::Broken { store, source: error.into() }.into(),
@@ -53,8 +53,8 @@ pub(crate) fn file_failed(error: io::Error) -> Error {
     }
 }
 
-/// The language model failed within a request. A limit is told from a failure; the provider's words hold neither keys nor
-/// addresses.
+/// The language model failed within a request. A rate limit has an error of its own; the provider's message holds
+/// neither keys nor addresses.
 pub(crate) fn model_failed(error: ProviderError) -> Error {
     tracing::warn!("failed to answer a request: {error}");
     let reason = &error.message;

@@ -103,8 +103,8 @@ impl Material {
         job_id(&self.id, self.run)
     }
 
-    /// The material with the state of its job. Without one (it has been pruned, or nobody has looked because it was
-    /// just enqueued) the row says how it ended.
+    /// The material with the state of its job. Without a job (it has been pruned, or is not looked up because it was
+    /// just enqueued) the state is derived from the row.
     pub(crate) fn view(self, job: Option<&JobRecord>) -> MaterialResponse {
         let (processing_status, error) = match job {
             Some(job) => (status(job), last_error(job)),

@@ -1,4 +1,4 @@
-//! What the fuzz targets reach into this crate for; the feature `fuzzing` is for them alone.
+//! The functions that the fuzz targets call, behind the feature `fuzzing`.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What the service keeps of a user: skills, the sessions that the user hosts, places in those of others.
+//! The data of a user in this service: skills, the sessions that the user hosts, and the user's seats in sessions of
+//! others.
 
 use std::collections::BTreeSet;
 

@@ -51,7 +51,7 @@ impl Use {
     }
 }
 
-/// Counts a call, however it ends: as much as was told, and as was reserved where nothing was, because it was cut off.
+/// Counts a call, however it ends: by the reported use, or by the reserved one if it was cut off before a report.
 #[derive(Debug)]
 pub(crate) struct Call {
     taken: Tokens,
@@ -144,7 +144,7 @@ impl ExternalHttp {
         let reply = match self.provider.send(request).await {
             Ok(reply) => reply,
             Err(error) => {
-                // One that was never heard, or was turned away, took nothing.
+                // A call that did not arrive, or was refused, used nothing.
                 if matches!(error.cause, Cause::Setup | Cause::Status(429) | Cause::Spent) {
                     call.units = 0;
                 }
@@ -167,7 +167,7 @@ impl ExternalHttp {
 /// is this server, so a worker that serves nothing asks where a server listens by default.
 fn own_api(listener: Option<SocketAddr>) -> String {
     let mut address = listener.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)));
-    // Whoever listens on every address listens on this machine's own.
+    // A listener on every address is also reached on this machine's own.
     if address.ip().is_unspecified() {
         let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
         let own = if address.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { v6 };

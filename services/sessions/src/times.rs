@@ -11,8 +11,8 @@ pub(crate) fn time(text: &str) -> Option<Time> {
     Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
 }
 
-/// True once a session's end has passed everywhere on earth: its date and time say nothing of the zone that they are of, and
-/// nobody is to be kept out of a session that still runs. What cannot be read has not passed.
+/// True once a session's end has passed everywhere on earth: its date and time have no time zone, and users must be
+/// able to join a session that still runs. A time that cannot be read has not passed.
 pub(crate) fn is_past(date: &str, end: &str, now: Timestamp) -> bool {
     /// The zone in which a day ends last is twelve hours behind.
     const LAST_ZONE_HOURS: i64 = 12;

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::object_id::is_object_id;
 use crate::times::time;
 
-/// Reads the fields of a JSON object, and gathers what is wrong with them, in the order in which they are read.
-/// Fields that nobody reads are ignored, as by a validation pipe with a whitelist.
+/// Reads the fields of a JSON object, and collects their errors, in the order in which they are read. Unknown fields
+/// are ignored, as by a validation pipe with a whitelist.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     object: Option<&'a Map<String, Value>>,

@@ -25,7 +25,7 @@ const FACTOR: f64 = 1.2;
 const WEIGHTS: [u32; 3] = [1, 2, 4];
 const SHARED: usize = 3_500;
 const DEVIATION: f64 = 5.0;
-/// The label that tells a job's key: a claim does not.
+/// The label with a job's key, which a claim does not contain.
 const KEY: &str = "key";
 /// Jobs of one call.
 const AT_ONCE: usize = 10;
@@ -51,7 +51,7 @@ pub(super) async fn run(fire: &Fire, kind: StoreKind) -> Result<Vec<Figure>> {
         ),
         Figure {
             bar: fire.in_time(Bar::at_most(by_time, FACTOR, "×")),
-            ..Figure::told(
+            ..Figure::without_bar(
                 format!("{name}: time"),
                 format!("{} → {} ({by_time:.2} ×)", millis(alone.1), millis(beside.1)),
             )

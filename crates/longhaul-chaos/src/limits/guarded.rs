@@ -118,8 +118,8 @@ struct Lock {
 }
 
 impl Lock {
-    /// Takes a key's lock, and answers the jobs and processes that held it: dead ones leave it behind, and whether others
-    /// still had the right to it is for the history to tell.
+    /// Takes a key's lock, and returns the jobs and processes that held it: dead ones leave it behind, and the history
+    /// decides whether others still had the right to it.
     fn take(folder: &Path, key: &str, job: &str) -> io::Result<(Self, Vec<(String, u32)>)> {
         let pid = std::process::id();
         let text = format!("{pid} {job}");

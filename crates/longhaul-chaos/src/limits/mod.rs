@@ -75,11 +75,11 @@ pub(crate) struct Fire {
 }
 
 impl Fire {
-    /// What the limits are promised to stand.
+    /// The usual size of a run, which the promises on limits are checked with.
     pub(crate) const USUAL: Self =
         Self { seconds: 20, kills: 500, cancels: 10_000, workers: 3, lease: 2_000, judge: Judge::Times };
 
-    /// The bar of a figure that a busy machine decides, where such are judged.
+    /// The bar of a figure that depends on the load of the machine, if such figures are judged.
     fn in_time(&self, bar: Bar) -> Option<Bar> {
         (self.judge == Judge::Times).then_some(bar)
     }
@@ -88,7 +88,7 @@ impl Fire {
 /// Runs on each store, and fails where a limit was exceeded, a slot lost or a turn unfair on one.
 ///
 /// # Errors
-/// Where a promise was broken, or a run could not be made.
+/// A promise was broken, or a run could not be made.
 pub(crate) async fn run(args: LimitsArgs) -> Result<()> {
     let seed = args.seed.unwrap_or_else(rand::random);
     println!("seed {seed}: --seed {seed} makes the same jobs and faults again");
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: LimitsArgs) -> Result<()> {
     for store in StoreKind::chosen(&args.store) {
         let mut figures = under_fire(&fire, store, seed).await?;
         figures.extend(fairness(&fire, store).await?);
-        figure::tell(store, figures, &mut broken);
+        figure::print(store, figures, &mut broken);
     }
     if broken.is_empty() {
         Ok(())
@@ -111,7 +111,7 @@ pub(crate) async fn run(args: LimitsArgs) -> Result<()> {
 /// Slots and rates of keys while workers are killed and stopped and jobs are cancelled.
 ///
 /// # Errors
-/// Where a run could not be made.
+/// A run could not be made.
 pub(crate) async fn under_fire(fire: &Fire, store: StoreKind, seed: u64) -> Result<Vec<Figure>> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut figures = slots::run(fire, store, &mut random).await?;
@@ -124,7 +124,7 @@ pub(crate) async fn under_fire(fire: &Fire, store: StoreKind, seed: u64) -> Resu
 /// The turns of keys in a fair queue.
 ///
 /// # Errors
-/// Where a run could not be made.
+/// A run could not be made.
 pub(crate) async fn fairness(fire: &Fire, store: StoreKind) -> Result<Vec<Figure>> {
     fair::run(fire, store).await
 }

@@ -23,8 +23,8 @@ const USED: f64 = 95.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Faults {
     None,
-    /// Workers are killed. What a run takes of a rate before its worker dies is lost, so that the part that is used tells
-    /// nothing.
+    /// Workers are killed. The units that a run takes before its worker dies are lost, so that the used part is not
+    /// judged.
     Kills,
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn run(
         let of = format!("{key}, {}/s, {} processes, {kills} kills", RATE.n, fire.workers);
         // What a run takes of a rate before its worker dies is lost.
         let bar = fire.in_time(Bar::at_least(used, USED, "%")).filter(|_| faults == Faults::None);
-        figures.push(Figure { bar, ..Figure::told(format!("{of}: used"), format!("{used:.1} %")) });
+        figures.push(Figure { bar, ..Figure::without_bar(format!("{of}: used"), format!("{used:.1} %")) });
         let beyond = excess(&starts, RATE);
         figures.push(Figure::held(
             format!("{of}: starts beyond the bound of a window"),

@@ -62,7 +62,7 @@ pub(super) async fn run(fire: &Fire, kind: StoreKind, random: &mut StdRng) -> Re
         history.iter().filter(|l| matches!(l.what, What::Fault { fault: f, .. } if f == fault)).count()
     };
     let mut figures = vec![
-        Figure::told(
+        Figure::without_bar(
             "keys with slots under fire",
             format!(
                 "{} jobs, {} kills, {} stops, {} cancels in {:.0} s",
@@ -142,14 +142,14 @@ impl Load {
     async fn run(mut self) -> Result<BTreeMap<String, Vec<String>>> {
         while *self.over.borrow() == Phase::Load {
             let store = Arc::clone(&self.store);
-            let waiting: u64 = insist(|| store.queues()).await?.iter().map(unfinished).sum();
+            let waiting: u64 = retry_outages(|| store.queues()).await?.iter().map(unfinished).sum();
             let jobs = (0..BACKLOG.saturating_sub(waiting)).map(|_| self.job());
             let jobs = jobs.collect::<Result<Vec<_>>>()?;
             let ids: Vec<JobId> = jobs.iter().filter_map(|job| job.id.clone()).collect();
-            insist(|| store.enqueue(jobs.clone())).await?;
+            retry_outages(|| store.enqueue(jobs.clone())).await?;
             let running = JobFilter { states: vec![State::Running], ..JobFilter::default() };
             let page = Page { limit: 100, payloads: Payloads::Short, cursor: None };
-            let running = insist(|| store.list(&running, page.clone())).await?.jobs;
+            let running = retry_outages(|| store.list(&running, page.clone())).await?.jobs;
             let running: Vec<JobId> = running.into_iter().map(|job| job.id).collect();
             let mut chosen: Vec<JobId> = running.sample(&mut self.random, 6).cloned().collect();
             chosen.extend(ids.sample(&mut self.random, ids.len() / 3).cloned());
@@ -157,7 +157,7 @@ impl Load {
             if self.random.random_range(0..4) == 0 {
                 let key = self.key();
                 let pause = Duration::from_millis(self.random.random_range(1..500));
-                insist(|| store.pause_key(&key, pause)).await?;
+                retry_outages(|| store.pause_key(&key, pause)).await?;
             }
             tokio::time::sleep(Duration::from_millis(self.random.random_range(20..120))).await;
         }
@@ -202,7 +202,7 @@ impl Load {
         }
         self.history.note(ids.iter().map(|id| What::CancelAsked { job: id.to_string() }).collect());
         let (filter, limit) = (JobFilter { ids, ..JobFilter::default() }, 1_000);
-        let done = insist(|| self.store.act(&filter, Action::cancel(GRACE), limit)).await?.done;
+        let done = retry_outages(|| self.store.act(&filter, Action::cancel(GRACE), limit)).await?.done;
         self.cancels.fetch_add(done, Ordering::Relaxed);
         Ok(())
     }
@@ -212,8 +212,10 @@ fn unfinished(queue: &longhaul::QueueInfo) -> u64 {
     UNFINISHED.iter().filter_map(|state| queue.counts.get(state)).sum()
 }
 
-/// Calls a store again where a stopped process keeps it from answering.
-async fn insist<T, F: Future<Output = longhaul::Result<T>>>(call: impl Fn() -> F) -> longhaul::Result<T> {
+/// Calls a store again while a suspended process keeps it from answering.
+async fn retry_outages<T, F: Future<Output = longhaul::Result<T>>>(
+    call: impl Fn() -> F,
+) -> longhaul::Result<T> {
     loop {
         match call().await {
             Err(error) if error.is_outage() => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -222,10 +224,10 @@ async fn insist<T, F: Future<Output = longhaul::Result<T>>>(call: impl Fn() -> F
     }
 }
 
-/// Waits until all jobs have ended, and tells some of those that have not.
+/// Waits until all jobs have ended; returns some of those that have not.
 async fn drain(store: &dyn Store) -> Result<Vec<String>> {
     let draining = Stopwatch::start();
-    while insist(|| store.queues()).await?.iter().map(unfinished).sum::<u64>() > 0 {
+    while retry_outages(|| store.queues()).await?.iter().map(unfinished).sum::<u64>() > 0 {
         if draining.elapsed() > DRAIN {
             let filter = JobFilter { states: UNFINISHED.into(), ..JobFilter::default() };
             let stuck = store.list(&filter, Page::default()).await?.jobs;
@@ -260,7 +262,7 @@ fn check(history: &[Line], keys: &BTreeMap<String, Vec<String>>, lease: Duration
     }
     let (overlapping, met) = locks_met(history, &runs);
     vec![
-        Figure::told(
+        Figure::without_bar(
             "runs, and those that met a lock which a dead or stopped process had left",
             format!("{}, {met}", runs.len()),
         ),
@@ -269,7 +271,7 @@ fn check(history: &[Line], keys: &BTreeMap<String, Vec<String>>, lease: Duration
     ]
 }
 
-/// Tells the history of the runs of a key from shortly before one of them.
+/// Prints the history of the runs of a key from shortly before one of them.
 fn tell_around(history: &[Line], runs: &[&Lasted], broken: &Lasted) {
     let jobs: BTreeSet<&str> = runs.iter().map(|run| &*run.job).collect();
     let near = |line: &&Line| broken.from.minus(Duration::from_secs(3)) < line.at && line.at <= broken.from;

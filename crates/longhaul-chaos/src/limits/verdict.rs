@@ -1,7 +1,7 @@
-//! The check of what was seen against the limits. Each finds only what is certain: a claim happened between its request and
-//! its answer, and its lease lasted at least until the first of its finish's request (a worker may die before it hears the
-//! answer), the end of the grace of a cancel, and its length after the claim's request. A process that was stopped for longer
-//! may run on for a moment; it has no lease then.
+//! The check of the observations against the limits. Each check finds certain violations only: a claim happened between
+//! its request and its answer, and its lease lasted at least until the first of its finish's request (a worker may die
+//! before the answer), the end of the grace of a cancel, and its length after the claim's request. A process that was
+//! suspended for longer may run on for a moment; it has no lease then.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

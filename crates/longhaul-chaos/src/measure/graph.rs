@@ -39,8 +39,8 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
     };
     let most = cancelled.memory.max(large.memory);
     Ok(vec![
-        Figure::told(format!("{shape} is enqueued"), seconds(large.enqueued)),
-        Figure::told(
+        Figure::without_bar(format!("{shape} is enqueued"), seconds(large.enqueued)),
+        Figure::without_bar(
             format!("{shape} is run by one claim after the other, its last job once"),
             seconds(large.ran),
         ),
@@ -110,7 +110,7 @@ impl Graph {
     }
 }
 
-/// What a run has taken.
+/// The times and the memory of a run.
 struct Taken {
     enqueued: Duration,
     ran: Duration,
@@ -143,7 +143,7 @@ async fn run(store: &dyn Store, graph: Graph) -> Result<Taken> {
     Ok(Taken { enqueued, ran, memory })
 }
 
-/// What a cancel has taken.
+/// The time and the memory of a cancel.
 struct Cancelled {
     took: Duration,
     /// Bytes.

@@ -136,7 +136,7 @@ enum Bar {
 /// Measures each bar on each store, and prints a table.
 ///
 /// # Errors
-/// Where a store or a process fails, or a bar is missed.
+/// A store or a process fails, or a bar is missed.
 pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
     let bars = if args.bars.is_empty() { Bar::value_variants() } else { &args.bars };
     let mut missed = Vec::new();
@@ -157,7 +157,7 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<()> {
                 Bar::Readers => readers::measure(&args, &target).await?,
                 Bar::Dashboard => dashboard::measure(&args, &target).await?,
             };
-            figure::tell(store, figures, &mut missed);
+            figure::print(store, figures, &mut missed);
         }
     }
     if missed.is_empty() {

@@ -18,7 +18,7 @@ const LEAST: f64 = 0.97;
 /// not decide it.
 pub(super) async fn measure(args: &MeasureArgs, kind: StoreKind) -> Result<Vec<Figure>> {
     let Some(before) = &args.before else {
-        return Ok(vec![Figure::told(
+        return Ok(vec![Figure::without_bar(
             "the bench without any of it, beside before",
             "not measured: --before names no build",
         )]);

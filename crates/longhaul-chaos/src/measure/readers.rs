@@ -20,7 +20,7 @@ use crate::target::Target;
 /// Events of each job, and the pause between two of them.
 const EVENTS: usize = 50;
 const PAUSE: Duration = Duration::from_millis(200);
-/// Where each reader has a job of its own, each job emits once in so long.
+/// The interval at which a job emits, if each reader has a job of its own.
 const PAUSE_OF_MANY: Duration = Duration::from_secs(2);
 const EVENTS_OF_MANY: usize = 8;
 /// Records of one request.
@@ -178,7 +178,7 @@ struct Reader {
     clock: Stopwatch,
 }
 
-/// What stands before an event's own text, in both forms.
+/// The text before an event's own, in both forms.
 const MARK: &[u8] = b"\"data\":\"";
 /// A ping without data, and the answer to it. No text of ours holds these bytes.
 const PING: &[u8] = &[0x89, 0x00];

@@ -7,7 +7,7 @@ use tokio::process::Command;
 use crate::Result;
 use crate::process::Process;
 
-/// A server of its own on a store, which runs no job by itself, and whoever calls it.
+/// A server of its own on a store, which runs no job by itself, with a client.
 pub(super) struct Served {
     pub(super) process: Process,
     pub(super) url: String,

@@ -22,8 +22,8 @@ use tokio::task::JoinSet;
 use self::sample::{Sample, Times};
 use crate::Result;
 use crate::cluster::{Cluster, ClusterArgs};
-use crate::figure::{Bar, Figure, HEAD, tell};
-use crate::load::{Phase, insist};
+use crate::figure::{self, Bar, Figure, HEAD};
+use crate::load::{Phase, post_until_accepted};
 use crate::target::{self, StoreKind};
 use crate::worker::{Behaviour, Probe, QUEUE};
 
@@ -60,15 +60,15 @@ const WARM_UP: f64 = 0.25;
 /// The part of a run that ended jobs are kept for, and the most.
 const KEPT: f64 = 0.1;
 const LONGEST_KEPT: Duration = Duration::from_secs(600);
-/// The time in which a job must have ended. Its run takes 20 ms, and a lease that nobody extends 3 s.
+/// The time in which a job must have ended. Its run takes 20 ms, and a lease that is not extended 3 s.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The growth over a run that nobody would notice, as a part of the mean.
+/// The growth over a run that counts as none, as a part of the mean.
 const UNNOTICED: f64 = 0.05;
 
-/// Soaks each store, prints a table, and fails where a bar is missed.
+/// Soaks each store, prints a table, and fails if a bar is missed.
 ///
 /// # Errors
-/// Where a bar is missed, or a run could not be made.
+/// A bar is missed, or a run could not be made.
 pub(crate) async fn run(mut args: SoakArgs) -> Result<()> {
     args.cluster.plain = true;
     let seed = args.seed.unwrap_or_else(rand::random);
@@ -77,7 +77,7 @@ pub(crate) async fn run(mut args: SoakArgs) -> Result<()> {
     let mut missed = Vec::new();
     for store in StoreKind::chosen(&args.store) {
         let soaked = Soak::start(&args, store, seed).await?.execute().await?;
-        tell(store, soaked.figures(&args), &mut missed);
+        figure::print(store, soaked.figures(&args), &mut missed);
         if let Some(folder) = &args.curves {
             let name = format!("{store:?}").to_lowercase();
             let file = folder.join(format!("soak-{name}.svg"));
@@ -95,12 +95,12 @@ struct Soak<'a> {
     cluster: Cluster<'a>,
     watcher: Longhaul,
     random: StdRng,
-    told: Arc<Mutex<Told>>,
+    observed: Arc<Mutex<Observed>>,
 }
 
-/// What clients and watchers have seen since the last sample, and how all jobs ended.
+/// Observations of clients and watchers since the last sample, and the outcomes of all jobs.
 #[derive(Default)]
-struct Told {
+struct Observed {
     acknowledged: Vec<Duration>,
     ended: Vec<Duration>,
     jobs: u64,
@@ -132,7 +132,14 @@ impl<'a> Soak<'a> {
         let keep = Keep { age: Some(kept), count: None };
         let retention = Retention { completed: keep.clone(), failed: keep.clone(), cancelled: keep };
         watcher.store().set_queue(QUEUE, &QueueConfig { retention, ..QueueConfig::default() }).await?;
-        Ok(Self { args, store, cluster, watcher, random: StdRng::seed_from_u64(seed), told: Arc::default() })
+        Ok(Self {
+            args,
+            store,
+            cluster,
+            watcher,
+            random: StdRng::seed_from_u64(seed),
+            observed: Arc::default(),
+        })
     }
 
     async fn execute(mut self) -> Result<Soaked> {
@@ -166,8 +173,8 @@ impl<'a> Soak<'a> {
         while let Some(client) = clients.join_next().await {
             client??;
         }
-        let told = std::mem::take(&mut *self.told.lock());
-        let Told { jobs, completed, lost, .. } = told;
+        let observed = std::mem::take(&mut *self.observed.lock());
+        let Observed { jobs, completed, lost, .. } = observed;
         Ok(Soaked { samples, jobs, completed, lost, kills })
     }
 
@@ -181,8 +188,8 @@ impl<'a> Soak<'a> {
 
     fn sample(&self, at: Duration) -> Result<Sample> {
         let (mut acknowledged, mut ended) = {
-            let mut told = self.told.lock();
-            (std::mem::take(&mut told.acknowledged), std::mem::take(&mut told.ended))
+            let mut observed = self.observed.lock();
+            (std::mem::take(&mut observed.acknowledged), std::mem::take(&mut observed.ended))
         };
         Ok(Sample {
             at,
@@ -202,7 +209,7 @@ impl<'a> Soak<'a> {
             servers: self.cluster.addresses.subscribe(),
             over,
             watcher: self.watcher.clone(),
-            told: Arc::clone(&self.told),
+            observed: Arc::clone(&self.observed),
         }
     }
 }
@@ -215,7 +222,7 @@ struct SteadyClient {
     servers: watch::Receiver<Vec<String>>,
     over: watch::Receiver<Phase>,
     watcher: Longhaul,
-    told: Arc<Mutex<Told>>,
+    observed: Arc<Mutex<Observed>>,
 }
 
 impl SteadyClient {
@@ -230,8 +237,8 @@ impl SteadyClient {
             }
             let id = format!("soak-{}-{count}", self.number);
             let (servers, http) = (self.servers.clone(), http.clone());
-            let (watcher, told) = (self.watcher.clone(), Arc::clone(&self.told));
-            jobs.spawn(async move { follow(id, &servers, &http, &watcher, &told).await });
+            let (watcher, observed) = (self.watcher.clone(), Arc::clone(&self.observed));
+            jobs.spawn(async move { follow(id, &servers, &http, &watcher, &observed).await });
             while let Some(ended) = jobs.try_join_next() {
                 ended??;
             }
@@ -243,39 +250,39 @@ impl SteadyClient {
     }
 }
 
-/// Sends a job, waits for its end, and tells of both.
+/// Sends a job, waits for its end, and records both.
 async fn follow(
     id: String,
     servers: &watch::Receiver<Vec<String>>,
     http: &Client,
     watcher: &Longhaul,
-    told: &Mutex<Told>,
+    observed: &Mutex<Observed>,
 ) -> Result<()> {
     let probe = Probe { millis: 20, behaviour: Behaviour::Plain };
     let body = json!({ "id": id, "kind": Probe::KIND, "args": probe, "queue": QUEUE });
     let mut random = StdRng::from_rng(&mut rand::rng());
     let sending = Stopwatch::start();
-    insist(servers, http, &body, &mut random).await?;
+    post_until_accepted(servers, http, &body, &mut random).await?;
     {
-        let mut told = told.lock();
-        told.jobs += 1;
-        told.acknowledged.push(sending.elapsed());
+        let mut observed = observed.lock();
+        observed.jobs += 1;
+        observed.acknowledged.push(sending.elapsed());
     }
     let id = JobId::from_store(id);
     let found = end_of(&id, watcher).await;
-    let mut told = told.lock();
+    let mut observed = observed.lock();
     match found {
         Some(job) if job.state == State::Completed => {
-            told.completed += 1;
-            told.ended.push(job.finished_at.unwrap_or(job.created_at).since(job.created_at));
+            observed.completed += 1;
+            observed.ended.push(job.finished_at.unwrap_or(job.created_at).since(job.created_at));
         }
-        _ => told.lost.push(id),
+        _ => observed.lost.push(id),
     }
     Ok(())
 }
 
-/// The job, once it has ended or nobody waits for that any longer. A look that fails is taken again: whoever watches is a client, too,
-/// and a busy store may keep it waiting.
+/// The job, once it has ended; `None` after the time limit. A failed look is repeated: the watcher is a client, too,
+/// and a busy store may delay it.
 async fn end_of(id: &JobId, watcher: &Longhaul) -> Option<JobRecord> {
     let waiting = Stopwatch::start();
     loop {
@@ -294,11 +301,11 @@ impl Soaked {
         let lost: Vec<&str> = self.lost.iter().take(5).map(JobId::as_str).collect();
         let ended = format!("{} of {} {}", self.lost.len(), self.jobs, lost.join(", "));
         let mut figures = vec![
-            Figure::told(
+            Figure::without_bar(
                 format!("jobs that completed: {run}"),
                 format!("{} of {}", self.completed, self.jobs),
             ),
-            Figure::told("SIGKILL of a worker and of a server", self.kills.to_string()),
+            Figure::without_bar("SIGKILL of a worker and of a server", self.kills.to_string()),
             Figure::held(
                 "jobs that did not",
                 ended.trim_end(),

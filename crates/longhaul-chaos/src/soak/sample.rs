@@ -1,4 +1,4 @@
-//! What is measured from time to time.
+//! Figures that are measured at intervals.
 
 use std::fmt;
 use std::time::Duration;

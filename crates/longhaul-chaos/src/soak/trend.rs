@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Trend {
     pub(super) mean: f64,
-    /// What the line gains from the first point to the last, as a part of the mean.
+    /// The rise of the line from the first point to the last, as a part of the mean.
     pub(super) growth: f64,
     /// Twice the standard error of that.
     pub(super) noise: f64,

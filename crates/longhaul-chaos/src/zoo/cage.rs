@@ -103,7 +103,7 @@ impl Cage {
     }
 }
 
-/// Columns of a job's row, each with a value that its type allows and nobody can read.
+/// Columns of a job's row, each with a value that its type allows and that cannot be read.
 const SQLITE_DAMAGES: [(&str, &str); 3] = [("policy", "soon"), ("args", "{no"), ("labels", "[1]")];
 const POSTGRES_DAMAGES: [(&str, &str); 3] = [("policy", "soon"), ("args", "{no"), ("backoff", "soon")];
 /// The part of a job in Redis that is overwritten: what never changes, and what does.

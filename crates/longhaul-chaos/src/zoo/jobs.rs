@@ -233,7 +233,7 @@ impl Job for PanicsInBackoff {
     }
 }
 
-/// Jobs that a caller must be told of: each with the field that its error names.
+/// Jobs that must be refused: each with the field that its error names.
 pub(super) fn refused() -> Vec<(NewJob, &'static str)> {
     let good = || NewJob::of(&Good { number: 0 }).expect("a number is JSON");
     let endless = Backoff { factor: f64::INFINITY, ..Backoff::default() };

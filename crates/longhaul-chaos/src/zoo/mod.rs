@@ -155,8 +155,8 @@ async fn enqueue_damaged(longhaul: &Longhaul, cage: &Cage) -> Result<Vec<Expecte
     Ok(rows.into_iter().map(|id| Expected { id, reason: "read" }).collect())
 }
 
-/// Sends heartbeats of a worker that does nothing else, one after the other, until it is told to stop. Answers how many
-/// there were, and how long the slowest took; a refused one is an error.
+/// Sends heartbeats of a worker that does nothing else, one after the other, until it is stopped. Returns their number,
+/// and the time of the slowest; a refused one is an error.
 async fn beat(store: Arc<dyn Store>, mut stop: oneshot::Receiver<()>) -> Result<(usize, Duration)> {
     let worker = WorkerInfo {
         id: "watches".into(),

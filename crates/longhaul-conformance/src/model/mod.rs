@@ -4,11 +4,11 @@
 //! | file | what |
 //! |---|---|
 //! | `operation` | what can be done, and how sequences of it are drawn |
-//! | `hearing` | what a store tells of its changes of state |
+//! | `change_log` | what a store tells of its changes of state |
 //! | `moving` | stores that are moved in the midst of a sequence |
 //! | `observation` | what can be seen afterwards, and what must hold of it on any store |
 
-mod hearing;
+mod change_log;
 mod moving;
 mod observation;
 mod operation;
@@ -26,7 +26,7 @@ use longhaul::{
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
-use self::hearing::Ear;
+use self::change_log::ChangeLog;
 pub use self::moving::{MOVES, moves_agree};
 use self::observation::Observation;
 use self::operation::{End, Operation, Run};
@@ -74,7 +74,7 @@ where
     agree_on(make_store, asked.unwrap_or(histories).div_ceil(4), seed);
 }
 
-/// Where all agree, their number is noted in the folder `LONGHAUL_HISTORIES`, if it is set.
+/// Panics on a difference; otherwise writes the number of histories to the folder `LONGHAUL_HISTORIES`, if it is set.
 fn agree_on<F, Fut>(make_store: F, cases: u32, seed: u64)
 where
     F: Fn() -> Fut,
@@ -89,7 +89,7 @@ where
     }
 }
 
-/// Notes histories that agreed in a file of its own, for the page that tells of them.
+/// Writes the number of agreeing histories to a file of its own, for the page that reports them.
 fn note(folder: &Path, histories: u32, seed: u64) -> io::Result<()> {
     let test = std::thread::current().name().unwrap_or_default().replace("::", ".");
     let store = format!("{} {test}", std::env::var("CARGO_PKG_NAME").unwrap_or_default());
@@ -137,7 +137,7 @@ where
 async fn agree(model: &Fixture, store: &Fixture, operations: &[Operation]) -> Result<(), TestCaseError> {
     // A token means something to the store that drew it, and nothing to the other.
     let (mut modelled_leases, mut leases) = (Vec::new(), Vec::new());
-    let (modelled_ear, ear) = (Ear::listen(model), Ear::listen(store));
+    let (modelled_log, log) = (ChangeLog::listen(model), ChangeLog::listen(store));
     let mut before = Observation::of(model).await;
     for (number, operation) in operations.iter().enumerate() {
         let mut expected = apply(model, operation, &before.runs(&modelled_leases)).await;
@@ -150,10 +150,10 @@ async fn agree(model: &Fixture, store: &Fixture, operations: &[Operation]) -> Re
         if let Err(broken) = seen.check_against(&before) {
             return Err(TestCaseError::fail(format!("after operation {number}, {operation:#?}: {broken}")));
         }
-        if let (Some(modelled_ear), Some(ear)) = (&modelled_ear, &ear) {
-            let (modelled, heard) = (modelled_ear.take(), ear.take());
-            compare(number, operation, "tells", &hearing::runs(&modelled), &hearing::runs(&heard))?;
-            if let Err(broken) = hearing::check(&heard, &before, &seen) {
+        if let (Some(modelled_log), Some(log)) = (&modelled_log, &log) {
+            let (modelled, reported) = (modelled_log.take(), log.take());
+            compare(number, operation, "tells", &change_log::runs(&modelled), &change_log::runs(&reported))?;
+            if let Err(broken) = change_log::check(&reported, &before, &seen) {
                 let broken = format!("after operation {number}, {operation:#?}: {broken}");
                 return Err(TestCaseError::fail(broken));
             }

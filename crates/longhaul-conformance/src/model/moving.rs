@@ -78,11 +78,11 @@ async fn moved(store: &Fixture, before: &[Operation], after: &[Operation]) -> Re
     compare(before.len() + after.len(), &moving, "exports", &modelled, &found)
 }
 
-/// What was imported is what was there, but for what runs.
+/// Checks that the imported jobs equal the exported ones, but for running jobs.
 async fn resembles(imported: &Fixture, source: &Fixture) -> Result<(), TestCaseError> {
     let all = source.list_records(&JobFilter::default()).await;
     if all.iter().any(|job| job.cancel_requested) {
-        // It is cancelled here, of which others hear.
+        // It is cancelled by the import, which changes other jobs too.
         return Ok(());
     }
     for id in IDS.map(id) {

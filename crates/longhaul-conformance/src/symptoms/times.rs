@@ -71,7 +71,7 @@ pub async fn a17_a_run_that_is_put_off_for_years_does_not_come_back_at_once(fx: 
     }
 }
 
-/// What is to hold for long is not over at once.
+/// A time of years does not overflow into one that is over at once.
 pub async fn a17_a_timeout_lease_grace_or_period_of_years_does_not_end_at_once(fx: &Fixture) {
     for (number, long) in FAR.into_iter().enumerate() {
         let (key, promise) = (format!("k{number}"), format!("i{number}"));
@@ -110,7 +110,7 @@ pub async fn a17_a_timeout_lease_grace_or_period_of_years_does_not_end_at_once(f
     }
 }
 
-/// How many jobs a sweep takes from their workers.
+/// The number of jobs that a sweep reclaims from their workers.
 async fn taken(fx: &Fixture) -> u64 {
     let swept = fx.sweep().await;
     swept.rescued + swept.poisoned + swept.fenced

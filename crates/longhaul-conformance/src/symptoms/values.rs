@@ -37,7 +37,7 @@ async fn texts(fx: &Fixture, lease: &Lease) -> Vec<String> {
         .collect()
 }
 
-/// What a run says to people is kept with the character replaced, and its end is written.
+/// The text of a run is stored with the character replaced, and its end is written.
 pub async fn a22_a_nul_in_what_a_run_says_keeps_no_end_from_being_written(fx: &Fixture) {
     let ends = [
         (completed(), State::Completed),

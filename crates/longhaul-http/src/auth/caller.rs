@@ -1,4 +1,4 @@
-//! What a caller with a token of scopes may do with jobs: the part of its rights that depends on the job.
+//! Rights of a caller with a scoped token that depend on the job.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::problem::{Code, Problem};
 const AT_ONCE: usize = 1_000;
 
 impl Caller {
-    /// The token of a caller whose role is smaller, so that its scopes say what it may do.
+    /// The token of a caller with a lesser role than this, whose scopes decide.
     fn confined(&self, role: Role) -> Option<&Arc<Bearer>> {
         self.bearer.as_ref().filter(|_| self.role < Some(role))
     }
@@ -39,7 +39,7 @@ impl Caller {
         Ok(())
     }
 
-    /// True where the caller may be told of this job what it did not say itself.
+    /// True if the caller may read data of this job that its own request did not contain.
     pub(crate) fn may_read(&self, job: &JobRecord) -> bool {
         self.confined(Role::Viewer).is_none_or(|bearer| bearer.owns(job))
     }
@@ -81,7 +81,8 @@ impl Bearer {
         Err(Problem::new(Code::Forbidden, detail))
     }
 
-    /// Refuses jobs that would belong to, or wait for, those of others: their parents count them, and their ends tell of theirs.
+    /// Refuses jobs that would be children of, or depend on, jobs of others: parents count them, and their ends show
+    /// those of others.
     async fn check_related(&self, jobs: &[NewJob], store: &dyn Store) -> Result<(), Problem> {
         let here: HashSet<&JobId> = jobs.iter().filter_map(|job| job.id.as_ref()).collect();
         let related =
@@ -125,7 +126,7 @@ impl WorkerCaller {
         }
     }
 
-    /// Checks that the jobs of these leases are of queues that it may work for. One that is gone is nobody's.
+    /// Checks that the jobs of these leases are of queues that it may work for. A job that is gone passes.
     ///
     /// # Errors
     /// 403.

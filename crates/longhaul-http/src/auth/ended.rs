@@ -5,7 +5,7 @@ use std::time::Duration;
 use longhaul::{Json, MAX_SAMPLES, Result, Sample, Store, Timestamp};
 use tokio::sync::Mutex;
 
-/// Sessions that somebody has ended before their time. The store keeps them, so that every server on it knows them.
+/// Sessions that were signed out before their end. The store keeps them, so that every server on it knows them.
 pub(super) struct EndedSessions {
     store: Arc<dyn Store>,
     known: Mutex<Known>,

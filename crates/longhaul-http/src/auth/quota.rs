@@ -1,5 +1,6 @@
-//! The requests that a token may make, counted by each server for itself, and what its bearer is told of them: the header fields
-//! `RateLimit` and `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
+//! The rate limit of a token's requests, counted by each server for itself, and its report in the header fields
+//! `RateLimit` and
+//! `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
 
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Quota {
 }
 
 impl Standing {
-    /// Tells it in an answer's headers.
+    /// Writes it into an answer's headers.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         let Self { rate: TokenRate { n, per }, remaining, resets_in, .. } = self;
         let limit = HeaderValue::try_from(format!("\"token\";r={remaining};t={resets_in}"));
@@ -74,7 +75,7 @@ impl Standing {
     }
 }
 
-/// Whole seconds, rounded up, so that nobody comes back too early.
+/// Whole seconds, rounded up, so that no caller comes back too early.
 fn seconds(duration: Duration) -> u64 {
     duration.as_millis().div_ceil(1_000).max(1).try_into().unwrap_or(u64::MAX)
 }

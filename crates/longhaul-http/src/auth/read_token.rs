@@ -41,7 +41,7 @@ impl ReadTokens {
     }
 }
 
-/// The end of a token that is good for so long, to the second that its claims can tell.
+/// The expiry of a token that is valid for this time, in whole seconds, as in its claims.
 pub(crate) fn expiry(now: Timestamp, expires_in: Duration) -> Timestamp {
     Timestamp(now.plus(expires_in).0.div_euclid(1_000) * 1_000)
 }

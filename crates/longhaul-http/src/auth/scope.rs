@@ -1,4 +1,4 @@
-//! What tokens may do: the words of their scopes, and what these admit.
+//! Scopes of tokens: their syntax, and the operations that they admit.
 
 use std::fmt;
 use std::str::FromStr;

@@ -16,7 +16,7 @@ use super::signed::Signer;
 use crate::arrival::Scheme;
 use crate::config::{Identity, Secret};
 
-/// The longest that somebody stays signed in.
+/// The longest lifetime of a session.
 const LASTS: Duration = Duration::from_secs(12 * 3_600);
 
 /// The cookie's name.

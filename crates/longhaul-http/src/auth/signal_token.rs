@@ -11,9 +11,9 @@ use super::read_token::expiry;
 use super::signed::Signer;
 use crate::config::Secret;
 
-/// Makes and checks the tokens that `POST /signals/{token}` takes. A [`router`](crate::router) with a secret makes those of its own
-/// process; one that only works, and does not serve, tells its handle
-/// ([`Longhaul::sign_wait_tokens`](longhaul::Longhaul::sign_wait_tokens)) of tokens with the same secret.
+/// Makes and checks the tokens that `POST /signals/{token}` takes. A [`router`](crate::router) with a secret makes
+/// those of its own process; a process that only works, and does not serve, gives its handle the same secret
+/// ([`Longhaul::sign_wait_tokens`](longhaul::Longhaul::sign_wait_tokens)).
 #[derive(Clone)]
 pub struct SignalTokens {
     signer: Arc<Signer>,

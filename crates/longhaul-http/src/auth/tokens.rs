@@ -12,29 +12,29 @@ use super::quota::Quota;
 use super::scope::Scopes;
 use crate::canonical::hex;
 
-/// All tokens with scopes begin with it, so that no other token costs a look.
+/// The prefix of all scoped tokens, so that no other token costs a look-up.
 const PREFIX: &str = "lht_";
 /// The random characters of a token: 40 of 62 are 238 bits.
 const CHARACTERS: usize = 40;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/// A token that is deleted is taken by no server any more after this time.
+/// The time after which every server refuses a deleted token.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A token that is not known is looked for at most this often: it may have been made on another server a moment ago.
+/// The shortest time between two look-ups of unknown tokens, which another server may have created a moment ago.
 const LOOK_FOR_NEW_EVERY: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether the token of an open stream is still good.
+/// The interval at which the token of an open stream is checked.
 const STREAM_CHECKED_EVERY: Duration = Duration::from_secs(10);
 
-/// A token that was shown, and is good.
+/// A valid token of a request.
 #[derive(Debug)]
 pub(crate) struct Bearer {
     pub(crate) token: Token,
     pub(crate) scopes: Scopes,
-    /// Absent where it may make any number of requests.
+    /// `None` if the number of its requests is unlimited.
     pub(crate) quota: Option<Quota>,
 }
 
-/// The tokens of a store as this process knows them.
+/// The tokens of a store, as cached in this process.
 pub(crate) struct KnownTokens {
     store: Arc<dyn Store>,
     known: Mutex<Known>,
@@ -46,7 +46,7 @@ struct Known {
     by_digest: HashMap<String, Arc<Bearer>>,
 }
 
-/// A new token that nobody can guess.
+/// A new random token.
 pub(crate) fn generate() -> String {
     let character = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
     let characters: String = (0..CHARACTERS).map(character).collect();
@@ -91,8 +91,8 @@ impl KnownTokens {
         Ok(bearer.filter(|bearer| !bearer.token.has_expired(now)).cloned())
     }
 
-    /// Waits until the token of this id is deleted or has expired: whoever holds a stream open asks for nothing more, and would keep
-    /// it. A store that cannot be asked ends none.
+    /// Waits until the token of this id is deleted or has expired, because an open stream makes no further request that
+    /// would be refused. An unreachable store ends no stream.
     pub(crate) async fn ended(&self, id: &str, clock: &Clock) {
         loop {
             clock.sleep(STREAM_CHECKED_EVERY).await;

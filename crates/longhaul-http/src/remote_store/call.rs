@@ -12,10 +12,10 @@ use crate::wire::LONGEST_HOLD;
 
 pub(super) const STORE: &str = "remote";
 
-/// The number of times that a request is sent again whose answer was lost, or that nobody took.
+/// The number of retries of a request whose answer was lost, or that was not delivered.
 const AGAIN: u32 = 3;
-/// The waits before that: 1 s in all, so that a server that is being replaced is often back, and whoever calls can still
-/// tell the job's caller or its heartbeat that the store is away. The jitter keeps workers from coming back as one.
+/// The waits before the retries: 1 s in all, so that a server that is being replaced is often back, and the caller can
+/// still report that the store is unreachable. The jitter keeps workers from coming back at the same time.
 const AGAIN_AFTER: Backoff =
     Backoff { base: Duration::from_millis(50), factor: 4.0, max: Duration::from_secs(1), jitter: 0.5 };
 /// The longest that a connection may take to be made.
@@ -54,7 +54,7 @@ enum Sent<T> {
     Lost(Reached, Box<dyn StdError + Send + Sync>),
 }
 
-/// Tells apart requests without an answer that the server may have heard.
+/// Whether the server may have received a request that has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
     /// It was never sent.
@@ -151,7 +151,7 @@ impl Caller {
             }
         };
         let status = response.status();
-        // An answer that breaks off in the middle was not heard.
+        // An answer that breaks off in the middle was not received.
         let bytes = match response.bytes().await {
             Ok(bytes) => bytes,
             Err(error) => return Sent::Lost(Reached::Maybe, whole(&error)),
@@ -173,7 +173,7 @@ impl Caller {
             (StatusCode::UNPROCESSABLE_ENTITY, Some(error)) => {
                 Error::Invalid { field: error.field, reason: error.message }
             }
-            // The server's store is away, or a proxy has no server. Whoever called waits and asks again.
+            // The server's store is unreachable, or a proxy has no server. The caller waits and tries again.
             (
                 StatusCode::BAD_GATEWAY
                 | StatusCode::SERVICE_UNAVAILABLE

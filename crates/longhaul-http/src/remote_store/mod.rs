@@ -37,8 +37,8 @@ use crate::wire::{
 /// The jobs of a Longhaul server, over HTTP. Cheap to clone.
 ///
 /// Needs the server's address and a token (the worker's or the administrator's), and no database. A request whose
-/// answer was lost is sent again a few times within about a second, under a key that keeps it from being done twice;
-/// then the call fails as unavailable, and whoever made it waits and asks again, as with any store that is away.
+/// answer was lost is sent again a few times within about a second, under an idempotency key; then the call fails as
+/// unavailable, and its caller waits and tries again, as with any store that is unreachable.
 ///
 /// The memory of keys goes with its server process. Where a server dies between doing something and answering,
 /// entries that were recorded are written a second time, jobs that were claimed wait for their leases to end, and a run
@@ -62,10 +62,10 @@ impl RemoteStore {
         Ok(Self { caller: Arc::new(Caller::new(url, token)?) })
     }
 
-    /// The same, and makes sure that a server answers there and takes the token.
+    /// The same, and checks that a server answers and accepts the token.
     ///
     /// # Errors
-    /// As for [`new`](Self::new); a store's fault where nobody answers, or refuses to.
+    /// As for [`new`](Self::new); a store's fault if no server answers, or it refuses.
     pub async fn connect(url: &str, token: Option<&str>) -> Result<Self> {
         let store = Self::new(url, token)?;
         store.get(&[]).await?;
@@ -103,8 +103,8 @@ impl fmt::Debug for RemoteStore {
     }
 }
 
-/// A claim on its way. Where whoever made it goes away before it has its answer, or the answer does not come, the server
-/// is told to give back what it may have taken.
+/// A claim in flight. If its caller goes away before the answer, or the answer does not come, the server is asked on
+/// drop to release the jobs that it may have claimed.
 struct Open {
     caller: Arc<Caller>,
     key: String,
@@ -171,8 +171,8 @@ impl Store for RemoteStore {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        // Ids that nobody else has: where a job of such an id is a duplicate, this request has created it, and it was
-        // the answer that was lost.
+        // Ids that are unique: if a job with such an id is a duplicate, this request has created it, and only the
+        // answer was lost.
         let own: Vec<Option<JobId>> = jobs
             .iter_mut()
             .map(|job| {
@@ -267,7 +267,7 @@ impl Store for RemoteStore {
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Lookup>> {
         let mut jobs = Vec::with_capacity(ids.len());
         let wire = Wire { route: "get", operation: "look jobs up", ..Wire::default() };
-        // An empty request is sent too: it tells whether the server answers.
+        // An empty request is sent too, because it tests whether the server answers.
         let mut left = ids;
         loop {
             let (some, rest) = left.split_at(left.len().min(MAX_ITEMS));
@@ -324,7 +324,7 @@ impl Store for RemoteStore {
             let wire = Wire { route: "act", operation: "act on jobs", key, ..Wire::default() };
             let body = ActBody { filter: filter.clone(), action: action.clone(), limit: some };
             let ActAnswer { count, acted: more } = self.caller.call(&wire, &body).await?;
-            // A server of the previous release tells the count alone.
+            // A server of the previous release answers the count only.
             let guess = Acted { matched: count, done: count, complete: count < some as u64 };
             let Acted { matched, done, complete } = more.unwrap_or(guess);
             acted = Acted { matched: acted.matched + matched, done: acted.done + done, complete };
@@ -469,7 +469,7 @@ fn looked_up(lookup: Lookup) -> Lookup {
     }
 }
 
-/// Every completed job has returned something. Where that is `null`, JSON cannot tell it from nothing.
+/// Every completed job has an output. If that is `null`, JSON does not distinguish it from none.
 fn with_output(mut job: JobRecord) -> JobRecord {
     if job.state == State::Completed && job.output.is_none() && job.output_bytes.is_none() {
         job.output = Some(Json::null());

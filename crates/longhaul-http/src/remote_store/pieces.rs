@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finish_that_nobody_takes_becomes_a_failure() {
+    fn a_finish_that_the_store_refuses_becomes_a_failure() {
         let pieces = finish_pieces(&[finish("a", LARGEST)]).unwrap();
         let outcome = |pieces: &[Vec<Item<FinishBody>>]| match &pieces[0][0] {
             Item::Read(body) => format!("{:?}", body.outcome),

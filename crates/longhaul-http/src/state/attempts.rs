@@ -1,4 +1,4 @@
-//! Counts wrong tokens, so that nobody tries many.
+//! Limits the number of wrong tokens, against guessing.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

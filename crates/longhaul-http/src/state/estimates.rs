@@ -57,7 +57,7 @@ struct Measured<T> {
 struct Load {
     /// Available jobs.
     waiting: u64,
-    /// Slots of the workers that were heard of lately.
+    /// Slots of the workers that have called lately.
     slots: u64,
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Progress {
     pub(crate) answer: Option<Answer>,
     /// The leases that were claimed for it.
     pub(crate) taken: Vec<Lease>,
-    /// True once its caller has said that nobody hears the answer.
+    /// True once its caller has reported that it does not get the answer.
     pub(crate) abandoned: bool,
 }
 
@@ -126,7 +126,7 @@ impl Remembered {
 }
 
 impl Exchange {
-    /// Begins to answer: waits until an earlier request with the same key, which is told to make room, has done so.
+    /// Begins to answer: waits until an earlier request with the same key, which is asked to end, has ended.
     pub(crate) async fn begin(&self) -> ExchangeGuard {
         let superseded = CancellationToken::new();
         std::mem::replace(&mut *self.superseded.lock(), superseded.clone()).cancel();
@@ -135,7 +135,7 @@ impl Exchange {
 }
 
 impl Progress {
-    /// Lets others have what was claimed for a request that was not heard.
+    /// Releases the jobs that were claimed for a request whose answer was not delivered.
     pub(crate) async fn give_back(&mut self, store: &dyn Store) -> longhaul::Result<usize> {
         give_back(store, &self.taken).await?;
         Ok(std::mem::take(&mut self.taken).len())
@@ -146,8 +146,8 @@ impl Progress {
     }
 }
 
-/// Gives jobs back that nobody has begun. A snooze of no length costs neither an attempt nor an interruption, for there
-/// was none; leases that have ended meanwhile are lost, which is as good.
+/// Releases jobs that were not begun. A snooze of no length costs neither an attempt nor an interruption, because there
+/// was none; leases that have ended meanwhile are lost, which has the same effect.
 pub(crate) async fn give_back(store: &dyn Store, leases: &[Lease]) -> longhaul::Result<()> {
     if leases.is_empty() {
         return Ok(());

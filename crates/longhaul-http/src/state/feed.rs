@@ -17,7 +17,7 @@ const LONG_POLL: Duration = Duration::from_secs(30);
 const KEPT_BYTES: usize = 24 * 1024;
 const KEPT_LINES: usize = 64;
 
-/// The feeds of the jobs that somebody follows.
+/// The feeds of the jobs that have followers.
 #[derive(Debug, Default)]
 pub(crate) struct Feeds(Mutex<HashMap<JobId, Weak<Feed>>>);
 
@@ -77,7 +77,7 @@ impl Feed {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
-            // Listening before looking: a change in between is heard.
+            // Listens before the look, so that no change in between is missed.
             changed.as_mut().enable();
             {
                 let window = self.window.lock();
@@ -122,7 +122,7 @@ impl Feed {
     }
 }
 
-/// Reads the job's log until it ends, or cannot be read. Whoever follows finds out from the store why nothing more comes.
+/// Reads the job's log until it ends, or cannot be read. Followers learn the reason from the store.
 async fn drive(feed: Weak<Feed>, longhaul: Longhaul, id: JobId, mut after: u64) {
     loop {
         let page = longhaul.events(&id, after, PAGE, LONG_POLL).await;

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use crate::routes::{ChildrenBody, ErrorBody};
 use crate::time::Rfc3339;
 
-/// An event as readers get it. It is written once, for all of them.
+/// An event as readers get it, encoded once for all of them.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) seq: u64,
-    /// When it was stored.
+    /// The time at which it was stored.
     pub(crate) at: Timestamp,
     /// The job has ended with it.
     pub(crate) is_end: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Line {
     frame: Bytes,
     /// The place of its data in the frame.
     data: std::ops::Range<usize>,
-    /// As a message of a WebSocket, once somebody wants it.
+    /// As a message of a WebSocket, encoded when it is first needed.
     message: OnceLock<Utf8Bytes>,
 }
 
@@ -62,7 +62,7 @@ impl Line {
         Self { seq: event.seq, at: event.at, is_end, name, frame, data, message: OnceLock::new() }
     }
 
-    /// Tells a reader whose last event is unknown here to drop what it has: the whole log follows.
+    /// Has a reader whose last event is unknown here drop its events: the whole log follows.
     pub(crate) fn restart(now: Timestamp) -> Self {
         Self::new(&Event { seq: 0, at: now, attempt: 0, body: EventBody::Reset })
     }

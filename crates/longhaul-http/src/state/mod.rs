@@ -92,13 +92,13 @@ impl Api {
         api
     }
 
-    /// Whoever stands around the routes.
+    /// The middleware around the routes.
     pub(crate) fn doorman(&self) -> Doorman {
         let (store, clock) = (Arc::clone(self.whole.store()), self.config.clock.clone());
         Doorman::new(Arc::clone(&self.auth), store, clock, self.config.local.clone())
     }
 
-    /// Acts on jobs, and sees to it that the next ends of those that run again are told to their webhooks.
+    /// Acts on jobs, and has the next ends of those that run again reported to their webhooks.
     pub(crate) async fn act(
         &self,
         filter: &JobFilter,

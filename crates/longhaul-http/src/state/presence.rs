@@ -9,14 +9,14 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct Presence(Mutex<HashMap<String, Timestamp>>);
 
-/// The interval at which a worker's claims are told to the store: twice within the minute for which a worker is listed, and
-/// seldom enough to cost nothing.
+/// The interval at which a worker's claims are reported to the store: at least twice within the minute for which a
+/// worker is listed, and seldom enough to cost nothing.
 const TOLD_EVERY: Duration = Duration::from_secs(20);
 /// The most workers that are remembered.
 const MOST_WORKERS: usize = 10_000;
 
 impl Presence {
-    /// True if the store is to be told now that the worker lives; the time is noted.
+    /// True if the store is to be notified now that the worker lives; the time is noted.
     pub(crate) fn is_due(&self, worker: &str, now: Timestamp) -> bool {
         let mut told = self.0.lock();
         if let Some(at) = told.get_mut(worker) {
@@ -37,7 +37,7 @@ impl Presence {
         has_room
     }
 
-    /// The store did not hear of it.
+    /// Reverts the note, because the store was not notified.
     pub(crate) fn forget(&self, worker: &str) {
         self.0.lock().remove(worker);
     }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_told_of_at_intervals() {
+    fn a_worker_is_reported_to_the_store_at_intervals() {
         let (presence, start) = (Presence::default(), Timestamp(0));
         assert!(presence.is_due("w", start) && presence.is_due("v", start));
         assert!(!presence.is_due("w", start.plus(TOLD_EVERY / 2)));

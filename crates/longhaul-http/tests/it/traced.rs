@@ -18,7 +18,7 @@ async fn claimed(app: &App) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_job_carries_the_place_of_its_request_to_whoever_runs_it() {
+async fn a_job_carries_the_trace_context_of_its_request_to_its_worker() {
     let app = App::new();
     let job =
         json!({"kind": "greet", "args": {"name": "Ada"}, "id": "a", "webhook": "https://example.com/hook"});

@@ -228,7 +228,7 @@ async fn a_full_queue_or_key_is_429_with_when_to_ask_again() {
 }
 
 #[tokio::test]
-async fn a_batch_tells_of_each_job_what_became_of_it_and_a_refused_one_may_be_sent_again() {
+async fn a_bulk_answers_the_result_of_each_job_and_a_refused_one_may_be_sent_again() {
     let app = App::new();
     offer(&app, "held", json!({})).await;
     patch(&app, "default", json!({"max_waiting": 2})).await;

@@ -623,7 +623,7 @@ async fn a_claim_whose_caller_goes_away_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_job_that_was_claimed_and_whose_answer_nobody_heard_is_rescued_when_its_lease_ends() {
+async fn a_job_whose_claim_was_not_delivered_is_rescued_when_its_lease_ends() {
     let app = App::new();
     let _unheard = lease(&app, "a").await;
     app.clock.advance(Duration::from_secs(31));

@@ -323,7 +323,7 @@ async fn a_read_token_in_the_address_follows_its_job_and_a_cookie_only_from_its_
 }
 
 #[tokio::test]
-async fn a_reader_that_is_slow_holds_up_nobody_and_misses_nothing() {
+async fn a_slow_reader_delays_no_other_reader_and_misses_no_event() {
     let app = App::new();
     let (server, worker) = (Server { pipe: 1024, ..Server::of(&app) }, app.work());
     let body = r#"{"kind":"shout","args":{"chunks":60,"bytes":60000},"id":"l","delay":3600}"#;
@@ -346,7 +346,7 @@ async fn a_reader_that_is_slow_holds_up_nobody_and_misses_nothing() {
 }
 
 #[tokio::test]
-async fn readers_of_one_job_cost_the_store_what_one_does_and_each_hears_all_in_order() {
+async fn readers_of_one_job_cost_the_store_what_one_does_and_each_gets_all_events_in_order() {
     const READERS: usize = 100;
     const LINES: usize = 50;
     let clock = Clock::manual();

@@ -13,7 +13,7 @@ use crate::write_tx::{Reader, WriteTx};
 /// Gates that one claim looks behind.
 const GATES_AT_ONCE: i64 = 500;
 
-/// The answers to the statements that try the lock and fold in what has happened.
+/// The answers to the statements that try the lock and fold in what has changed.
 pub(super) struct Fold {
     pub(super) is_locked: bool,
     pub(super) opened: Vec<Row>,
@@ -28,7 +28,7 @@ impl Fold {
     }
 }
 
-/// What a claim of one queue begins with.
+/// The rows with which the claim of one queue begins.
 #[derive(Default)]
 pub(super) struct Ahead {
     queue: String,
@@ -54,7 +54,7 @@ pub(super) struct Firsts {
     pub(super) plain: Vec<Row>,
 }
 
-/// The lock with what was folded in, and what a claim of each of its queues begins with.
+/// The lock, the folded changes, and the rows with which the claim of each queue begins.
 pub(crate) struct Looked {
     fold: Fold,
     ahead: Vec<Ahead>,
@@ -135,13 +135,13 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// What the claim of a queue begins with: read together with what was before it, where it was.
+    /// The rows with which the claim of a queue begins; read now, unless they were read ahead.
     pub(super) async fn begins_with(&mut self, wanted: &Wanted<'_>) -> Result<Ahead> {
         let read = self.limits.ahead.iter().position(|ahead| ahead.is_for(wanted));
         match read {
             Some(number) => Ok(self.limits.ahead.swap_remove(number)),
             None => {
-                // Whatever was read for another claim of the queue is out of date once this one has taken jobs.
+                // Rows read ahead for another claim of the queue are out of date once this claim has taken jobs.
                 self.limits.ahead.retain(|ahead| ahead.queue != wanted.queue);
                 read_ahead(self.reader(), wanted).await
             }

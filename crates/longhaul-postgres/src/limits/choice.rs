@@ -6,7 +6,7 @@ use longhaul::{Cost, KeyConfig, Timestamp};
 
 use crate::limits::keys::Keys;
 
-/// The place of a job among all of a queue: in a fair queue the turn and the keys come first, elsewhere 0 and ''.
+/// The position of a job in its queue: in a fair queue by turn and keys first; elsewhere these are 0 and ''.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) turn: u64,
@@ -21,7 +21,7 @@ pub(super) struct Head {
     pub(super) rank: i64,
     pub(super) seq: i64,
     pub(super) cost: Cost,
-    /// When the worker may claim it.
+    /// The time from which the worker may claim it.
     pub(super) fits: Fits,
 }
 
@@ -30,37 +30,37 @@ pub(super) struct Head {
 pub(super) struct Group {
     pub(super) kind: String,
     pub(super) version: i64,
-    /// Joined, as the tables have them, with what its jobs prefer.
+    /// The joined keys, as in the tables, with the preference of its jobs.
     pub(super) limit_key: String,
     pub(super) keys: Vec<String>,
     pub(super) turn: u64,
     pub(super) turn_key: String,
-    /// Where the table has it, at the time that it was read.
+    /// Its position in the table when it was read.
     pub(super) stored: (i64, i64),
     pub(super) jobs: VecDeque<Head>,
     pub(super) rest: Rest,
     pub(super) closed_by: Option<String>,
-    /// The place of a closed group of the same keys, whose first job goes before those that stand behind it.
+    /// The position of a closed group of the same keys, whose first job goes before later jobs of this group.
     pub(super) behind: Option<(i64, i64)>,
-    /// Set where that one keeps it back, and nothing else.
+    /// True if only that closed group keeps it back.
     pub(super) is_kept_back: bool,
 }
 
-/// The jobs of a group behind those that were read.
+/// The jobs of a group after those that were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
     None,
-    /// There may be more, which stand here at the earliest.
+    /// There may be more, from this position on.
     From(i64, i64),
 }
 
 impl Group {
-    /// Its keys, joined, without what its jobs prefer: groups of one text are one set of keys.
+    /// Its joined keys, without the preference of its jobs: groups of the same text have the same keys.
     fn joined(&self) -> &str {
         self.limit_key.split(';').next().unwrap_or_default()
     }
 
-    /// Where it stands, but for the turn; `None` where no job is left.
+    /// Its position, without the turn; `None` if no job is left.
     pub(super) fn front(&self) -> Option<(i64, i64)> {
         match (self.jobs.front(), self.rest) {
             (Some(job), _) => Some((job.rank, job.seq)),
@@ -69,7 +69,7 @@ impl Group {
         }
     }
 
-    /// When the worker may claim its first job, where that is still to come.
+    /// The time from which the worker may claim its first job; `None` if it may now, or never.
     pub(super) fn fits_from(&self, now: Timestamp) -> Option<Timestamp> {
         match self.jobs.front()?.fits {
             Fits::From(from) if from > now => Some(from),
@@ -77,8 +77,8 @@ impl Group {
         }
     }
 
-    /// Where it stands among those that are open and fit the worker: turn, keys, rank and number. Groups without keys take the
-    /// turns of jobs without any.
+    /// Its position among the open groups that fit the worker: turn, keys, rank and number. Groups without keys take
+    /// the turns of jobs without any.
     fn place(&self, turns: Option<&Turns>, now: Timestamp) -> Option<(u64, &str, i64, i64)> {
         let fits = self.jobs.front().is_none_or(|job| job.fits.at(now));
         let (rank, seq) = self.front().filter(|_| fits && self.closed_by.is_none() && !self.is_kept_back)?;
@@ -98,12 +98,12 @@ pub(super) struct Turns {
     pub(super) unwritten: BTreeMap<String, u64>,
 }
 
-/// A bound up to which it is known what stands where.
+/// A position up to which all jobs are known.
 #[derive(Clone, Debug)]
 pub(super) struct Bound {
     pub(super) place: Place,
-    /// The key behind whose gate there are more groups, and the cost that it has to admit for them; `None` for a bound of
-    /// open groups.
+    /// The key whose gate has more groups behind it, and the cost that the key must admit for them; `None` for a bound
+    /// of open groups.
     pub(super) gate: Option<(String, Cost)>,
 }
 
@@ -127,7 +127,7 @@ pub(super) struct Closing {
     pub(super) cost: Cost,
 }
 
-/// The jobs of a queue among which is chosen, and what is known of them.
+/// The jobs of a queue to choose from, with their keys and turns.
 pub(super) struct Choice {
     pub(super) groups: Vec<Group>,
     /// Jobs without keys, by rank.
@@ -136,22 +136,22 @@ pub(super) struct Choice {
     pub(super) turns: Option<Turns>,
     pub(super) bounds: Vec<Bound>,
     pub(super) keys: Keys,
-    /// The key that stands for the queue, where it has limits: what comes next is not claimed where they do not admit it, and
-    /// nothing behind it.
+    /// The key that stands for the queue, if it has limits. If they do not admit the next job, neither it nor a later
+    /// one is claimed.
     pub(super) queue_key: Option<String>,
     pub(super) now: Timestamp,
     pub(super) chosen: Vec<Chosen>,
     pub(super) closings: Vec<Closing>,
-    /// When time lets the queue admit what is next, where its limits do not.
+    /// The time at which the limits of the queue admit the next job, if they do not now.
     pub(super) opens_at: Option<Timestamp>,
 }
 
-/// What became of a job that was next.
+/// The result of trying the next job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tried {
-    /// It is taken, or its group is out: another is next.
+    /// It is taken, or its group is closed: go on with another.
     Done,
-    /// It is not known.
+    /// The next job is not known.
     Unknown,
     /// The queue is full.
     Full,
@@ -160,14 +160,14 @@ enum Tried {
 /// The end of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// No job more is wanted, or there is none.
+    /// Enough jobs are chosen, or there is none left.
     Over,
-    /// What comes next is not known yet.
+    /// The next job is not known yet.
     Unknown,
 }
 
 impl Choice {
-    /// Chooses, again and again, the first job that all its keys admit, until there are as many as are wanted.
+    /// Chooses the first job that all its keys admit, until there are as many as are wanted.
     pub(super) fn choose(&mut self, wanted: usize) -> End {
         while self.chosen.len() < wanted {
             let group = self.first_group();

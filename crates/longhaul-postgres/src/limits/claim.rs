@@ -62,10 +62,10 @@ impl<'c> Wanted<'c> {
     }
 }
 
-/// What a choice goes on with.
+/// The state that is passed from one round of a choice to the next.
 struct Known {
     turns: Option<Turns>,
-    /// What was read ahead.
+    /// The rows that were read ahead.
     firsts: Option<Firsts>,
 }
 

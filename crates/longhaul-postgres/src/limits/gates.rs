@@ -8,23 +8,23 @@ use crate::limits::keys::Keys;
 use crate::row::{rows_at_most, small};
 use crate::write_tx::WriteTx;
 
-/// A gate that has opened: the groups behind it are looked at in their order, no more at a time than are wanted.
+/// A gate that has opened. The groups behind it are read in their order, no more at a time than are wanted.
 #[derive(Debug)]
 pub(super) struct Gate {
     key: String,
     kind: String,
     version: i64,
-    /// The least of the groups behind it, at the most.
+    /// A lower bound on the costs of the groups behind it.
     cost: Cost,
     /// The last group that was opened, in the order of the index.
     opened: Option<Place>,
     /// Set once all groups behind it were opened.
     is_empty: bool,
-    /// What was closed again since.
+    /// The groups that were closed again since.
     closed: Option<Behind>,
 }
 
-/// What is behind a gate: when time opens it, and the least cost.
+/// The groups behind a gate: the time at which they may open, and their least cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Behind {
     opens_at: Option<Timestamp>,
@@ -58,7 +58,7 @@ impl Gate {
         }
     }
 
-    /// The bound that it is to a choice, where there are more groups behind it.
+    /// The bound that it sets to a choice, if there are more groups behind it.
     pub(super) fn bound(&self) -> Option<Bound> {
         let place = self.opened.clone().filter(|_| !self.is_empty)?;
         let place = Place { rank: super::rank_of(place.rank), ..place };
@@ -69,7 +69,7 @@ impl Gate {
         (&self.key, &self.kind, self.version) == (&closing.key, &closing.kind, closing.version)
     }
 
-    /// What is behind it now: `None` where it opens still, or else perhaps nothing.
+    /// The groups behind it now: `None` if it is still open, `Some(None)` if there may be none.
     fn settled(&self, keys: &Keys, now: Timestamp) -> Option<Option<Behind>> {
         if self.is_empty {
             return Some(self.closed);

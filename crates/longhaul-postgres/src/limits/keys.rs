@@ -36,8 +36,8 @@ impl Keys {
         self.known.get(key).map(|key| key.config).unwrap_or_default()
     }
 
-    /// The key of several that keeps a job from being claimed, and by what; of several such, the one that does so for
-    /// longest as far as time alone tells.
+    /// The key that keeps a job from being claimed, with its limit; of several, the one that opens last, as far as a
+    /// time is known.
     pub(super) fn closed<'k>(
         &self,
         keys: &'k [String],
@@ -51,7 +51,7 @@ impl Keys {
         keys.iter().filter_map(closed).max_by_key(|(_, closed)| closed.until().unwrap_or(Timestamp(i64::MAX)))
     }
 
-    /// How many jobs of a cost a key admits now, counted up to `most`.
+    /// The number of jobs of a cost that a key admits now, at most `most`.
     pub(super) fn admits(&self, key: &str, cost: &Cost, now: Timestamp, most: usize) -> usize {
         let Some(Key { config, state }) = self.known.get(key) else { return most };
         let (mut state, mut jobs) = (*state, 0);
@@ -74,7 +74,7 @@ impl Keys {
         }
     }
 
-    /// Gives the slots of a job back that could not be claimed after all.
+    /// Gives the slots of a job back that could not be claimed.
     pub(super) fn give_back(&mut self, keys: &[String], cost: &Cost) {
         for name in keys {
             if let Some(key) = self.known.get_mut(name) {
@@ -83,7 +83,7 @@ impl Keys {
         }
     }
 
-    /// Has the rates of keys count what a run has taken in truth.
+    /// Corrects the rates of keys by the units that a run has really used.
     pub(super) fn settle(&mut self, keys: &[String], reserved: u32, actual: u32, now: Timestamp) {
         for name in keys {
             let Some(key) = self.known.get_mut(name) else { continue };
@@ -95,7 +95,7 @@ impl Keys {
         }
     }
 
-    /// What is taken of rates, to be written: key, rate and when it is free.
+    /// The changed rates, to be written: key, rate and the time at which it is free.
     pub(super) fn take_rates(&mut self) -> Vec<(String, Option<String>, i64)> {
         let unwritten = std::mem::take(&mut self.unwritten);
         let rate = |name: String| {

@@ -69,19 +69,19 @@ pub(crate) fn rank_of(place: i64) -> i64 {
     if place >= BEHIND_OTHERS / 2 { place - BEHIND_OTHERS } else { place }
 }
 
-/// The limits as far as a transaction knows them.
+/// The limits as read by a transaction.
 #[derive(Default)]
 pub(crate) struct Limits {
     lock: Lock,
     keys: Keys,
-    /// Set where some arrivals are left to be folded in: jobs are not in their groups yet.
+    /// True if some arrivals are not folded in yet, so that jobs are missing in their groups.
     pub(crate) is_partial: bool,
-    /// Set once a run has given slots back, or a key was opened by hand: somebody may wait for that.
+    /// True once a run has given slots back, or a key was opened by hand, so that waiting claims may find a job.
     pub(crate) has_opened: bool,
-    /// Set once a run has ended in another way than the statements know of that were sent together: what was looked at beside
-    /// them is out of date.
+    /// True once a run has ended in another way than the pipelined statements assumed, so that the rows read with them
+    /// are out of date.
     pub(crate) is_outdated: bool,
-    /// What claims begin with, as far as it was read together with the ends of runs.
+    /// The rows with which claims begin, if they were read together with the ends of runs.
     ahead: Vec<Ahead>,
 }
 
@@ -91,7 +91,7 @@ enum Lock {
     Untried,
     /// Another transaction holds it.
     Elsewhere,
-    /// And what has happened before is folded in.
+    /// This transaction holds it, and earlier changes are folded in.
     Held,
 }
 
@@ -107,8 +107,8 @@ impl Limits {
 }
 
 impl WriteTx<'_> {
-    /// Folds in what has happened to jobs with keys, and tells the queues in which gates have opened. False where another
-    /// transaction holds the lock: then it is done soon.
+    /// Folds in the changes of jobs with keys, and notes the queues in which gates have opened. False if another
+    /// transaction holds the lock; then they are folded in later.
     pub(crate) async fn fold_limits(&mut self) -> Result<bool> {
         if self.limits.lock == Lock::Untried {
             let fold = fold(self.reader()).await?;

@@ -13,7 +13,7 @@ use crate::write_tx::WriteTx;
 
 const OPERATION: &str = "import";
 
-/// Where a job is that others may refer to.
+/// An existing job that others may refer to.
 #[derive(Clone, Copy, Debug)]
 struct There {
     seq: i64,
@@ -48,7 +48,7 @@ impl WriteTx<'_> {
         Ok(records.iter().zip(settings).map(answer).collect())
     }
 
-    /// What became of each job.
+    /// Imports the jobs, and returns the result for each.
     async fn import_jobs<'r>(&mut self, records: &'r [Exported]) -> Result<HashMap<&'r str, Imported>> {
         let jobs: Vec<&ExportedJob> = records
             .iter()

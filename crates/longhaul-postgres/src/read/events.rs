@@ -25,7 +25,7 @@ pub(crate) async fn events(reads: &Reads, id: &JobId, after: u64, limit: usize) 
         let sql = include_str!("../sql/events_after.sql");
         let (last, most) = (signed(record.last_event), rows_at_most(limit));
         for row in reader.rows(sql, &[&facts.seq, &signed(after), &most, &last]).await? {
-            // An event of a newer release's kind is not told.
+            // An event of a kind that only a newer release knows is skipped.
             let Ok(Some(body)) = parsed::<EventBody>(&row, 3, "events") else { continue };
             events.push(Event {
                 seq: unsigned(row.get(0)),

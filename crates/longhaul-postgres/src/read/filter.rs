@@ -9,8 +9,8 @@ pub(crate) fn references(values: &Values) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
 }
 
-/// A condition that holds for the jobs that fit a filter, but for their ids, and for others of which not all terms are true.
-/// What it compares with is added to `values`.
+/// A condition for the jobs that match a filter. It leaves out the filter's ids, and is too wide for some terms, which
+/// the caller checks. Its parameters are added to `values`.
 pub(crate) fn conditions(filter: &JobFilter, values: &mut Values) -> Result<String> {
     let mut all = vec!["true".to_owned()];
     let mut one_of = |column: &str, words: Vec<String>| {

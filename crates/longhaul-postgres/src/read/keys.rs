@@ -26,7 +26,7 @@ pub(crate) async fn keys(reads: &Reads, filter: &KeyFilter, now: Timestamp) -> R
             .iter()
             .filter(|row| row.get::<_, bool>(7))
             .map(|row| info(row, &prefixes, &filter.cost, now));
-        keys.extend(infos.filter(|key| !filter.names.is_empty() || is_told(key)));
+        keys.extend(infos.filter(|key| !filter.names.is_empty() || is_listed(key)));
         if is_last {
             break;
         }
@@ -35,7 +35,7 @@ pub(crate) async fn keys(reads: &Reads, filter: &KeyFilter, now: Timestamp) -> R
     Ok(keys)
 }
 
-/// At most `limit` names that there may be something to tell of, behind `after`.
+/// At most `limit` names after `after` of keys that may have something to list.
 async fn names(
     reader: &mut Reader<'_>,
     filter: &KeyFilter,
@@ -72,8 +72,8 @@ async fn prefixes(reader: &mut Reader<'_>) -> Result<BTreeMap<String, KeyConfig>
     Ok(rows.iter().filter_map(|row| Some((row.get(0), key_config(row.get(1))?))).collect())
 }
 
-/// True where something holds for a key that nobody has asked for by name.
-fn is_told(key: &KeyInfo) -> bool {
+/// True for a key to list though it was not asked for by name: a limit, a pause or a use applies to it.
+fn is_listed(key: &KeyInfo) -> bool {
     key.config.is_some() || key.closed_until.is_some() || key.waiting > 0 || key.used > 0
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn list(reads: &Reads, filter: &JobFilter, page: &Page) -> Resu
     let mut jobs = Vec::new();
     let (mut next, mut searched) = (None, 0);
     let rows = reader.rows(&sql, &values).await?;
-    // One job more than was asked for tells that there is a next page.
+    // One job more than was asked for shows that there is a next page.
     let is_full = rows.len() > limit;
     for row in rows.iter().take(limit) {
         let (record, facts) = job_record(row);
@@ -148,7 +148,7 @@ impl Search {
         let Source { sql: source, order } = source(filter, &mut values, rows);
         let conditions = conditions(filter, &mut values)?;
         values.push(Box::new(BYTES_READ - self.bytes));
-        // The last row that was looked at comes in any case: it tells how far that was.
+        // The last row that was checked is always returned: the next page begins there.
         let sql = format!(
             "SELECT {columns}, fits, place, bytes, has_next FROM (
                SELECT *, coalesce({conditions}, false) AS fits, lead(seq) OVER (ORDER BY {order}) IS NULL AS is_last
@@ -184,8 +184,8 @@ impl Search {
 }
 
 impl Search {
-    /// Brings the large outputs of the jobs that were found, which no term looks at. A job that has changed since goes
-    /// without, and tells the size.
+    /// Fetches the large outputs of the jobs that were found, which no term looks at. For a job that has changed since,
+    /// only the size is returned.
     async fn fetch_outputs(&mut self, reader: &mut Reader<'_>) -> Result<()> {
         let large: Vec<i64> =
             self.found.iter().filter_map(|(record, facts)| record.output_bytes.map(|_| facts.seq)).collect();

@@ -96,7 +96,7 @@ impl<'r> Reader<'r> {
         match tokio::time::timeout(left, read).await {
             Ok(rows) => rows.map_err(fault(self.operation)),
             Err(_) => {
-                // The server stops working on it, and nobody waits behind what this connection still has to answer.
+                // The server stops working on it, so that no call waits for the rest of the answer on this connection.
                 cancel(client, self.reads.tls.clone());
                 self.client.take().map(Object::take);
                 Err(unavailable(SILENCE))

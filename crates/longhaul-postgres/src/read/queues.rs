@@ -34,7 +34,7 @@ pub(crate) async fn queues(reads: &Reads, now: Timestamp) -> Result<Vec<QueueInf
     Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }
 
-/// The workers heard of since `since`.
+/// The workers that have called since `since`.
 pub(crate) async fn workers(reads: &Reads, since: Timestamp) -> Result<Vec<WorkerInfo>> {
     let mut reader = Reader::of(reads, "read workers").await?;
     let mut workers = Vec::new();

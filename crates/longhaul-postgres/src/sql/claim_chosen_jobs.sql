@@ -1,5 +1,5 @@
 -- Gives available jobs that were chosen to a worker, and answers as claim_jobs.sql. What another process holds is passed over.
--- What they take of their keys is noted here (see 0010_noted.sql).
+-- Their use of keys is noted here (see 0010_noted.sql).
 -- in: seqs, now, worker, lease_until, number of the claim, true where the queue has limits (or null)
 -- out: as claim_jobs.sql    index: the primary key
 WITH next AS (

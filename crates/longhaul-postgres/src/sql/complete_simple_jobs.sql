@@ -1,6 +1,6 @@
 -- Completes runs of which nobody else must hear: no unique key, no parent, no children, no dependants, nobody asked to stop. The others, and those
 -- whose lease is lost, are left alone and not answered.
--- What they have taken of their keys is noted here (see 0010_noted.sql).
+-- Their use of keys is noted here (see 0010_noted.sql).
 -- in: ids, tokens, outputs, now    out: id, token, queue, kind, attempt, started_at, true where it has limit keys, true where its queue may have limits
 -- index: jobs_by_id (see finish_and_claim.sql on `lease_until`); the primary key of steps, where there are any (see there on `forgotten`)
 WITH ended AS (

@@ -1,4 +1,4 @@
--- How many jobs of each queue are in each state.
+-- The number of jobs by queue and state.
 -- out: queue, state, n
 SELECT queue, state, sum(n)::bigint
 FROM (SELECT queue, state, n FROM counts UNION ALL SELECT queue, state, n FROM count_deltas) AS noted

@@ -1,4 +1,4 @@
--- What holds for keys now.
+-- The present state of limit keys.
 -- in: keys, the most waiting jobs that are counted, queue in which they must wait (null: any)
 -- out: key, used, rate, rate_free_at, until when it is paused, its own limits, waiting jobs, true where some wait in the queue
 -- index: the primary keys of limit_keys, pauses, key_configs and key_groups; jobs_available_by_keys, once for each set of

@@ -1,5 +1,5 @@
--- What is taken of keys, and their limits; of the key of a queue, which is its name behind a `=`, the queue's configuration.
--- in: keys    out: key, used, rate, rate_free_at, until when it is paused, its own limits
+-- The used limits of keys, and their limits; for the key of a queue, which is its name after a `=`, the queue's configuration.
+-- in: keys    out: key, used, rate, rate_free_at, the end of its pause, its own limits
 -- index: the primary keys of limit_keys, pauses, key_configs and queues
 SELECT asked.key, coalesce(taken.used, 0), taken.rate, coalesce(taken.rate_free_at, 0), pauses.until, coalesce(own.config, of_queue.config)
 FROM unnest($1::text[]) AS asked (key)

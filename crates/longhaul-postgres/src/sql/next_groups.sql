@@ -41,7 +41,7 @@ WITH first AS MATERIALIZED (
     SELECT * FROM limit_groups
     WHERE first.keys <> '' AND limit_groups.queue = $1 AND limit_groups.limit_key >= first.keys || ';'
       AND limit_groups.limit_key < first.keys || '<'
-    -- What has closed them is asked afterwards, or the closed groups of the queue might be gone through.
+    -- The closing keys are looked up afterwards, or else the plan might scan the closed groups of the queue.
     OFFSET 0
   ) AS other
   WHERE closed_by <> '' AND EXISTS (

@@ -1,4 +1,4 @@
--- What is taken of the limits of queues.
+-- The used limits of queues.
 -- out: name of the queue's key, slots that its runs take, rate, rate_free_at, null
 -- index: queues_limited; jobs_running_of_limited and the primary key of limit_keys, once for each
 SELECT '=' || name,

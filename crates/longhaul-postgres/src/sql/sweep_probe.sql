@@ -1,5 +1,5 @@
--- Whether a sweep has anything to do but to forget silent workers.
--- in: now (null: the server's time)    out: true where it has
+-- True if a sweep has anything to do besides forgetting silent workers.
+-- in: now (null: the server's time)    out: true if it has
 -- index: each table's own on its time
 WITH clock AS MATERIALIZED (
   SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) AS now

@@ -1,4 +1,4 @@
--- How many jobs of a limit key are available or scheduled, in all queues, counted up to a limit. It stands behind sets_of_key.sql.
+-- The number of available and scheduled jobs of a limit key, in all queues, counted up to a limit. It follows sets_of_key.sql.
 -- in: key, limit    out: n    index: jobs_available_by_keys and jobs_scheduled_by_keys, once for each set of keys
 SELECT count(*) FROM (
   SELECT FROM sets CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- How many jobs of a queue are available or scheduled, but for what this transaction has not yet written.
+-- The number of available and scheduled jobs of a queue, without the jobs that this transaction has not written yet.
 -- in: queue    out: n    index: the primary key of counts
 SELECT coalesce((
   SELECT sum(n) FROM counts WHERE queue = $1 AND state IN ('available', 'scheduled')

@@ -1,5 +1,5 @@
--- Which queues have something for claims that wait and are not paused, when the next scheduled job falls due or wait is over, and when the
--- next gate opens by itself.
+-- The queues that are not paused and have something for waiting claims, the time at which the next scheduled job falls due or wait times
+-- out, and the time at which the next gate opens.
 -- in: queues, kinds and newest versions that are waited for; now
 -- out: queue, null, null for each of these; null, run_at, opens_at
 -- index: the primary key of paused_queues, arrivals_of_queue, limit_groups_open, limit_gates_of_queue and jobs_available, one

@@ -30,16 +30,16 @@ const CALLS_AT_ONCE: usize = 1_024;
 /// behind large ones.
 const JOBS_AT_ONCE: usize = 10_000;
 
-/// The pause before limits are looked after that another transaction was at.
+/// The pause before limits are folded in again that another transaction had locked.
 const FOLD_AFTER: Duration = Duration::from_millis(4);
 
-/// How long a claim that may not wait looks again and again while another transaction has the lock of limits, which is
-/// held for milliseconds, but by a process that was stopped.
+/// The time for which a claim that may not wait retries while another transaction holds the lock of limits. It is held
+/// for milliseconds, unless its process was suspended.
 const KEPT_OUT_FOR: Duration = Duration::from_secs(1);
 
 const WAITING_SOURCES: &str = include_str!("../sql/waiting_sources.sql");
 
-/// Why there may be a job for a claim that has found none.
+/// The reason for which there may be a job for a claim that has found none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unseen {
     /// It stopped at its bound.
@@ -48,46 +48,46 @@ enum Unseen {
     KeptOut,
 }
 
-/// Carries out callers' work over one connection: whatever waits becomes one transaction.
+/// Runs callers' calls over one connection: all calls that wait become one transaction.
 pub(crate) struct Writer {
     transactor: Transactor,
-    /// Takes calls that wait for others' locks.
-    upkeep: mpsc::WeakSender<Call>,
+    /// Takes calls that wait for locks of other transactions.
+    maintenance: mpsc::WeakSender<Call>,
     pipelined: FuturesUnordered<JoinHandle<Pipelined>>,
-    /// Finishes with a claim that go the general way before one is tried in one statement again.
-    general_turns: u32,
-    /// Statements in a row that have claimed jobs, and none with limit keys.
-    plain_turns: u32,
-    /// Jobs with limit keys that single statements have claimed since limits were looked after last.
+    /// The number of finishes with a claim that take the general path before one is tried in one statement again.
+    general_calls: u32,
+    /// The number of consecutive statements that have claimed jobs, none of them with limit keys.
+    plain_claims: u32,
+    /// Jobs with limit keys that single statements have claimed since limits were folded in last.
     claimed_unfolded: usize,
     waiting: Waiting,
-    /// Claims that may not wait and have found nothing, though they have not seen all yet: they look again at once, or once
-    /// limits are looked after again.
+    /// Claims that may not wait and have found nothing, though they have not looked everywhere: they look again at
+    /// once, or once limits are folded in again.
     again: Vec<Call>,
     kept_out: Vec<Call>,
     /// Queues in which waiting claims may find something.
     look: Look,
-    /// True where ends of jobs are left that not all dependants have counted.
+    /// True if ends of jobs are left that not all dependants have counted.
     is_unsettled: bool,
-    /// When there will be something to look for.
+    /// The time of the next look.
     next: Next,
-    /// Since another transaction was found at limits that this one has to look after, too.
+    /// Running since another transaction was found to hold limits that this one has to fold in, too.
     fold_since: Option<Stopwatch>,
     fold: Fold,
-    /// Since the last look without a word from anybody.
+    /// Running since the last look without a notification.
     looked: Stopwatch,
-    /// Since the last look into every queue that is waited for.
+    /// Running since the last look into every queue with waiting claims.
     looked_everywhere: Stopwatch,
 }
 
 impl Writer {
-    pub(crate) async fn open(transactor: Transactor, upkeep: mpsc::WeakSender<Call>) -> Result<Self> {
+    pub(crate) async fn open(transactor: Transactor, maintenance: mpsc::WeakSender<Call>) -> Result<Self> {
         let mut writer = Self {
             transactor,
-            upkeep,
+            maintenance,
             pipelined: FuturesUnordered::new(),
-            general_turns: 0,
-            plain_turns: 0,
+            general_calls: 0,
+            plain_claims: 0,
             claimed_unfolded: 0,
             waiting: Waiting::default(),
             again: Vec::new(),
@@ -126,7 +126,7 @@ impl Writer {
                 return;
             }
             self.look_around().await;
-            // Whoever has given up waiting for it has been promised nothing, and may have asked anew.
+            // A caller that has gone away has no answer, and may have asked again.
             calls.retain(|call| !call.reply.is_closed() || call.jobs().is_none());
             self.park_covered(&mut calls);
             calls.append(&mut self.again);
@@ -162,7 +162,7 @@ impl Writer {
 
     /// Finds out where waiting claims may find something.
     async fn look_around(&mut self) {
-        self.look.merge(self.transactor.state.take_news());
+        self.look.merge(self.transactor.state.take_look());
         self.is_unsettled |= std::mem::take(&mut self.look.unsettled);
         self.time_fold();
         if self.waiting.is_empty() {
@@ -253,7 +253,7 @@ impl Writer {
         self.transactor.state.reach().is_err()
     }
 
-    /// The longest sleep: for ever while nobody waits for anything.
+    /// The longest sleep; `None`, for ever, if no call waits.
     fn patience(&self) -> Option<Duration> {
         if self.is_away() || self.wants_look() {
             return Some(Duration::ZERO);
@@ -306,8 +306,8 @@ impl Writer {
         }
     }
 
-    /// One transaction for all of `calls` and, where there may be something for them, the waiting claims. Runs in `ended`
-    /// are ended already. Answers a fault only where there was no call to tell it to.
+    /// One transaction for all of `calls` and, if there may be something for them, the waiting claims. Runs in `ended`
+    /// are ended already. Returns an error only if there was no call to answer it to.
     async fn transact(&mut self, calls: Vec<Call>, ended: Option<Ended>) -> Result<()> {
         let look = std::mem::take(&mut self.look);
         let waiting = Some((&self.waiting, &look));
@@ -343,7 +343,7 @@ impl Writer {
         self.next = done.next;
         self.look.merge(done.look);
         self.is_unsettled |= std::mem::take(&mut self.look.unsettled);
-        // Now, for nobody may wake this before it is time.
+        // Set now, because no event may come before it is due.
         self.time_fold();
         for (number, claimed) in done.served {
             if let Some(call) = self.waiting.take(number) {
@@ -360,7 +360,8 @@ impl Writer {
         }
     }
 
-    /// What a claim that found nothing and may not wait has not seen yet. One that waits is served later.
+    /// The reason for which a claim that found nothing and may not wait must look again. A claim that waits is served
+    /// later.
     fn unseen(&self, call: &Call, verdict: &Verdict, unfinished: &Unfinished) -> Option<Unseen> {
         let Verdict::Answered(Answer::FinishAndClaim(answer)) = verdict else { return None };
         let claim = call.claim().filter(|_| answer.claimed.is_empty() && call.finishes().is_none())?;
@@ -369,7 +370,7 @@ impl Writer {
         }
         let is_of =
             |queues: &BTreeSet<String>| claim.queues.iter().any(|queue| queues.contains(&queue.queue));
-        // Whoever else adds as fast as this looks would have it look for ever.
+        // If others add jobs as fast as this looks, it would look for ever.
         let patience = self.transactor.options.response_timeout / 2;
         if is_of(&unfinished.stopped_early) && call.since.elapsed() < patience {
             return Some(Unseen::More);
@@ -387,30 +388,30 @@ impl Writer {
                     self.take_back(send_claimed(call, answer));
                 }
             }
-            // A caller who has gone away does not want to know.
+            // The receiver is closed if the caller has gone away.
             Verdict::Answered(answer) => drop(call.reply.send(Ok(answer))),
             Verdict::Failed(error) => drop(call.reply.send(Err(error))),
             Verdict::Deferred => self.hand_on(call),
         }
     }
 
-    /// Lets the upkeep connection do what must wait here.
+    /// Hands a call that would wait here to the maintenance connection.
     fn hand_on(&self, call: Call) {
-        let Some(upkeep) = self.upkeep.upgrade() else { return };
-        if let Err(TrySendError::Full(call)) = upkeep.try_send(call) {
+        let Some(maintenance) = self.maintenance.upgrade() else { return };
+        if let Err(TrySendError::Full(call)) = maintenance.try_send(call) {
             let _ = call.reply.send(Err(key_locked()));
         }
     }
 
-    /// A caller went away while its claim was being committed: nobody runs these jobs, so they are made available
-    /// again at once instead of after their lease.
+    /// Makes jobs available again at once, instead of after their leases, because their caller went away while the
+    /// claim was being committed.
     fn take_back(&self, leases: Vec<Lease>) {
         if !leases.is_empty() {
             self.hand_on(Call::new(Op::TakeBack(leases)).0);
         }
     }
 
-    /// The answers to these claims were lost with the connection: nobody knows of their leases.
+    /// Has claims reverted whose answers were lost with the connection, so that no worker knows their leases.
     fn hand_on_lost_claims(&mut self) {
         let lost = std::mem::take(&mut self.transactor.lost_claims);
         if !lost.is_empty() {
@@ -425,7 +426,7 @@ impl Writer {
     }
 }
 
-/// Answers the leases of a claim that nobody heard of.
+/// Answers a claim; returns the leases of an answer that was not delivered.
 pub(crate) fn send_claimed(call: Call, answer: FinishAndClaim) -> Vec<Lease> {
     match call.reply.send(Ok(Answer::FinishAndClaim(answer))) {
         Err(Ok(Answer::FinishAndClaim(answer))) => answer.claimed.into_iter().map(|job| job.lease).collect(),

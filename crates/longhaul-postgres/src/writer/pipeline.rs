@@ -1,4 +1,4 @@
-//! The writer's side of pipelined statements: what is sent as one, and how its answer is told.
+//! Pipelined statements of the writer: their sending, and the processing of their answers.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -18,9 +18,9 @@ use crate::writer::Writer;
 /// The most statements on their way: while the server works on one, the answer of another is read.
 const PIPELINE: usize = 2;
 /// Finishes with a claim that are not even tried in one statement after one that was not simple: the next will be like it.
-const GENERAL_TURNS: u32 = 16;
+const GENERAL_CALLS: u32 = 16;
 /// Turns without a job with limit keys after which claims are as if there were none.
-const PLAIN_TURNS: u32 = 16;
+const PLAIN_CLAIMS: u32 = 16;
 /// Jobs with limit keys that are claimed before what their statements have noted is folded in.
 const CLAIMED_UNFOLDED: usize = 2_000;
 
@@ -40,8 +40,8 @@ impl Writer {
             if !self.waiting.is_empty() && jobs.any(|job| self.waiting.has_queue(&job.queue)) {
                 return Err(calls);
             }
-        } else if self.general_turns > 0 {
-            self.general_turns -= 1;
+        } else if self.general_calls > 0 {
+            self.general_calls -= 1;
             return Err(calls);
         }
         let of = if self.transactor.claims_keyed() { Jobs::Keyed } else { Jobs::Plain };
@@ -57,8 +57,8 @@ impl Writer {
         Ok(Box::pin(pipelined::run(connection, calls, of, now, claim_number, patience, observers)))
     }
 
-    /// Sends a statement now, so that what is sent later comes after it at the server, too. A task of its own takes the
-    /// answer: the connection reads nothing that comes behind an answer which nobody takes.
+    /// Sends a statement now, so that the server gets later ones after it. A task of its own takes the answer: the
+    /// connection reads nothing after an answer that is not taken.
     pub(super) async fn send(&mut self, mut statement: BoxFuture<'static, Pipelined>) {
         match futures::poll!(&mut statement) {
             Poll::Ready(answered) => self.complete(answered).await,
@@ -80,13 +80,13 @@ impl Writer {
             }
             Ok(Statement::Bounded) => self.transact_or_log(calls, None).await,
             Ok(Statement::FinishAndClaim(statement)) if statement.is_all => {
-                self.complete_turn(calls, statement).await;
+                self.complete_call(calls, statement).await;
             }
             Ok(Statement::FinishAndClaim(statement)) => {
                 // These are durable, whatever becomes of the rest.
                 self.transactor.tell(&Effects { noted: statement.noted, ..Effects::default() });
                 if !statement.is_empty {
-                    self.general_turns = GENERAL_TURNS;
+                    self.general_calls = GENERAL_CALLS;
                 }
                 self.transact_or_log(calls, Some(statement.ended)).await;
             }
@@ -99,12 +99,12 @@ impl Writer {
                 }
                 calls.into_iter().for_each(|call| drop(call.reply.send(Err(copy(&error)))));
             }
-            // It met another transaction, or one of the calls is at fault, which is then told so alone.
+            // It conflicted with another transaction, or one of the calls is at fault and fails alone.
             Err(_) => self.transact_or_log(calls, None).await,
         }
     }
 
-    async fn complete_turn(&mut self, calls: Vec<Call>, statement: finish_and_claim::Done) {
+    async fn complete_call(&mut self, calls: Vec<Call>, statement: finish_and_claim::Done) {
         let leases =
             statement.ended.runs.into_iter().chain(statement.claimed.iter().map(|job| job.lease.clone()));
         let changed = leases.map(|lease| lease.id).collect();
@@ -132,11 +132,11 @@ impl Writer {
     fn note_keyed(&mut self, keyed: usize, claimed: usize) {
         match (keyed, claimed) {
             (_, 0) => {}
-            (0, _) => self.plain_turns += 1,
-            _ => self.plain_turns = 0,
+            (0, _) => self.plain_claims += 1,
+            _ => self.plain_claims = 0,
         }
-        if self.plain_turns >= PLAIN_TURNS {
-            self.plain_turns = 0;
+        if self.plain_claims >= PLAIN_CLAIMS {
+            self.plain_claims = 0;
             self.transactor.note_claims_keyed(false);
         }
         self.claimed_unfolded += keyed;

@@ -13,56 +13,57 @@ use crate::server::shared;
 
 const LONG: Duration = Duration::from_secs(300);
 
-struct Ear(mpsc::UnboundedSender<(JobId, Option<State>)>);
+struct ChangeSender(mpsc::UnboundedSender<(JobId, Option<State>)>);
 
-impl Observer for Ear {
+impl Observer for ChangeSender {
     fn changed(&self, change: &Change<'_>) {
         let _ = self.0.send((change.id.clone(), change.to));
     }
 }
 
-type Heard = mpsc::UnboundedReceiver<(JobId, Option<State>)>;
+type Received = mpsc::UnboundedReceiver<(JobId, Option<State>)>;
 
-fn listen(store: &PostgresStore) -> (Arc<Ear>, Heard) {
-    let (told, heard) = mpsc::unbounded_channel();
-    let ear = Arc::new(Ear(told));
-    store.changes().unwrap().observe(&ear);
-    (ear, heard)
+fn listen(store: &PostgresStore) -> (Arc<ChangeSender>, Received) {
+    let (sender, received) = mpsc::unbounded_channel();
+    let observer = Arc::new(ChangeSender(sender));
+    store.changes().unwrap().observe(&observer);
+    (observer, received)
 }
 
-fn all(heard: &mut Heard) -> Vec<(JobId, Option<State>)> {
-    let mut changes: Vec<_> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
+fn all(received: &mut Received) -> Vec<(JobId, Option<State>)> {
+    let mut changes: Vec<_> = std::iter::from_fn(|| received.try_recv().ok()).collect();
     changes.sort();
     changes
 }
 
 #[tokio::test]
-async fn a_job_of_an_applications_transaction_is_told_once_that_is_committed() {
+async fn a_job_of_an_applications_transaction_is_reported_after_the_commit() {
     let options = shared().options();
     let store = PostgresStore::open(options.clone()).await.unwrap();
-    let (_ear, mut heard) = listen(&store);
+    let (_observer, mut received) = listen(&store);
     let mut client = client(&options).await;
     for (name, commits) in [("undone", false), ("done", true)] {
         let transaction = client.transaction().await.unwrap();
         store.enqueue_in(&transaction, vec![named(name)]).await.unwrap();
-        assert_eq!(all(&mut heard), []);
+        assert_eq!(all(&mut received), []);
         match commits {
             true => transaction.commit().await.unwrap(),
             false => transaction.rollback().await.unwrap(),
         }
     }
-    let told = tokio::time::timeout(LONG / 5, heard.recv()).await.expect("nobody told it").unwrap();
-    assert_eq!(told, (id("done"), Some(State::Available)));
+    let change =
+        tokio::time::timeout(LONG / 5, received.recv()).await.expect("the change was not reported").unwrap();
+    assert_eq!(change, (id("done"), Some(State::Available)));
     store.enqueue(vec![named("last")]).await.unwrap();
-    assert_eq!(all(&mut heard), [(id("last"), Some(State::Available))], "it is told once");
+    assert_eq!(all(&mut received), [(id("last"), Some(State::Available))], "it is reported once");
 }
 
 #[tokio::test]
-async fn each_process_tells_what_it_has_changed_itself() {
+async fn each_process_reports_its_own_changes() {
     let options = shared().options();
     let one = PostgresStore::open(options.clone()).await.unwrap();
     let other = PostgresStore::open(options).await.unwrap();
-    let ((_ear, mut of_one), (_other, mut of_other)) = (listen(&one), listen(&other));
+    let ((_observer, mut of_one), (_other, mut of_other)) = (listen(&one), listen(&other));
     one.enqueue(vec![named("a")]).await.unwrap();
     let lease = other.claim(claim()).await.unwrap().remove(0).lease;
     // By the process that has not claimed it.
@@ -80,23 +81,23 @@ async fn the_parts_of_a_turn_are_told_once() {
     store.enqueue(vec![named("plain"), keyed]).await.unwrap();
     let claimed = store.claim(claim()).await.unwrap();
     store.enqueue(vec![named("next")]).await.unwrap();
-    let (_ear, mut heard) = listen(&store);
+    let (_observer, mut received) = listen(&store);
     let finishes = claimed.iter().map(|job| finish(&job.lease, completed())).collect();
     store.finish_and_claim(finishes, claim()).await.unwrap();
     let expected = [("keyed", State::Completed), ("next", State::Running), ("plain", State::Completed)];
-    assert_eq!(all(&mut heard), expected.map(|(name, state)| (id(name), Some(state))));
+    assert_eq!(all(&mut received), expected.map(|(name, state)| (id(name), Some(state))));
 }
 
 /// A call that is at fault is rolled back with those that it shares a transaction with, and they are carried out without it.
 #[tokio::test]
-async fn nothing_is_told_of_what_was_rolled_back() {
+async fn changes_that_were_rolled_back_are_not_reported() {
     let options = shared().options();
     let store = PostgresStore::open(options.clone()).await.unwrap();
     let refuses = "ALTER TABLE jobs ADD CONSTRAINT no_bad_jobs CHECK (id <> 'bad')";
     client(&options).await.batch_execute(refuses).await.unwrap();
-    let (_ear, mut heard) = listen(&store);
+    let (_observer, mut received) = listen(&store);
     let calls = ["a", "bad", "b"].map(|name| store.enqueue(vec![named(name)]));
     let [a, bad, b] = futures::future::join_all(calls).await.try_into().unwrap();
     assert!(a.is_ok() && bad.is_err() && b.is_ok());
-    assert_eq!(all(&mut heard), ["a", "b"].map(|name| (id(name), Some(State::Available))));
+    assert_eq!(all(&mut received), ["a", "b"].map(|name| (id(name), Some(State::Available))));
 }

@@ -167,7 +167,7 @@ async fn a_configuration_that_cannot_be_read_concerns_its_own_queue() {
 
 /// Numbers that can never be null, removed by hand.
 #[tokio::test]
-async fn a_damaged_row_stops_nobody_else() {
+async fn a_damaged_row_does_not_stop_other_jobs() {
     let options = shared().options();
     let store = PostgresStore::open(options.clone()).await.unwrap();
     let child = |name: &str| NewJob { parent: Some(id("closing")), ..named(name) };

@@ -81,7 +81,7 @@ fn job_of(queue: &'static str, name: &str) -> NewJob {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_waits_for_a_row_of_an_application_delays_nobody_else() {
+async fn a_call_that_waits_for_a_locked_row_does_not_delay_other_calls() {
     let (store, options) = patient().await;
     store.enqueue(vec![named("held"), named("free")]).await.unwrap();
     let claimed = store.claim(claim()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a schema may be, and what an address.
+//! The names of schemas and the addresses that the store accepts.
 
 use longhaul::Error;
 use longhaul_postgres::PostgresStore;

@@ -12,8 +12,8 @@ const LONG: Duration = Duration::from_secs(300);
 const DURABLE: [&str; 1] = ["shared_buffers=16MB"];
 
 /// Asks until the server is there to answer: on a busy machine a short response timeout may pass without a fault, too.
-async fn insist<T>(ask: impl AsyncFn() -> Result<T>) -> T {
-    let insisting = async {
+async fn retry_until_available<T>(ask: impl AsyncFn() -> Result<T>) -> T {
+    let retrying = async {
         loop {
             match ask().await {
                 Ok(answer) => return answer,
@@ -23,17 +23,17 @@ async fn insist<T>(ask: impl AsyncFn() -> Result<T>) -> T {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LONG / 5, insisting).await.expect("the store never came back")
+    tokio::time::timeout(LONG / 5, retrying).await.expect("the store never came back")
 }
 
 /// Enqueues until the server is there to do so.
 async fn persist(store: &PostgresStore, job: NewJob) -> Vec<Enqueued> {
-    insist(async || store.enqueue(vec![job.clone()]).await).await
+    retry_until_available(async || store.enqueue(vec![job.clone()]).await).await
 }
 
 /// True once the job is there, where the server can be asked.
 async fn is_there(store: &PostgresStore, name: &str) -> bool {
-    insist(async || store.get(&[id(name)]).await).await.remove(0).found().is_some()
+    retry_until_available(async || store.get(&[id(name)]).await).await.remove(0).found().is_some()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,7 +126,7 @@ async fn a_server_that_says_nothing_is_given_up_in_time() {
     let server = Server::start(&DURABLE);
     let options = PostgresOptions { response_timeout: Duration::from_millis(500), ..server.options() };
     let options = PostgresOptions { pool_size: 1, ..options };
-    let store = insist(async || PostgresStore::open(options.clone()).await).await;
+    let store = retry_until_available(async || PostgresStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     assert!(is_there(&store, "before").await);
 
@@ -145,7 +145,7 @@ async fn a_server_that_says_nothing_is_given_up_in_time() {
 async fn a_server_that_does_not_answer_is_given_up_in_time() {
     let options = crate::server::shared().options();
     let options = longhaul_postgres::PostgresOptions { response_timeout: Duration::from_secs(1), ..options };
-    let store = insist(async || PostgresStore::open(options.clone()).await).await;
+    let store = retry_until_available(async || PostgresStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     let mut client = store.pool().get().await.unwrap();
     let holder = client.transaction().await.unwrap();
@@ -170,7 +170,7 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
     let server = Server::start(&DURABLE);
     let short = Duration::from_millis(300);
     let options = PostgresOptions { response_timeout: short, connect_timeout: short, ..server.options() };
-    let store = insist(async || PostgresStore::open(options.clone()).await).await;
+    let store = retry_until_available(async || PostgresStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     server.signal("STOP");
     let waited = async {

@@ -75,7 +75,7 @@ async fn a_key_that_a_transaction_holds_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_holds_a_key_for_long_keeps_nobody_else_waiting() {
+async fn a_transaction_that_holds_a_key_for_long_does_not_delay_other_calls() {
     let (store, mut client) = store_and_client().await;
     let transaction = client.transaction().await.unwrap();
     store.enqueue_in(&transaction, vec![unique("key", None)]).await.unwrap();
@@ -226,8 +226,7 @@ async fn a_handler_ends_a_step_in_its_own_transaction_and_finds_it_in_the_next_a
 }
 
 #[tokio::test]
-async fn a_dependency_that_ends_while_a_transaction_adds_a_dependant_frees_it_and_keeps_nobody_else_waiting()
-{
+async fn a_dependency_that_ends_while_a_transaction_adds_a_dependant_frees_it_and_blocks_no_other_call() {
     let (store, mut client) = store_and_client().await;
     let lease = running(&store, "a").await;
     let other = running(&store, "other").await;

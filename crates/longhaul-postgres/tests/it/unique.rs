@@ -49,7 +49,7 @@ async fn of_many_processes_that_supersede_one_another_one_job_is_left() {
 }
 
 #[tokio::test]
-async fn a_follower_that_is_cancelled_while_the_other_ends_leaves_the_key_to_nobody() {
+async fn a_follower_that_is_cancelled_while_its_predecessor_ends_leaves_the_key_free() {
     let [one, other] = two().await;
     for _ in 0..40 {
         let first = one.enqueue(vec![of_key(OnClash::Follow)]).await.unwrap().remove(0);

@@ -25,7 +25,7 @@ async fn set_slots(store: &PostgresStore, key: &str, slots: u32) {
     store.set_key(key, Some(&config)).await.unwrap();
 }
 
-/// How many slots of a key are taken.
+/// The number of used slots of a key.
 async fn used(store: &PostgresStore, name: &str) -> u64 {
     let filter = KeyFilter { names: vec![name.to_owned()], limit: 1, ..KeyFilter::default() };
     store.keys(&filter).await.unwrap().remove(0).used
@@ -126,7 +126,7 @@ async fn limits_are_set_once_the_claims_that_saw_none_are_committed() {
 }
 
 #[tokio::test]
-async fn groups_whose_jobs_were_claimed_without_a_look_at_them_delay_nobody() {
+async fn groups_whose_jobs_were_claimed_as_plain_ones_do_not_delay_claims() {
     const MANY: usize = 3_000;
     let options = shared().options();
     let (store, mut running) = open(&options).await;

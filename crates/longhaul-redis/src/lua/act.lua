@@ -56,8 +56,8 @@ local function data_with(id, args)
   return cmsgpack.pack(data)
 end
 
--- How many steps of a job stand before one, and the names of that one and those after it; nothing where it has no such step. Those
--- without times, which the previous release has recorded, stand before the others, by name.
+-- The number of a job's steps before one, and the names of that one and those after it; nothing if it has no such step. Steps without
+-- times, which the previous release has recorded, come before the others, by name.
 local function steps_around(id, step)
   local names, numbers, kept, forgotten = call('HKEYS', root .. 't:' .. id), {}, 0, {}
   for _, name in ipairs(names) do
@@ -128,7 +128,7 @@ local actions = {
     return true
   end,
   set_priority = function(id, job)
-    -- Whoever repeats the action until all is done must come to an end.
+    -- A caller that repeats the action until it changes nothing must come to an end.
     if job[STATE] >= COMPLETED or job[PRIORITY] == tonumber(value) then return false end
     unindex(id, job)
     job[PRIORITY] = tonumber(value)

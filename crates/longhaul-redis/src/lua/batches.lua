@@ -28,7 +28,7 @@ local function count_children(job, which, difference)
   return children[1] - children[2] - children[3] - children[4]
 end
 
--- Which of the counts a state belongs to.
+-- The index of the count that a state belongs to.
 local function count_of(state)
   return state - COMPLETED + 2
 end
@@ -101,7 +101,7 @@ function keyed.stopping()
       unlinked[#unlinked + 1] = root .. 't:' .. id
       job[STEPS] = 0
     end
-    -- What this script brought is not there yet.
+    -- Steps that this script has brought are not written yet.
     if keyed.brought and keyed.brought[id] then flush() end
     for _, field in ipairs(redis.pcall('HKEYS', root .. 'x:' .. id)) do
       if sub(field, 1, 5) == 'step|' then write('HDEL', root .. 'x:' .. id, field) end

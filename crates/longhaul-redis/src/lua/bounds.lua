@@ -1,6 +1,6 @@
 -- Bounds of how many jobs may wait: of queues, and of limit keys. Made where a script needs them, as the limits are.
 
--- What happens when so many wait.
+-- The treatments of a job above the bound.
 local REFUSE, DROP_OLDEST, DROP_NEWEST = 0, 1, 2
 -- The members that one look for the oldest reads at a time.
 local OLDEST_AT_ONCE = 20

@@ -1,8 +1,8 @@
 -- Chooses the jobs of a queue that a claim takes where jobs with limit keys wait or the queue is fair.
 
--- Where the field WORKER begins in a record.
+-- The offset of the field WORKER in a record.
 local WORKER_AT = 86
--- Where the token, the fields RUN_AT and STARTED_AT begin, and where STARTED_AT ends.
+-- The offsets of the token and of the fields RUN_AT and STARTED_AT in a record, and the end of STARTED_AT.
 local TOKEN_AT, RUN_AT_BYTE, STARTED_AT_BYTE, STARTED_AT_END = 22, 2, 30, 37
 -- The groups that one call keeps back: each costs as much as some jobs.
 local GROUPS_AT_ONCE = 200
@@ -226,7 +226,7 @@ local function choosing()
   -- one that is known never to have run. Members without keys leave their lanes, and those with keys their groups and lanes.
   local function choose(queue, kinds, labels, wanted, costs)
     local made, lanes, bases, prefers, are_held = groups(), known_lanes(queue, kinds, labels)
-    -- What stands for the limits of the queue among those of keys.
+    -- The name of the queue's limits among those of keys.
     local limit = keyed.is_limited and made.is_limited(queue) and '=' .. queue
     if limit then made.load_keys({ limit }) end
     -- Jobs that are over stay where they are, and what is taken behind them is taken out by name.
@@ -382,7 +382,7 @@ local function choosing()
       for n = 1, #found, 2 do
         ids[#ids + 1] = id_of(found[n])
       end
-      -- What plain jobs cost counts for their turns and for the limits of the queue.
+      -- The costs of plain jobs count for their turns and for the limits of the queue.
       if fair or limit then records = read_all('m:', ids) end
       for n = 1, #found, 2 do
         local _, _, _, _, slots, units = pcall(read_head, records[(n + 1) / 2] or nil)
@@ -651,7 +651,7 @@ local function choosing()
         chosen[many] = candidate.member
         if over then remove_member(candidate.key, candidate.member) else pop(candidate.key, 1) end
         for _, stream in ipairs(over and {} or streams) do
-          -- What is read next is counted from the beginning of what is left.
+          -- The next read is counted from the beginning of the remaining entries.
           if stream.key == candidate.key then stream.ahead = stream.ahead - 1 end
         end
         if fair then made.next_turn(queue, '', candidate.slots) end
@@ -688,7 +688,7 @@ local function choosing()
     for keys in pairs(advanced) do
       for _, sibling in ipairs(made.siblings(queue, keys)) do
         made.mark(sibling)
-        -- What it stood for may go before it now.
+        -- A group that waited behind the sibling may go before it now.
         for _, key in ipairs(has_lists and sibling.where == '' and made.split(keys) or {}) do
           made.look_again(key)
         end

@@ -91,7 +91,7 @@ end
 -- among the `costs` of this claim. `source` is the one that all of them are of, where it is one; `ids`, `keys` and `records` are
 -- their ids and records and the keys of these, where they have been read.
 local function take(found, queue, worker, lease_until, claimed, costs, source, ids, keys, records)
-  -- Where the lengths of a unique key and of limit keys stand after a queue and a kind.
+  -- The offsets of the lengths of a unique key and of limit keys, after a queue and a kind.
   local kind_at = source and #root + #queue + 7
   local keys_at = source and 39 + #queue + find(source, '|', kind_at, true) - kind_at
   local many = #found
@@ -141,7 +141,7 @@ local function take(found, queue, worker, lease_until, claimed, costs, source, i
         claimed[c + taken] = { id, fields, data, steps }
       end
     else
-      -- Somebody has taken a part of it from under us; the rest goes, too.
+      -- A part of its data is missing; the rest is removed, too.
       left = left + 1
       forget_job(id)
     end
@@ -215,7 +215,7 @@ local function claim(wanted)
         looked_at = is_cut and left or #found
         taken, moved = take(found, name, worker, now + lease_for, claimed, costs, nil, ids, record_keys, records)
         choosing().hold_slots(claimed, before + 1, costs)
-        -- What is chosen next must see all that.
+        -- The next choice must see all these changes.
         if taken < asked or keyed.over then flush() end
         moved = moved + #found - taken
       else

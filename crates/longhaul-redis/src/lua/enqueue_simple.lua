@@ -9,8 +9,8 @@
 --            answer is 0 for those that it concerns and 1 for the others; or where `groups` is false and needed all the same, nothing
 --            is created either, and the answer is 2 for each
 
--- How many jobs a row has; how long they wait, a time of day before which they must not run, and their priority; the slots and units of a
--- rate that each costs; their queue, their lane as 'queue|kind|version', their limit keys or '', and what does not change of them.
+-- A row: the number of its jobs; their delay, a time before which they must not run, and their priority; the slots and units of a rate
+-- that each costs; their queue, their lane as 'queue|kind|version', their limit keys or '', and the fields that do not change.
 local HEADER, MANY = '>I4i8i8i4I4I4I4c0I4c0I4c0I4c0', '>I4'
 -- The fields before the seq of a new job and behind it: see `CHANGING` in `layout.lua`. It has no attempts, no times, and two events'
 -- numbers of 1; no log, steps, errors, progress, worker, output nor children; and no parent that counts it.
@@ -57,7 +57,7 @@ local created, waiting = 0, 0
 -- many wait.
 local lanes, later = {}, {}
 local pack_seq, text_of = struct_pack, format
--- What the header says that was read last, and what is made of that, as far as it is not as before.
+-- The values of the last header, and the values derived from it, as far as they are not the same as before.
 local known, many, lane_name, queue, lane, keys, state, run_at, rank, score, answer, before, behind, member_end
 local known_lane, known_score, made
 

@@ -127,7 +127,7 @@ local function finish(end_of_run)
     local _, units = keyed.tails().cost_of(job)
     groups().settle_rates(groups().with_queue(job[QUEUE], job[LIMIT_KEY]), units, cost)
   end
-  -- What it was asked to stop for goes before what it says.
+  -- The reason of the request to stop takes precedence over the reason of the run.
   if reason and reason ~= ASKED and job[CANCEL_BY] == 0 then keyed.tails().set_reason(job, reason) end
   if entries then add_entries(id, job, entries) end
   outcomes()[outcome](id, job, value, delay, wait)

@@ -7,7 +7,7 @@
 
 -- The length of a turn: see `lifecycle/limits.rs`.
 local TURN = 1000000
--- What stands between the seq and the keys of a group where it stands among others: see `limits.lua` on its length.
+-- The separator between the seq and the keys of a group in sorted sets: see `limits.lua` on its length.
 local BETWEEN = '|000000000000000000000000000000000000000000000000|'
 -- And what stands before the head of a group in the hash of these.
 local PLACED = '000000000000000000000000000000000000000000000000|'
@@ -312,8 +312,9 @@ local function groups()
     end
   end
 
-  -- What `write_groups` writes: by set how many go at its beginning, entries that go, and scores and entries that come; by name where
-  -- groups stand, and names of those that do no more; by queue what hangs on keys no more; and by set its lane and what keeps it back.
+  -- The pending writes of `write_groups`: by set the number of entries to drop at its beginning, entries to remove, and scores and entries
+  -- to add; by name the places of groups, and the names of groups to delete; by queue the groups to unlink from keys; and by set its lane
+  -- and the key that holds it back.
   local dropped, removed, added, places, gone, unhung, sets = {}, {}, {}, {}, {}, {}, {}
 
   local function unhang(queue, lane, keys)
@@ -495,7 +496,7 @@ local function groups()
     write_now('HSET', root .. 'turn_at', queue, page[1])
   end
 
-  -- What the run of a token holds, as it is stored.
+  -- The stored form of the slots and keys that the run of a token holds.
   function api.hold(slots, token, keys)
     return format(HOLD_FORMAT, slots, token, keys)
   end

@@ -122,12 +122,12 @@ local ASKED, EXPIRED, OVERDUE, SUPERSEDED, UNMET, DROPPED, ORPHANED = 1, 2, 3, 4
 local PREFER_FOR = 1000
 -- The time that a running job is given to stop which nobody has named one for.
 local STOP_GRACE = 30000
--- What is added to the rank of a job with limit keys in its lane, and the end of the others.
+-- The number that is added to the rank of a job with limit keys in its lane, and the end of the range of the others.
 local KEYED, PLAIN = 2251799813685248, '(2251799813685248'
 
 local BLOCKED, SCHEDULED, AVAILABLE, RUNNING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 local HELD, CANCEL_REQUESTED, LOST = 0, 1, 2
--- Where the dependencies of a job stand among its data: ids, each before a 1 where any end of that counts or else a 0.
+-- The index of a job's dependencies in its data: ids, each before a 1 if any end of it counts, else a 0.
 local DEPENDS_ON = 7
 
 local KEPT_ERRORS = 20

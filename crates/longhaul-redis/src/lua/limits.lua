@@ -194,16 +194,15 @@ local function limits()
   end
   api.refuses = refuses
 
-  -- How many slots a key admits, so that nothing but these has to be looked at, and how many are taken; false where it has a rate or is
-  -- paused.
+  -- The number of slots of a key, and the number that is used, if nothing else limits it; false if it has a rate or is paused.
   function api.slots_of(key)
     local limits, until_then = configs[key], paused[key]
     if limits[RATE_N] or until_then and until_then > now then return false end
     return limits[SLOTS] or math.huge, states[key][USED]
   end
 
-  -- What is kept of a key for those who look: if it has limits of its own, those that hold, the slots that are taken, the end of its
-  -- pause, and when its rate admits so many units.
+  -- The state of a key for a list: whether it has limits of its own, the limits that apply, the used slots, the end of its pause, and the
+  -- time at which its rate admits so many units.
   function api.seen(key, units)
     local limits, state, paused_until = configs[key], states[key], paused[key] or 0
     if paused_until <= now then paused_until = 0 end

@@ -14,7 +14,7 @@
 local MOST_BYTES = 4194304
 -- The jobs whose data is read at once.
 local ROWS_AT_ONCE = 16
--- Where the fields STATE_EVENT and WORKER begin in a record.
+-- The offsets of the fields STATE_EVENT and WORKER in a record.
 local STATE_EVENT_BYTE, WORKER_BYTE = 66, 86
 
 local scanned, limit, rows = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6]
@@ -27,7 +27,7 @@ end
 local ids, seqs, more = find_candidates(ARGV[2], named and #named or scanned, states, parents, named)
 local records = read_all('m:', ids)
 
--- What a filter looks at of a record: the same table for each, because a search reads many.
+-- The fields of a record that a filter checks: one table for all records, because a search reads many.
 local looked_for = {}
 
 -- True for a record that fits; an error for one that cannot be read.

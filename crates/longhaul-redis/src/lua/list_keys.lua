@@ -77,7 +77,7 @@ local function next_names()
     list[#list + 1] = name
   end
   table.sort(list)
-  -- What is behind these may have others between them.
+  -- Keys after these may be missing some in between.
   for n = #list, AT_ONCE + 1, -1 do
     list[n] = nil
   end

@@ -39,7 +39,7 @@ local function claim_plain(worker, lease_for, queue, slots, kinds)
   end
   local read, try, read_fields, write_fields, rest_of = call('MGET', unpack(keys)), pcall, struct_unpack, struct_pack, sub
   local drawn, until_text = max(tonumber(call('GET', root .. 'last') or 0) or 0, now * 1024 - 1), format('%d', now + lease_for)
-  -- Where the lengths of a unique key and of limit keys stand after a queue and a kind.
+  -- The offsets of the lengths of a unique key and of limit keys, after a queue and a kind.
   local keys_at = 40 + #queue + find(name, '|%d+$') - 1
   local values, running, answer = {}, {}, { now, -1, 0, false }
   for i = 1, many do
@@ -58,7 +58,7 @@ local function claim_plain(worker, lease_for, queue, slots, kinds)
     running[v - 1], running[v] = until_text, found[i]
     answer[a + 1], answer[a + 2], answer[a + 3], answer[a + 4] = ids[i], fields, data, false
   end
-  -- Who waits for any of these is told by `claim`.
+  -- `claim` notifies the readers that wait for any of these jobs.
   if call('EXISTS', root .. 'watched') == 1 then
     for _, is_heard in ipairs(call('SMISMEMBER', root .. 'watched', unpack(topics_of))) do
       if is_heard == 1 then return nil end

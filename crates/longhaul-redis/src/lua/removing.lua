@@ -85,7 +85,7 @@ local function jobs_at(key, found, state, counted)
   return there
 end
 
--- When the next job falls due, a wait is over, or time opens a limit key, or -1.
+-- The next time at which a job falls due, a wait times out, or a limit key opens; -1 for none.
 local function next_change()
   local at = math.huge
   for _, key in ipairs({ scheduled_key, root .. 'waking', root .. 'opens' }) do

@@ -30,7 +30,7 @@ end)
 for key, slots in pairs(uncounted_before) do
   groups().count_taken(key, slots)
 end
--- What these limits keep back may go now. Of a prefix that many keys have, claims look at the others.
+-- Groups that these limits hold back may be claimed now. For a prefix of many keys, claims look at the others.
 write_now('ZADD', root .. 'opens', 0, name)
 groups().due()
 for _, topic in ipairs(is_watched and call('SMEMBERS', root .. 'watched') or {}) do

@@ -24,7 +24,7 @@ if has_changed == 1 then
   done()
 end
 
--- What is taken of its limits stays, but for a rate that is another one now; a job that runs already counts.
+-- The used limits stay, except under a new rate; running jobs count.
 local limit = '=' .. ARGV[2]
 local limits_before = call('HGET', root .. 'limit_config', limit) or ''
 if limits_before ~= ARGV[7] then

@@ -27,10 +27,10 @@ local created = {}
 local sources = {}
 -- Topics to be published: topic -> true.
 local topics = {}
--- What is noted for limit keys: ids of runs that end and may hold slots, where any run holds some; queues in which jobs without keys
--- become available, where any queue is fair. `over` are jobs that time is to end, `brought` new jobs that bring steps. The rest is
--- functions that few scripts need. It is one table, because each variable costs the functions that use it; with room for all, because
--- a table that grows costs more.
+-- Notes for limit keys: ids of runs that end and may hold slots, if any run holds some; queues in which jobs without keys become
+-- available, if any queue is fair. `over` are jobs whose time is over, `brought` new jobs that bring steps. The rest is functions that
+-- few scripts need. It is one table, because each variable costs the functions that use it; with room for all entries, because a table
+-- that grows costs more.
 local keyed = {
   ended = {}, arrivals = {}, is_holding = false, is_fair = false, is_bounded = false, is_limited = false, over = false,
   brought = false, tails = false, held_after = false, bounds = false, has_bounds = false, stopping = false, dependants = false,
@@ -323,12 +323,12 @@ local function unindex(id, job)
   if told then states_left[id] = state end
 end
 
--- What few jobs have: see `TAIL` in `layout.lua`. Made where a script needs it, as the groups are.
+-- Fields that few jobs have: see `TAIL` in `layout.lua`. Created when a script needs it, as the groups are.
 function keyed.tails()
   local api = {}
   keyed.tails = function() return api end
 
-  -- Where the time of creation stands among the fields that do not change: behind six numbers and five texts with their lengths.
+  -- The offset of the time of creation among the fields that do not change: after six numbers and five texts with their lengths.
   local function created_at_in(job)
     return 47 + #job[QUEUE] + #job[KIND] + #job[UNIQUE] + #job[LIMIT_KEY] + #(job[PARENT] or '')
   end
@@ -389,7 +389,7 @@ function keyed.tails()
     api.keep(job)
   end
 
-  -- When time ends a job, or asks it to stop; 0 where it does not.
+  -- The time at which a job expires or its deadline passes; 0 for never.
   function api.ends_at(job)
     local deadline, expires_at = job[DEADLINE], job[STARTED_AT] == 0 and job[EXPIRES_AT] or 0
     if deadline == 0 or expires_at == 0 then return max(deadline, expires_at) end

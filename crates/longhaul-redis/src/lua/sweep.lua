@@ -56,7 +56,7 @@ count_ended()
 flush()
 -- Has parents that have begun count children which a process of the release before has ended or removed, a part of them at a time. That one
 -- counts them only while the parent is blocked: then fewer are unfinished than stand here, and as many are passed over, whichever these are.
--- How one ended that is gone is not known.
+-- The outcome of a child that is gone is not known.
 if call('EXISTS', root .. 'uncounted') == 1 then
   local page, ids, standing = call('ZSCAN', root .. 'uncounted', call('GET', root .. 'uncounted_at') or '0', 'COUNT', limit), {}, {}
   for i = 1, #page[2], 2 do

@@ -1,4 +1,4 @@
--- What running jobs have taken of limit keys that do not count it: see `limits.lua`.
+-- The use of limit keys by running jobs that the keys do not count: see `limits.lua`.
 
 -- The ids of the running jobs, and what each holds as it is stored, or false.
 local function read_running()

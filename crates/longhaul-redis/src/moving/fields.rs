@@ -163,7 +163,7 @@ fn fields(exported: &ExportedJob) -> Vec<u8> {
     packed.0
 }
 
-/// How much of a tail a job's fields have: see `layout.lua`.
+/// The parts of a tail in a job's fields: see `layout.lua`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tail {
     None,

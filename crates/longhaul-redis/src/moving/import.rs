@@ -35,7 +35,7 @@ pub(crate) async fn import(
     Ok(imported.into_iter().map(|imported| imported.unwrap_or(Imported::Present)).collect())
 }
 
-/// What is remembered beside jobs, as `import_memories.lua` is given it.
+/// An idempotency key, a removed id or a sample, packed as an argument of `import_memories.lua`.
 fn memory(record: &Exported) -> Vec<u8> {
     let mut packed = Packer::new();
     match record {

@@ -22,7 +22,7 @@ fn keyed(name: &str) -> NewJob {
     NewJob { limit_keys: vec!["tenant:1".into()], ..named(name) }
 }
 
-/// How many members a sorted set has.
+/// The number of members of a sorted set.
 fn members(options: &RedisOptions, name: &str) -> usize {
     kept(options).get(name).map_or(0, |values| values.len() / 2)
 }

@@ -4,18 +4,18 @@
 
 mod alike;
 mod bounds;
+mod changes;
 mod configuration;
 mod conformance;
 mod containment;
 mod crossing;
 mod direct;
 mod lost_data;
+mod maintenance;
 mod outage;
 mod releases;
 mod search;
 mod server;
 mod tls;
-mod told;
 mod uncounted;
-mod upkeep;
 mod waits;

@@ -16,8 +16,8 @@ const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 const LONG: Duration = Duration::from_secs(300);
 
 /// Asks until the server is there to answer: on a busy machine a short response timeout may pass without a fault, too.
-async fn insist<T>(ask: impl AsyncFn() -> Result<T>) -> T {
-    let insisting = async {
+async fn retry_until_available<T>(ask: impl AsyncFn() -> Result<T>) -> T {
+    let retrying = async {
         loop {
             match ask().await {
                 Ok(answer) => return answer,
@@ -27,12 +27,12 @@ async fn insist<T>(ask: impl AsyncFn() -> Result<T>) -> T {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LONG / 5, insisting).await.expect("the store never came back")
+    tokio::time::timeout(LONG / 5, retrying).await.expect("the store never came back")
 }
 
 /// Enqueues until the server is there to do so.
 async fn persist(store: &RedisStore, job: NewJob) -> Vec<Enqueued> {
-    insist(async || store.enqueue(vec![job.clone()]).await).await
+    retry_until_available(async || store.enqueue(vec![job.clone()]).await).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +123,7 @@ async fn many_callers_of_a_dead_server_are_all_answered() {
 async fn a_server_that_says_nothing_is_given_up_in_time() {
     let server = Server::start(&[]);
     let options = RedisOptions { response_timeout: Duration::from_millis(300), ..server.options() };
-    let store = insist(async || RedisStore::open(options.clone()).await).await;
+    let store = retry_until_available(async || RedisStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     server.signal("STOP");
     let refused = store.enqueue(vec![named("meanwhile")]).await;
@@ -137,7 +137,7 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
     let server = Server::start(&[]);
     let short = Duration::from_millis(300);
     let options = RedisOptions { response_timeout: short, connect_timeout: short, ..server.options() };
-    let store = insist(async || RedisStore::open(options.clone()).await).await;
+    let store = retry_until_available(async || RedisStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     server.signal("STOP");
     let waited = async {
@@ -153,7 +153,7 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
     server.signal("CONT");
 
     // No call gets as far as to find out by itself that the server is back.
-    let mut found = insist(async || store.get(&[id("before")]).await).await;
+    let mut found = retry_until_available(async || store.get(&[id("before")]).await).await;
     assert!(found.remove(0).found().is_some());
     persist(&store, named("after")).await;
 }
@@ -162,7 +162,7 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
 async fn a_cluster_that_says_nothing_is_given_up_in_time_and_goes_on_later() {
     let cluster = Cluster::start();
     let options = RedisOptions { response_timeout: Duration::from_secs(1), ..cluster.options() };
-    let store = insist(async || RedisStore::open(options.clone()).await).await;
+    let store = retry_until_available(async || RedisStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     cluster.signal("STOP");
     let refused = store.enqueue(vec![named("meanwhile")]).await;

@@ -29,7 +29,7 @@ async fn used(fx: &Fixture, names: &[&str]) -> Vec<u64> {
     found.into_iter().map(|key| key.used).collect()
 }
 
-/// How many fields what runs hold and what is taken of keys have.
+/// The numbers of fields of the hashes of running jobs and of used limits.
 fn counted(options: &RedisOptions) -> [usize; 2] {
     let kept = kept(options);
     ["holding", "limits"].map(|name| kept.get(name).map_or(0, |values| values.len() / 2))

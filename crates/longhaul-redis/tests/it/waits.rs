@@ -9,8 +9,8 @@ use longhaul_conformance::jobs::{HOUR, claim, completed, failed, finish, id, jso
 use longhaul_redis::{RedisOptions, RedisStore};
 
 use crate::alike::kept;
+use crate::changes::{ChangeLog, moves};
 use crate::server::shared;
-use crate::told::{Ear, moves};
 
 async fn fixture() -> (Fixture, RedisOptions) {
     let (options, clock) = (shared().options(), Clock::manual());
@@ -87,19 +87,19 @@ async fn a_claim_that_finds_nothing_has_dependants_count_an_end_until_there_is_s
 }
 
 #[tokio::test]
-async fn a_completion_of_a_run_that_was_claimed_here_tells_what_it_frees_once() {
+async fn a_completion_of_a_run_that_was_claimed_here_reports_the_freed_jobs_once() {
     let store = RedisStore::open(shared().options()).await.unwrap();
-    let ear = Ear::of(&store);
+    let log = ChangeLog::of(&store);
     store.enqueue(vec![named("a")]).await.unwrap();
     let lease = store.claim(claim()).await.unwrap().remove(0).lease;
     store.enqueue(vec![after("b", "a")]).await.unwrap();
-    ear.take_some(&store).await;
+    log.take_some(&store).await;
     store.finish(vec![finish(&lease, completed())]).await.unwrap();
-    let mut heard = ear.take_some(&store).await;
-    heard.sort();
+    let mut received = log.take_some(&store).await;
+    received.sort();
     let (blocked, available) = (Some(State::Blocked), Some(State::Available));
     let expected = [("a", Some(State::Running), Some(State::Completed)), ("b", blocked, available)];
-    assert_eq!(heard, moves(expected));
+    assert_eq!(received, moves(expected));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Client, Refusal, State, encoded};
 use crate::Result;
 
-/// Something that a job's log tells.
+/// An event of a job's log.
 #[derive(Debug)]
 pub(crate) struct Event {
     /// Its number; the stream goes on after it.
@@ -81,8 +81,9 @@ const AGAIN_AFTER: Backoff =
     Backoff { base: Duration::from_millis(200), factor: 2.0, max: Duration::from_secs(10), jitter: 0.3 };
 
 impl Client {
-    /// Calls `tell` with each event of a job after number `after`, until the job has ended or `tell` breaks off. A stream
-    /// that is cut is resumed after the last event that came, so nothing is told twice. Answers the number of the last one.
+    /// Calls `tell` with each event of a job after number `after`, until the job has ended or `tell` breaks off. A
+    /// stream that is cut is resumed after the last event, so that no event is passed twice. Returns the number of the
+    /// last one.
     pub(crate) async fn follow(
         &self,
         id: &str,
@@ -132,7 +133,7 @@ impl Client {
     }
 }
 
-/// The choice of whoever is told an event.
+/// The decision of the callback after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
     GoOn,

@@ -78,7 +78,7 @@ impl Client {
         Self { transport: Transport::Store(routes, longhaul), described }
     }
 
-    /// Writes what this process has counted and tells others of its changes, which a command that ends would take along.
+    /// Writes this process' counts and publishes its changes, which would be lost with a command that ends.
     pub(crate) async fn flush(&self) {
         let Transport::Store(_, longhaul) = &self.transport else { return };
         // The command has done what it was for, and its exit code says so.
@@ -199,7 +199,7 @@ impl Client {
     }
 }
 
-/// The user of this machine, as the audit log names whoever works on the store itself.
+/// The user of this machine: the name in the audit log for a command that works on the store itself.
 pub(crate) fn local_user() -> String {
     let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     let named = named.map(|name| name.trim().to_owned()).find(|name| !name.is_empty());

@@ -31,7 +31,7 @@ struct FieldError {
 }
 
 impl Refusal {
-    /// True where the request itself was wrong, whoever it is sent to.
+    /// True if the request itself was wrong, so that any server would refuse it.
     pub(crate) fn is_for_the_words(&self) -> bool {
         matches!(
             self.code.as_str(),

@@ -64,7 +64,7 @@ pub(super) fn clock() -> Check {
     Check::ok("clock", time)
 }
 
-/// Less room than this on the disk is told.
+/// The free space on the disk below which the doctor warns.
 const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
 /// Less room than this, and the store is about to refuse work.
 const NO_ROOM: u64 = 64 * 1024 * 1024;
@@ -125,8 +125,8 @@ pub(super) fn folder(data: &Path) -> Vec<Check> {
     checks
 }
 
-/// Makes a folder in the nearest one above that is there, and takes it away again: rights alone tell little, for a file system
-/// may be read-only, or none that takes folders.
+/// Creates a folder in the nearest existing parent, and removes it again: permissions alone are no proof, because a
+/// file system may be read-only, or not allow folders.
 fn can_be_made(data: &Path) -> std::io::Result<()> {
     let mut above = data.ancestors().skip(1).map(|folder| {
         // What stands before a relative name is the folder that this runs in.

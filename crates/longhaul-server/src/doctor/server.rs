@@ -11,7 +11,7 @@ use crate::client::{Client, Place, Refusal};
 
 /// The longest that a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Clocks that are further apart than this are told.
+/// The difference of clocks above which the doctor warns.
 const SKEW: Duration = Duration::from_secs(60);
 
 pub(super) async fn look(place: &Place, url: &str) -> Vec<Check> {
@@ -68,7 +68,7 @@ pub(super) async fn look(place: &Place, url: &str) -> Vec<Check> {
     checks
 }
 
-/// What the Longhaul server at an address says of itself, where one answers: its version, and its durability where it names one.
+/// The version of the Longhaul server at an address, and its durability if it reports one; `None` if none answers.
 pub(super) async fn at(base: &str) -> Option<(String, Option<String>)> {
     let (health, _) = read(&format!("{base}/health")).await.ok()?;
     let text = |name: &str| health[name].as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! The services: their variables, the programs that they run, and the systems outside that they are told to use.
+//! The services: their variables, the programs that they run, and the external systems that they are configured to use.
 
 use std::collections::BTreeMap;
 use std::path::Path;

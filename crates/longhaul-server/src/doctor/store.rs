@@ -15,7 +15,7 @@ use crate::terminal::grouped;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) async fn look(place: &Place) -> Vec<Check> {
-    // No payload is looked at here, so a fault in what is to be hidden is told as such, and the store by itself.
+    // No payload is read here, so that an error in the redaction is reported on its own, apart from the store.
     let opening = tokio::time::timeout(PATIENCE, place.stores.open_shown(Redaction::default()));
     let (longhaul, described) = match opening.await {
         Ok(Ok(opened)) => opened,
@@ -58,7 +58,7 @@ async fn writable(longhaul: &Longhaul) -> Check {
     }
 }
 
-/// Queues that wait for nobody, and what needs a person.
+/// Queues without a worker, and jobs that need a person.
 pub(super) async fn work(client: &Client) -> Vec<Check> {
     match waiting(client).await {
         Ok(checks) => checks,

@@ -190,7 +190,7 @@ async fn set_priority(client: &Client, id: &str, priority: i32) -> Result<String
 
 /// Acts on jobs by their ids, one after the other.
 async fn each(client: &Client, args: &Args, deed: Deed) -> Result<()> {
-    // A report that nobody reads any longer does not keep the deed from the others.
+    // A closed output does not keep the action from the remaining jobs.
     let (mut refused, mut reported) = (0, Ok(()));
     for given in args.words.iter().take(args.limit.map_or(usize::MAX, |limit| limit as usize)) {
         let done = named(client, given, async |id: &str| one(client, id, args.dry_run, &deed).await).await;
@@ -290,7 +290,7 @@ impl From<bool> for Yes {
     }
 }
 
-/// Tells a count from a deed.
+/// Whether jobs are counted or acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     Only,
@@ -303,12 +303,12 @@ impl From<bool> for Look {
     }
 }
 
-/// Jobs acted on in one call, so that nobody else waits long for the store.
+/// The jobs of one call, few enough that other calls do not wait long for the store.
 const BATCH: u64 = 1_000;
 /// The most jobs that the contract counts at once.
 const COUNTED: u64 = 10_000;
 
-/// Acts on all that fits: counts it, asks where somebody can be asked, and goes on in batches under a bar.
+/// Acts on all jobs that match: counts them, asks on a terminal, and goes on in batches with a progress bar.
 pub(crate) async fn all(client: &Client, search: &Search, deed: &Deed, bounds: &Bounds) -> Result<Acted> {
     let filter = search.filter();
     let call = async |limit: u64, dry_run: bool| -> Result<Acted> {

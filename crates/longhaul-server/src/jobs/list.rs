@@ -115,7 +115,7 @@ pub(crate) fn what(job: &Job) -> String {
     let text = match job.state {
         State::Running => progress,
         State::Completed => None,
-        // What it was cancelled for says more than the attempt before; that somebody asked says nothing.
+        // The reason of a cancel says more than the error of the attempt before; `asked` says nothing.
         State::Cancelled => job.cancel_reason.clone().filter(|reason| reason != "asked").or(error),
         State::Blocked => error.or(job.waits_for.as_deref().map(|on| format!("waits for {}", in_words(on)))),
         State::Available | State::Scheduled | State::Failed => error,

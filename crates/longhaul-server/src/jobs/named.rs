@@ -8,7 +8,7 @@ use crate::terminal::grouped;
 
 /// The shortest prefix of an id that stands for it.
 const SHORTEST: usize = 4;
-/// The most jobs that are told where one of several may be meant.
+/// The most jobs that are listed if a name fits several.
 const TOLD: usize = 5;
 /// The most pages that are looked at for a prefix; a store looks at thousands of jobs for each.
 const MOST_PAGES: usize = 20;

@@ -14,7 +14,7 @@ use utoipa::openapi::OpenApi;
 
 use super::{anchor, page, wants_html};
 
-/// The facts that a server tells everybody who reaches it: no more than `/health` and its OpenAPI document do.
+/// The public facts of a server: no more than `/health` and its OpenAPI document show.
 #[derive(Debug)]
 pub(crate) struct About {
     /// The path of the root to the outside; empty where no proxy adds one.

@@ -32,7 +32,7 @@ struct Operation<'a> {
 /// The methods in the order in which a path shows them.
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// The page. It is made when somebody asks first.
+/// The page, which is rendered at the first request.
 pub(crate) fn routes(document: Arc<str>) -> Router {
     Router::new()
         .route("/api/reference", get(show))

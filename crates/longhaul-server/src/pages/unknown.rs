@@ -29,7 +29,7 @@ struct Near {
 /// The longest problem; it names three paths at most.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 
-/// Turns the problem of a path that is not there into a page, for whoever wants one.
+/// Turns the problem document of an unknown path into a page, for clients that accept HTML.
 pub(crate) fn around(routes: Router, base_path: String) -> Router {
     routes.layer(from_fn(move |request: Request, next: Next| {
         let base_path = base_path.clone();

@@ -48,7 +48,8 @@ async fn names(client: &Client) -> Result<Vec<String>> {
     Ok(all(client).await?.into_iter().map(|(queue, _)| queue.name).collect())
 }
 
-/// A queue may be paused or configured before its first job. As likely the name is mistyped, so that the others are told.
+/// Lists the known queues after a setting of a new one. A queue may be paused or configured before its first job, but
+/// the name may also be mistyped.
 fn tell_if_new(name: &str, names: &[String]) {
     if names.iter().any(|known| known == name) {
         return;

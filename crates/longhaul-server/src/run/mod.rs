@@ -133,7 +133,7 @@ Exit codes with --wait:
 Without --url the job is put into the store itself, which does not know the queues of kinds: name one with --queue, or a
 job of the same kind must be there already.";
 
-/// The exit code that tells how a job ended.
+/// The exit code for the state in which a job ended.
 pub(crate) fn exit_code(state: State) -> ExitCode {
     ExitCode::from(match state {
         State::Completed => 0,
@@ -171,7 +171,7 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
     if args.queue.is_none() && !client.is_server() {
         body.insert("queue".into(), queue_of(client, &args.kind).await?.into());
     }
-    // From before the job is there, so that Ctrl-C never leaves one behind that nobody was told of.
+    // Before the job is enqueued, so that Ctrl-C never leaves a job behind without a message.
     let interrupts = Interrupts::listen()?;
     let text = client.text(Method::POST, "/jobs", Some(&body.into())).await?;
     let job: Job = serde_json::from_str(&text)?;
@@ -205,7 +205,7 @@ async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> R
     }
 }
 
-/// Tells why a job was cancelled; one that was pruned at its end tells nothing any more.
+/// Prints the reason of a job's cancellation, unless the job was pruned at its end.
 async fn tell_reason(client: &Client, id: &str) {
     let Ok(job) = client.get::<Job>(&format!("/jobs/{}", encoded(id))).await else { return };
     if let Some(reason) = &job.cancel_reason {
@@ -213,7 +213,7 @@ async fn tell_reason(client: &Client, id: &str) {
     }
 }
 
-/// Prints the job or its output. One that was pruned at its end has told its output by then.
+/// Prints the job or its output. For a job that was pruned at its end, the output of its last event.
 async fn print_result(client: &Client, id: &str, args: &Args, output: Option<String>) -> Result<()> {
     if args.json {
         let text = client.text(Method::GET, &format!("/jobs/{}", encoded(id)), None).await?;

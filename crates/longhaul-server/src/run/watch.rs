@@ -22,7 +22,7 @@ pub(super) enum Ended {
     Interrupted,
 }
 
-/// The course of a job on standard error: told, or kept silent.
+/// Whether the progress of a job is printed on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Voice {
     Aloud,
@@ -149,7 +149,7 @@ struct Screen {
     bar: Option<ProgressBar>,
     /// True in the middle of a line of what the job streams.
     is_in_line: bool,
-    /// The last progress that was told, so that a script's log does not repeat itself.
+    /// The last progress that was printed, so that a script's log does not repeat itself.
     told: String,
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn delete(client: &Client, args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Does it to a schedule that is there; a mistyped name is told with those that are.
+/// Acts on a schedule; for an unknown name the error lists the known ones.
 async fn ask(client: &Client, args: &Args, method: Method, rest: &str) -> Result<String> {
     find(client, &args.schedule).await?;
     client.text(method, &path(&args.schedule, rest), None).await

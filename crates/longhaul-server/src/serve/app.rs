@@ -25,14 +25,14 @@ use crate::services::Services;
 pub(super) struct Shown {
     /// The kind of store that has the jobs.
     pub(super) store: &'static str,
-    /// What is durable when it answers a write, where that is this process's to choose.
+    /// The durability of answered writes, if this process chooses it.
     pub(super) durability: Option<Durability>,
     /// True if jobs run in this process, too.
     pub(super) works: bool,
     /// The folder of the built guide, where one is named.
     pub(super) guide: Option<PathBuf>,
     pub(super) base_path: BasePath,
-    /// Tells who was signed in elsewhere, where that is configured.
+    /// Recognises users of an external sign-on, if that is configured.
     pub(super) sign_on: Option<SignOn>,
 }
 
@@ -115,7 +115,7 @@ fn listens_locally(deps: &Deps) -> bool {
     deps.listener.is_some_and(|address| address.ip().to_canonical().is_loopback())
 }
 
-/// Lets in whoever has a user's token that gives a role: `longhaul token --role viewer`.
+/// Admits users' tokens with a role: `longhaul token --role viewer`.
 fn holders_of(auth: Auth) -> Verifier {
     Verifier::new(move |token| {
         let Claims { sub, name, exp, role, .. } = auth.claims(token).ok()?;

@@ -1,4 +1,4 @@
-//! The addresses that a person wants, at the start of a server that somebody looks at.
+//! The addresses of a server, printed at its start if standard error is a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,7 +20,7 @@ impl Banner<'_> {
     pub(super) fn show(&self) {
         let mut err = io::stderr().lock();
         if err.is_terminal() {
-            // That nobody can see it is no reason not to serve.
+            // A closed standard error does not keep the server from serving.
             let _ = err.write_all(self.text().as_bytes());
         }
     }

@@ -19,7 +19,7 @@ pub(super) enum Origins {
     These(Vec<String>),
 }
 
-/// The headers of answers, beside those that every page may read, that tell what an API's caller needs.
+/// The answer headers that a page's scripts may read, beside the ones that are always readable.
 const EXPOSED: [&str; 13] = [
     "content-disposition",
     "etag",

@@ -85,14 +85,14 @@ async fn asset(Path(file): Path<String>, request: HeaderMap) -> Response {
     }
 }
 
-/// A file of the dashboard, as it is and as it is sent to whoever takes gzip.
+/// A file of the dashboard, plain and compressed with gzip.
 struct Asset {
     plain: Bytes,
     compressed: Bytes,
 }
 
-/// All of them, compressed when the first is asked for. Compressed files in the repository would differ with the zlib of whoever
-/// built them, so the check could not compare them.
+/// All files, compressed at the first request. Compressed files in the repository would depend on the zlib of the
+/// machine that built them, so that the check could not compare them.
 static ASSETS: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
     let names = Built::iter().filter_map(|path| path.strip_prefix("assets/").map(str::to_owned));
     let assets = names.filter_map(|name| {

@@ -31,7 +31,7 @@ pub(super) struct Guard {
 pub(super) enum Reach {
     /// Anybody's.
     Services,
-    /// The admin API, open to whoever can connect.
+    /// The admin API is open to every client that can connect.
     OpenAdmin,
 }
 

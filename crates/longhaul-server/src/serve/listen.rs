@@ -148,7 +148,7 @@ async fn answer(
         Body::new(body)
     });
     let mut response = app.oneshot(request).await?;
-    // To whoever read the body it was cut off.
+    // To the reader of the body it was cut off.
     if too_slow.load(Ordering::Relaxed) && response.status() == StatusCode::BAD_REQUEST {
         *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
     }

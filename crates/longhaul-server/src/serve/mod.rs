@@ -140,8 +140,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         grace: args.work.grace().as_secs(),
     }
     .show();
-    // For whoever started us with port 0, and for scripts: the one line on standard output. That nobody reads it is
-    // no reason not to serve.
+    // For a parent process that has started the server with port 0, and for scripts: the one line on standard output. A
+    // closed output does not keep the server from serving.
     let _ = writeln!(std::io::stdout(), "http://{}", listener.address());
 
     let address = listener.address();
@@ -167,15 +167,15 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 /// The part of this process in running jobs.
 enum Role {
     Worker(Worker),
-    /// Nobody runs them here; delayed ones still fall due, schedules still fire and old ones are still pruned.
+    /// No jobs run here; delayed ones still fall due, schedules still fire and old jobs are still pruned.
     Maintenance {
         _maintenance: Maintenance,
         _scheduler: Scheduler,
     },
 }
 
-/// Requests and jobs finish side by side. Answers that are held open end after the jobs, so that whoever waits for
-/// one of those still hears how it ended.
+/// Requests and jobs finish in parallel. Answers that are held open end after the jobs, so that readers of a job that
+/// ends still get its end.
 async fn drain(role: Role, mut server: JoinHandle<()>, work: &Work, stopping: &CancellationToken) {
     let draining = Stopwatch::start();
     if let Role::Worker(worker) = role {

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_nobody_reads_is_cut_off_after_the_pause() {
+    async fn an_answer_that_is_not_read_is_cut_off_after_the_timeout() {
         let (ours, mut theirs) = tokio::io::duplex(16);
         let mut ours = Paced::new(ours, Duration::ZERO);
         let error = ours.write_all(&[b'a'; 64]).await.expect_err("nobody reads");

@@ -7,7 +7,7 @@ use crate::Result;
 pub(crate) enum Answer {
     Yes,
     No,
-    /// Nobody is there to ask.
+    /// There is no terminal to ask on.
     Nobody,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Looks again. The counts tell whether the rest has changed since `before`: an idle place costs one read.
+    /// Reads again. The counts show whether anything else has changed since `before`: an idle store costs one read.
     pub(super) async fn read(client: &Client, screen: &Screen, before: Option<&Snapshot>) -> Result<Self> {
         let page: QueuePage = client.get("/queues").await?;
         let queues: Vec<Queue> =

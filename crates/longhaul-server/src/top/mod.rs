@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
     let client = args.place.open().await?;
     let mut screen = Screen::new(client.described.clone(), args.words);
-    // The first look comes before the screen, so that an error is told in plain words.
+    // The first read comes before the screen is drawn, so that an error is printed as plain text.
     screen.take(Snapshot::read(&client, &screen, None).await?);
     let mut terminal =
         ratatui::try_init().map_err(|error| format!("failed to take over the terminal: {error}"))?;
@@ -93,7 +93,7 @@ async fn watch(client: &Client, mut screen: Screen, terminal: &mut DefaultTermin
                 screen.tell(told.unwrap_or_else(|error| error.to_string()));
             }
         }
-        // A server that is away is told in the last line, and looked for again.
+        // An unreachable server is reported in the last line, and tried again.
         match Snapshot::read(client, &screen, Some(&screen.now)).await {
             Ok(snapshot) => {
                 pause = if screen.take(snapshot) { PAUSE } else { (pause * 2).min(LONGEST_PAUSE) }

@@ -22,7 +22,7 @@ pub(super) struct Counts {
     pub(super) dropped: AtomicU64,
 }
 
-/// Takes spans that end, and holds nobody up: where there is no room left, a span is dropped.
+/// Takes ended spans without blocking: if the buffer is full, a span is dropped.
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) spans: mpsc::Sender<SpanData>,
@@ -67,7 +67,7 @@ impl SpanProcessor for Outbox {
 }
 
 impl<E: SpanExporter> Export<E> {
-    /// Exports until it is told to stop, and then what has ended by then.
+    /// Exports until it is stopped, and then the spans that have ended by then.
     pub(super) async fn run(mut self) {
         let mut is_away = false;
         while let Some(batch) = self.gather().await {
@@ -86,7 +86,7 @@ impl<E: SpanExporter> Export<E> {
                 }
                 Some(fault) => {
                     self.counts.dropped.fetch_add(spans, Ordering::Relaxed);
-                    // Told once, and not each second for as long as it is away.
+                    // Logged once, and not each second of an outage.
                     if !std::mem::replace(&mut is_away, true) {
                         tracing::warn!(
                             "failed to export spans, which are dropped until it can be done: {fault}"

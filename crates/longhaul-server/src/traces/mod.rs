@@ -5,7 +5,7 @@
 //! | `tracer` | gives the spans of requests and runs their places |
 //! | `export` | takes spans that have ended to the collector, in the background |
 //!
-//! Where `OTEL_EXPORTER_OTLP_ENDPOINT` is not set, nothing of this is installed, and spans cost what they cost a log.
+//! Without `OTEL_EXPORTER_OTLP_ENDPOINT` none of this is installed, and a span costs no more than a log line.
 
 mod export;
 mod tracer;

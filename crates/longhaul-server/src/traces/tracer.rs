@@ -26,7 +26,7 @@ impl OtelTracer {
         Self { tracer, counts, clock: Clock::system() }
     }
 
-    /// Tells the time that a job has waited since it was enqueued, or since the attempt before failed.
+    /// Exports a span for the time that a job has waited since it was enqueued, or since the attempt before failed.
     fn tell_wait(&self, run: Begin<'_>, parent: &Context) {
         let since = run.failed_before.map_or(run.job.created_at, |error| error.at);
         let wait = self
@@ -35,7 +35,7 @@ impl OtelTracer {
             .with_start_time(moment(since))
             .with_attributes([KeyValue::new("queue", run.job.queue.clone())]);
         let mut wait = wait.start_with_context(&self.tracer, parent);
-        // Two clocks tell the two ends.
+        // The two ends are of two clocks.
         wait.end_with_timestamp(moment(self.clock.now().max(since)));
     }
 }
@@ -53,7 +53,7 @@ impl Tracer for OtelTracer {
 
     fn begin(&self, span: &Span, run: Begin<'_>) -> Option<TraceParent> {
         let failed = run.failed_before.and_then(|error| error.traceparent);
-        // A job that was enqueued by nobody's request goes on in the trace of its first attempt.
+        // A job that was enqueued outside of a trace goes on in the trace of its first attempt.
         if let Some(parent) = run.job.policy.traceparent.or(failed) {
             let parent = remote(parent);
             self.tell_wait(run, &parent);
@@ -73,7 +73,7 @@ impl Tracer for OtelTracer {
     }
 }
 
-/// Makes a span that nobody has entered the child of another process' span.
+/// Makes a span that was not entered yet the child of another process' span.
 fn follow(span: &Span, parent: Context) {
     // A span that the log's filter has left out is none.
     if let Err(error) = span.set_parent(parent) {

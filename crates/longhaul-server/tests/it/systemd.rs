@@ -1,4 +1,4 @@
-//! What a service of `Type=notify` tells systemd, whose socket these tests listen at.
+//! The notifications of a service of `Type=notify`, received at a socket in place of systemd's.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -56,7 +56,7 @@ impl Systemd {
         Self(tokio::net::UnixDatagram::from_std(socket).expect("a socket"))
     }
 
-    /// What it is told next.
+    /// The next notification.
     async fn next(&self) -> String {
         let mut told = [0; 1024];
         let length = timeout(PATIENCE, self.0.recv(&mut told)).await.expect("in time").expect("a datagram");

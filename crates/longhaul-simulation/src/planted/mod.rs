@@ -1,7 +1,7 @@
 //! Stores with one fault each, named after the report that it comes from: a run must find it, or the silence of all other runs
 //! means nothing.
 
-mod gardener;
+mod faulty_store;
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use longhaul::testing::Intercept;
 use longhaul::{Clock, Store};
 
-use self::gardener::Gardener;
+use self::faulty_store::FaultyStore;
 
 /// The queue of the jobs by which a planted fault does its harm.
 pub(crate) const QUEUE: &str = "planted";
@@ -21,7 +21,7 @@ pub enum Planted {
     StaleReleaseGivesASlotBackTwice,
     /// The end of an old run ends the run of its successor.
     LateFinishOverwritesItsSuccessor,
-    /// A claim that waits hears of nothing.
+    /// A waiting claim gets no wake-up.
     WakeUpIsLost,
     /// A unique key stays with a job that has ended.
     UniqueKeyOutlivesItsJob,
@@ -113,10 +113,10 @@ impl Planted {
 
     /// The store with the fault in it.
     pub(crate) fn into_store(self, store: Arc<dyn Store>, clock: Clock) -> Arc<dyn Store> {
-        let gardener = Arc::new(Gardener::of(self, clock));
+        let faulty_store = Arc::new(FaultyStore::of(self, clock));
         Arc::new(Intercept::over(store, move |store, call| {
-            let gardener = Arc::clone(&gardener);
-            async move { gardener.around(store, call).await }
+            let faulty_store = Arc::clone(&faulty_store);
+            async move { faulty_store.around(store, call).await }
         }))
     }
 }

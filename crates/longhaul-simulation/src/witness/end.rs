@@ -21,7 +21,7 @@ impl Witness {
     /// Checks that the store's counts are those of the jobs there are.
     ///
     /// # Errors
-    /// Where the store does not answer at once.
+    /// The store does not answer at once.
     pub(crate) fn check_counts(&self) -> Result<(), String> {
         let mut counted: BTreeMap<String, BTreeMap<State, u64>> = BTreeMap::new();
         let mut waiting: BTreeMap<String, u64> = BTreeMap::new();
@@ -69,10 +69,10 @@ impl Witness {
         Ok(())
     }
 
-    /// Checks what must hold when all jobs have ended.
+    /// Checks the promises on finished jobs, once all jobs have ended.
     ///
     /// # Errors
-    /// Where the store does not answer at once.
+    /// The store does not answer at once.
     pub(crate) fn check_end(&self, ticks: &[Tick]) -> Result<(), String> {
         self.check_counts()?;
         self.check_acknowledged()?;

@@ -12,13 +12,13 @@ use super::unique::holds;
 use super::waits::{Asked, Life, Wait};
 use super::{ACKNOWLEDGED, BATCH, Broken, CHANGES, HAND_BACK, PAUSES, TICKS, TIMES, UNIQUE_FREE};
 
-/// The jobs as the changes of state tell of them, beside what their callers asked for.
+/// The jobs as their reported changes of state describe them, with what their callers asked for.
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) limits: Limits,
     pub(super) paused_queues: BTreeSet<String>,
-    /// Jobs that were acknowledged to somebody.
+    /// Jobs that were acknowledged to a caller.
     pub(super) acknowledged: BTreeSet<JobId>,
     /// The jobs that took the unique keys last.
     pub(super) holders: BTreeMap<String, JobId>,
@@ -32,15 +32,15 @@ pub(super) struct Ledger {
     pub(super) counts: BTreeMap<&'static str, u64>,
     pub(super) broken: Option<Broken>,
     pub(super) deed: Deed,
-    /// When the store's clock has last jumped.
+    /// The time of the last jump of the store's clock.
     pub(super) jumped_at: Option<Duration>,
     /// The ids that jobs were given in place of none or a random one.
     pub(super) named: BTreeMap<JobId, JobId>,
-    /// Cancels so far: whom they mean, and when their grace is over.
+    /// Cancels so far: their filters, and the ends of their grace.
     pub(super) cancels: Vec<(JobFilter, Timestamp)>,
-    /// True where something may have been said to readers since the last look.
-    pub(super) has_news: bool,
-    /// Jobs that were created and that nobody asked for.
+    /// True if readers may have got an event since the last check.
+    pub(super) has_new_events: bool,
+    /// Jobs that were created without a request.
     pub(super) unasked: Vec<JobId>,
     /// The jobs of the call that is being made.
     offered: BTreeMap<JobId, NewJob>,
@@ -58,7 +58,7 @@ pub(super) struct Job {
     /// The token of the run that ended it.
     pub(super) ended_by: Option<u64>,
     pub(super) lease_until: Timestamp,
-    /// When it falls due, once that was looked up.
+    /// The time at which it falls due, once that was looked up.
     pub(super) run_at: Option<Timestamp>,
     /// The number of jobs that were made under its id before it.
     pub(super) born: u32,
@@ -70,7 +70,7 @@ pub(super) struct Job {
     pub(super) steps: Vec<(String, Option<Json>)>,
     pub(super) created_at: Timestamp,
     pub(super) has_run: bool,
-    /// How it has ended, unless it was begun anew.
+    /// Its outcome, unless it was run again.
     pub(super) outcome: Option<State>,
     pub(super) finished_at: Timestamp,
 }
@@ -129,7 +129,7 @@ impl Ledger {
 
     /// A change of state, in the order in which the store makes them.
     pub(super) fn change(&mut self, change: &Change<'_>) {
-        self.has_news = true;
+        self.has_new_events = true;
         let known = self.jobs.get(change.id).and_then(|job| job.state);
         if change.from != known || change.from == change.to {
             let how = format!(
@@ -149,7 +149,7 @@ impl Ledger {
     fn create(&mut self, change: &Change<'_>, state: State) {
         *self.counts.entry("jobs").or_default() += 1;
         let id = change.id;
-        // One that nobody asked for is looked at once the store can be asked.
+        // A job without a request is checked once the store can be asked.
         let spec = self.offered.get(id).cloned().unwrap_or_else(|| {
             self.unasked.push(id.clone());
             let kind = change.kind.to_owned();
@@ -299,7 +299,7 @@ impl Ledger {
         self.hold(id, now);
     }
 
-    /// Checks that whoever is told to share another job may.
+    /// Checks that jobs that are answered as duplicates may be.
     pub(super) fn check_enqueued(&mut self, asked: &[NewJob], answers: &[Enqueued], now: Timestamp) {
         for (job, answer) in asked.iter().zip(answers) {
             let known = self.jobs.get(&answer.id);
@@ -355,7 +355,7 @@ impl Ledger {
         self.jobs.iter().filter_map(unfinished).collect()
     }
 
-    /// What else a call has changed.
+    /// Records the effects of a call other than changes of state.
     pub(super) fn note_deed(&mut self, call: &Call, now: Timestamp) {
         match call {
             Call::PauseQueue(queue) => drop(self.paused_queues.insert(queue.clone())),
@@ -370,7 +370,7 @@ impl Ledger {
             Call::SetKey(key, config) => self.limits.set(key, config.as_ref()),
             Call::PauseKey(key, pause) => self.limits.pause(key, *pause, now),
             Call::ResumeKey(key) => self.limits.resume(key),
-            Call::Record(_) => self.has_news = true,
+            Call::Record(_) => self.has_new_events = true,
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use longhaul::{JobId, KeyConfig, NewJob, QueueConfig, Rate, Timestamp};
 
 use super::{PAUSES, RATES, SLOTS};
 
-/// What runs take of limit keys and of whole queues, by the witness' own count. A queue stands among the keys by a name that no key has.
+/// The use of limit keys and of queues, as counted by the witness. A queue is a key with a name that no limit key has.
 #[derive(Default)]
 pub(super) struct Limits {
     configs: BTreeMap<String, KeyConfig>,
@@ -19,11 +19,11 @@ pub(super) struct Limits {
 #[derive(Default)]
 struct Starts {
     rate: Option<Rate>,
-    /// When, and of how many units.
+    /// The times of the starts, and their units.
     of: VecDeque<(Timestamp, u32)>,
 }
 
-/// The starts that are looked back at.
+/// The number of starts that are remembered.
 const LOOK_BACK: usize = 64;
 
 impl Limits {
@@ -131,7 +131,7 @@ impl Limits {
     }
 }
 
-/// What a queue is called among limit keys.
+/// The name of a queue among limit keys.
 pub(super) fn name_of(queue: &str) -> String {
     format!("={queue}")
 }

@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `ledger` | the jobs as the changes of state tell of them, and what no change may do |
+//! | `ledger` | the jobs by their reported changes of state, and the rules for a change |
 //! | `unique` | unique keys, bounds on what waits, and the times of a job |
 //! | `limits` | what is taken of limit keys, by the witness' own count |
 //! | `leases` | tokens, leases and the ends of runs |
@@ -39,9 +39,9 @@ use crate::world::{World, at_once};
 pub struct Broken {
     /// The promise.
     pub promise: &'static str,
-    /// By what.
+    /// The observation that contradicts it.
     pub how: String,
-    /// When, since the begin of the run.
+    /// The time since the begin of the run.
     pub at: Duration,
 }
 
@@ -200,17 +200,17 @@ impl Witness {
         Some(broken)
     }
 
-    /// Notes that somebody was told that a job is kept.
+    /// Notes that a caller was answered that a job is stored.
     pub(crate) fn acknowledge(&self, id: &JobId) {
         self.ledger.lock().acknowledged.insert(id.clone());
     }
 
-    /// The log of a job as whoever comes late reads it.
+    /// The log of a job, as a late reader gets it.
     pub(crate) fn read_whole(&self, id: &JobId) -> Option<Vec<Event>> {
         at_once(self.store.events(id, 0, 20_000, Duration::ZERO)).ok().flatten()
     }
 
-    /// Counts a thing that the report tells of.
+    /// Counts an event for the report.
     pub(crate) fn count(&self, what: &'static str) {
         *self.ledger.lock().counts.entry(what).or_default() += 1;
     }
@@ -229,12 +229,12 @@ impl Witness {
         self.ledger.lock().jumped_at = Some(self.world.now());
     }
 
-    /// When the store's clock has last jumped.
+    /// The time of the last jump of the store's clock.
     pub(crate) fn jumped_at(&self) -> Option<Duration> {
         self.ledger.lock().jumped_at
     }
 
-    /// The times that a job was begun anew by hand.
+    /// The number of times that a job was run again by hand.
     pub(crate) fn retries(&self, id: &JobId) -> u32 {
         self.ledger.lock().jobs.get(id).map_or(0, |job| job.retries)
     }

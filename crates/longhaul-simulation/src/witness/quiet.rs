@@ -51,11 +51,11 @@ impl Witness {
         Some(Open { number, claims: Arc::clone(&waiting.claims), readers: Arc::clone(&waiting.readers) })
     }
 
-    /// Looks, while nothing can happen until time passes, whether somebody waits in vain.
+    /// Checks, while nothing can change until time passes, that no call waits although it has something to get.
     ///
     /// # Errors
-    /// Where the store does not answer at once.
-    pub(crate) fn look_around(&self) -> Result<(), String> {
+    /// The store does not answer at once.
+    pub(crate) fn check_waiting_calls(&self) -> Result<(), String> {
         self.look_up_due_times()?;
         self.look_up_unasked()?;
         self.check_waits();
@@ -70,7 +70,7 @@ impl Witness {
                 self.break_promise(WAKES, how);
             }
         }
-        if std::mem::take(&mut self.ledger.lock().has_news) {
+        if std::mem::take(&mut self.ledger.lock().has_new_events) {
             for (id, after) in readers {
                 let news = at_once(self.store.events(&id, after, 1, std::time::Duration::ZERO))?;
                 if news.as_ref().is_none_or(|news| !news.is_empty()) {
@@ -82,7 +82,7 @@ impl Witness {
         Ok(())
     }
 
-    /// A job that nobody asked for is a fault, or a tick's second job, which the first one shows.
+    /// Checks jobs without a request: each is a fault, or a tick's second job, which the first one shows.
     fn look_up_unasked(&self) -> Result<(), String> {
         let unasked = std::mem::take(&mut self.ledger.lock().unasked);
         for record in at_once(self.store.get(&unasked))?.into_iter().filter_map(Lookup::found) {

@@ -48,7 +48,7 @@ impl Ledger {
         }
     }
 
-    /// The steps that a job is told to have done are those that it has done, in their order.
+    /// Checks that the steps in a claim are those that the job has done, in their order.
     pub(super) fn check_steps(&mut self, id: &JobId, told: Option<&[StepRecord]>) {
         let Some(job) = self.jobs.get(id) else { return };
         let known = job.state.map(|_| job.steps.iter().map(|(name, output)| (name, output)));

@@ -85,7 +85,7 @@ impl Ledger {
 }
 
 impl Job {
-    /// When it must have ended.
+    /// The time by which it must have ended.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         match self.spec.deadline? {
             Deadline::In(time) => Some(self.created_at.plus(time)),

@@ -12,7 +12,7 @@ use super::{BATCH, CHANGES, COUNTS, DEPENDS, PERSONS, SIGNALS, Witness};
 /// A job, and which of those that were made under its id.
 pub(super) type Life = (JobId, u32);
 
-/// What the call that is being made asks for.
+/// The request of the present call.
 #[derive(Default)]
 pub(super) struct Asked {
     pub(super) finishes: Vec<Finish>,
@@ -37,11 +37,11 @@ impl Asked {
     }
 }
 
-/// What a job waits for, by the witness' own count.
+/// The wait of a job, as the witness derives it.
 #[derive(Default)]
 pub(super) struct Wait {
     pub(super) on: Option<WaitsFor>,
-    /// When it goes on though that has not come.
+    /// The timeout of the wait.
     pub(super) wakes_at: Option<Timestamp>,
     /// The jobs that it depends on and whose end it has not counted.
     pending: Vec<(Life, OnFailure)>,
@@ -92,7 +92,7 @@ impl Ledger {
         let mut wait = Wait::default();
         for Dependency { id, on_failure } in depends_on {
             match self.jobs.get(id).and_then(|job| Some((job, job.state?))) {
-                // The call may have a job that stands for it, which its answer tells.
+                // It may be a duplicate of a job of the call, which the answer shows.
                 None => wait.is_unresolved = true,
                 Some((_, state)) if state.is_finished() => wait.is_doomed |= dooms(state, *on_failure),
                 Some((job, _)) => wait.pending.push(((id.clone(), job.born), *on_failure)),
@@ -308,7 +308,7 @@ impl Witness {
         }
     }
 
-    /// The jobs that wait for a signal or a person, which somebody outside has to give.
+    /// The jobs that wait for a signal or a person, which the simulation has to provide.
     pub(crate) fn wait_for_outside(&self) -> Vec<(JobId, WaitsFor)> {
         let ledger = self.ledger.lock();
         let blocked = ledger.jobs.iter().filter(|(_, job)| job.state == Some(State::Blocked));
@@ -317,7 +317,8 @@ impl Witness {
         found.collect()
     }
 
-    /// A child that a job was told to be enqueued, and that never was; a fork has the children of the job that it is one of.
+    /// A child that a job was answered to have enqueued, and that does not exist; a fork has the children of its
+    /// original.
     pub(crate) fn missing_child(&self, id: &JobId, step: &str, count: usize) -> Option<String> {
         let ledger = self.ledger.lock();
         let is_given = ledger.jobs.get(id)?.spec.steps.iter().any(|(name, _)| name == step);

@@ -10,7 +10,7 @@ use crate::row::{Columns, signed, unsigned};
 
 /// The limit keys that fit a filter, by name, with what holds for them now.
 pub(crate) fn keys(connection: &Connection, filter: &KeyFilter, now: Timestamp) -> Result<Vec<KeyInfo>> {
-    // One transaction, so that what is told of a key is of one moment.
+    // One transaction, so that all values of a key are of one moment.
     let transaction = connection.unchecked_transaction().map_err(fault("list limit keys"))?;
     let names = names(&transaction, filter, now).map_err(fault("list limit keys"))?;
     let keys: rusqlite::Result<Vec<KeyInfo>> =

@@ -32,7 +32,7 @@ fn read_lanes(connection: &Connection) -> rusqlite::Result<Vec<Lane>> {
     Ok(lanes)
 }
 
-/// When the job of a lane fell due that is claimed first: of those without limit keys, or of those with.
+/// The time at which the first job of a lane in claim order fell due: of the jobs without limit keys, or of those with.
 fn oldest_at(
     connection: &Connection,
     queue: &str,

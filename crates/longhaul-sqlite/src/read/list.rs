@@ -60,7 +60,7 @@ pub(crate) struct Candidate {
     pub(crate) seq: i64,
     pub(crate) id: JobId,
     pub(crate) state: State,
-    /// What it waits for, where it is blocked.
+    /// The event that a blocked job waits for.
     pub(crate) waits_for: Option<WaitsFor>,
 }
 
@@ -117,8 +117,8 @@ fn find<T>(
     }
     let mut looked_at = values.clone();
     let conditions = filter::conditions(filter, &mut values);
-    // One job more than was asked for tells that there is a next page. Of jobs that are still to be held against the
-    // terms, it is not known how many it takes.
+    // One job more than was asked for shows whether there is a next page. If terms are to be checked after the read,
+    // the number of rows that a page takes is unknown.
     let most = if filter.terms.is_empty() { limit as i64 + 1 } else { ROWS_READ };
     let sql = format!("SELECT {columns} FROM ({source}) WHERE {conditions} ORDER BY seq DESC LIMIT {most}");
     let mut found = Vec::new();

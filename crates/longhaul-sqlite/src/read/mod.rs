@@ -1,4 +1,4 @@
-//! What is read on connections that can only read: no reader ever waits for the writer.
+//! Reads on read-only connections, which never wait for the writer.
 
 mod dependants;
 mod events;

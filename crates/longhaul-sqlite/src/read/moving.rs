@@ -10,8 +10,8 @@ use longhaul::{Event, JobId, Payloads, Result, Sample, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use super::steps::step;
-use crate::beside::Beside;
 use crate::error::{closed, fault, panicked};
+use crate::extra_fields::ExtraFields;
 use crate::row::{Columns, RowFacts, job_columns, job_record, unsigned};
 
 /// A read of the whole file as it was when it began, on a connection of its own: what is written meanwhile is not in it. Until it
@@ -156,11 +156,11 @@ fn jobs(
 
 fn exported(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<(ExportedJob, RowFacts)> {
     let (job, facts) = job_record(row)?;
-    let beside: Option<Beside> =
+    let extra: Option<ExtraFields> =
         row.get::<_, Option<String>>("hold")?.and_then(|text| serde_json::from_str(&text).ok());
     let period = row.get::<_, Option<i64>>("period")?;
     let period = period.map(|millis| std::time::Duration::from_millis(unsigned(millis)));
-    let hold = beside.and_then(|beside| beside.hold).unwrap_or(Hold { period, ..Hold::default() });
+    let hold = extra.and_then(|extra| extra.hold).unwrap_or(Hold { period, ..Hold::default() });
     let until = row.get::<_, Option<i64>>("held_until")?.map(Timestamp);
     let holds = row.get::<_, bool>("holds")?;
     let exported = ExportedJob {

@@ -10,7 +10,7 @@ use crate::row::{Columns, unsigned};
 
 /// Every queue that has jobs or a configuration, or is paused.
 pub(crate) fn queues(connection: &Connection, now: Timestamp) -> Result<Vec<QueueInfo>> {
-    // One transaction, so that what is told of a queue is of one moment.
+    // One transaction, so that all values of a queue are of one moment.
     let transaction = connection.unchecked_transaction().map_err(fault("read queues"))?;
     let queues = read_queues(&transaction, now).map_err(fault("read queues"))?;
     transaction.finish().map_err(fault("read queues"))?;
@@ -51,7 +51,7 @@ fn read_queues(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<
     Ok(queues.into_iter().map(|(name, info)| QueueInfo { name, ..info }).collect())
 }
 
-/// The workers heard of since `since`.
+/// The workers that have called since `since`.
 pub(crate) fn workers(connection: &Connection, since: Timestamp) -> Result<Vec<WorkerInfo>> {
     let read = |row: &rusqlite::Row<'_>| {
         let mut columns = Columns::new(row);

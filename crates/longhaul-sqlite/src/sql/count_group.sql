@@ -1,4 +1,4 @@
--- How many available jobs a group has, counted up to a limit.
+-- The number of available jobs of a group, counted up to a limit.
 -- in: limit_key, queue, kind, version, limit    out: n    index: jobs_of_group
 SELECT count(*) FROM (
   SELECT 1 FROM jobs INDEXED BY jobs_of_group

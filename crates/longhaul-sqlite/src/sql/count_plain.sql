@@ -1,4 +1,4 @@
--- How many available jobs without limit keys a queue has of a kind and version, counted up to a limit.
+-- The number of available jobs without limit keys of a queue, kind and version, counted up to a limit.
 -- in: queue, kind, version, limit    out: n    index: jobs_available
 SELECT count(*) FROM (
   SELECT 1 FROM jobs WHERE state = 'available' AND queue = ?1 AND kind = ?2 AND version = ?3 AND rank < (1 << 61) LIMIT ?4

@@ -1,4 +1,4 @@
--- What an action must know of a job. The conditions of the action's filter follow.
+-- The columns of a job that an action needs. The conditions of the action's filter follow.
 -- in: id, the filter's values
 -- out: seq, queue, state, priority, batch, cancel_by, kind, attempt, run_at, limit_key, version, policy, unique_key,
 --      unique_period, policy (of a job with a unique key), waits_for (of a blocked job)

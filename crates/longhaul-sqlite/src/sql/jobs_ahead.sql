@@ -1,5 +1,5 @@
--- How many available jobs of a kind and version are claimed before a given one, counted up to a limit: of those without limit
--- keys, and of those with.
+-- The number of available jobs of a kind and version that are claimed before a given one, counted up to a limit: of those without
+-- limit keys, and of those with.
 -- in: queue, kind, version, rank, rank among those with limit keys, seq, limit    out: n    index: jobs_available
 SELECT count(*) FROM (
   SELECT 1 FROM jobs

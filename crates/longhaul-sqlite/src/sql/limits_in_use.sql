@@ -1,4 +1,4 @@
--- What may be looked for of limit keys: whether any has limits, is paused, or keeps groups back.
+-- The limit key look-ups that can find something: whether any key has limits, is paused, or holds groups back.
 -- out: 1 or 0, 1 or 0, 1 or 0    index: one step in each
 SELECT
   EXISTS (SELECT 1 FROM key_configs),

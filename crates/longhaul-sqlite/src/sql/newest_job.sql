@@ -1,6 +1,6 @@
--- What a transaction must know at its beginning: the newest number, and whether any queue is paused or fair, any job with
--- limit keys waits, any queue or limit key bounds what waits, and any job depends on another, has not counted its end, or has
--- been left to do so, any wait ends by itself, and any queue has slots or a rate.
+-- The state that a transaction reads at its beginning: the newest number, and whether any queue is paused or fair, any job with
+-- limit keys waits, any queue or limit key has a bound on waiting jobs, any job depends on another, has not counted its end, or has
+-- been left to do so, any wait times out, and any queue has slots or a rate.
 -- out: seq, and 1 or 0 ten times
 -- index: the end of the primary keys; queues_bounded, key_configs_bounded, dependencies_awaited, waits_ending,
 -- queues_limited

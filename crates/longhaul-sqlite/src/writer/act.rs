@@ -30,7 +30,7 @@ pub(super) struct Target {
     pub(super) version: u32,
     pub(super) cost: Cost,
     unique: Option<UniqueKey>,
-    /// What it waits for, where it is blocked by more than its children.
+    /// The event that it waits for, if it is blocked by more than its children.
     waits_for: Option<WaitsFor>,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn read_target(columns: &mut Columns<'_, '_>) -> Target {
 }
 
 impl Target {
-    /// What its group must know of it; none where it has no limit keys.
+    /// Its entry for its group; `None` without limit keys.
     pub(super) fn keyed(&self, rank: i64) -> Option<Keyed<'_>> {
         let (seq, version, cost) = (self.seq, self.version, self.cost);
         self.limit_key.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held: None })

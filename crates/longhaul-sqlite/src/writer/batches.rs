@@ -86,7 +86,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// How the children of a job stand.
+    /// The counts of a job's children.
     pub(super) fn children(&self, seq: i64) -> rusqlite::Result<Option<Children>> {
         Ok(self.parent(seq)?.and_then(|parent| parent.children))
     }
@@ -122,7 +122,7 @@ impl WriteTx<'_> {
             .optional()
     }
 
-    /// Tells a parent's state anew, with how its children stand now.
+    /// Gives a parent's state a new event, with the present counts of its children.
     fn tell_children(&mut self, parent: &Parent) -> rusqlite::Result<()> {
         self.write_children(parent, lifecycle::events_of(parent.state))?;
         self.notes.changed.push(parent.job.id.clone());

@@ -8,17 +8,17 @@ use super::write_tx::WriteTx;
 use crate::limit_key::{each_key, end_of_prefix};
 use crate::row::{Columns, signed, unsigned};
 
-/// How many jobs of a queue or of a limit key may wait, and what becomes of one that is too many.
+/// The bound on waiting jobs of a queue or of a limit key, and the treatment of a job above it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MaxWaiting {
     most: u64,
     on_full: OnFull,
 }
 
-/// Bounds of what waits: of jobs that are available or scheduled. A queue's are counted by its `counts`; those of a limit key,
-/// and of a queue that drops its oldest, have a row each. None of it is looked at where there is no bound.
+/// Bounds on waiting jobs, which are those available or scheduled. A queue's are counted by its `counts`; those of a
+/// limit key, and of a queue that drops its oldest, have a row each. Without a bound none of these is read.
 impl WriteTx<'_> {
-    /// What becomes of a new job that is to wait, and the bounds that this is about.
+    /// Decides on a new job that is to wait; with the owners of its bounds, in the order of the bounds.
     pub(super) fn admission(&mut self, job: &NewJob) -> rusqlite::Result<(Admission, Vec<Full>)> {
         let (mut of, mut bounds) = (Vec::new(), Vec::new());
         for place in places(job) {
@@ -30,7 +30,7 @@ impl WriteTx<'_> {
         Ok((waiting::admission(&bounds), of))
     }
 
-    /// Cancels the oldest waiting job of each bound of a new job that is full.
+    /// Cancels the oldest waiting job of each full bound of a new job.
     pub(super) fn drop_oldest(&mut self, job: &NewJob) -> rusqlite::Result<()> {
         for place in places(job) {
             if self.bound(&place)?.is_none_or(|bound| !bound.is_full()) {
@@ -50,7 +50,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// How a bound stands; `None` where there is none.
+    /// The state of a bound; `None` without a bound.
     fn bound(&mut self, place: &Full) -> rusqlite::Result<Option<Bound>> {
         let (bound, waiting) = match place {
             Full::Queue(queue) => {
@@ -96,14 +96,14 @@ impl WriteTx<'_> {
         Ok(max_waiting.map(|most| MaxWaiting { most, on_full }))
     }
 
-    /// How many jobs of a queue wait.
+    /// The number of waiting jobs of a queue.
     fn waiting_in_queue(&self, queue: &str) -> rusqlite::Result<u64> {
         let sql = include_str!("../sql/count_waiting_in_queue.sql");
         let stored: i64 = self.connection.prepare_cached(sql)?.query_row([queue], |row| row.get(0))?;
         Ok(unsigned(stored + self.notes.waiting_in(queue)))
     }
 
-    /// How many jobs of a limit key wait.
+    /// The number of waiting jobs of a limit key.
     fn waiting_of_key(&self, key: &str) -> rusqlite::Result<u64> {
         let find = "SELECT n FROM bounded_counts WHERE bound = ?1";
         let found = self.connection.prepare_cached(find)?.query_row([of_key(key)], |row| row.get(0));

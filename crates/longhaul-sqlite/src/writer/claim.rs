@@ -223,8 +223,8 @@ impl WriteTx<'_> {
         Ok(claimed)
     }
 
-    /// Takes back a claim whose caller went away before it was answered: as if it had never been. Where somebody has
-    /// asked the job to stop since, it has.
+    /// Reverts a claim whose caller went away before it was answered. If the job was asked to stop since, it is
+    /// cancelled.
     pub(crate) fn unclaim(&mut self, lease: &Lease) -> Result<()> {
         let Some(row) = self.find_lease(lease)? else { return Ok(()) };
         let (seq, next) = (row.seq, lifecycle::take_back(&row.run, self.now));
@@ -275,8 +275,8 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// When the next scheduled job falls due, a wait ends, time alone may open a limit key or a queue that keeps jobs back, or a job
-    /// has waited for the workers that it prefers.
+    /// The earliest time at which the result of a claim may change without a call: a scheduled job falls due, a wait
+    /// times out, a limit key or a queue opens, or a job stops waiting for preferred workers.
     pub(super) fn next_due(&self) -> Result<Option<Timestamp>> {
         let read = |sql| -> rusqlite::Result<Option<i64>> {
             self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
@@ -284,9 +284,9 @@ impl WriteTx<'_> {
         let due = read("SELECT min(run_at) FROM jobs WHERE state = 'scheduled'");
         let due = due.and_then(|due| {
             let opens = read("SELECT min(opens_at) FROM limit_keys WHERE opens_at IS NOT NULL")?;
-            let strangers = self.strangers_look_at.values().min().map(|at| at.0);
+            let preferred = self.preferred_until.values().min().map(|at| at.0);
             let wakes = read("SELECT min(wakes_at) FROM waits WHERE wakes_at IS NOT NULL")?;
-            Ok(due.into_iter().chain(opens).chain(wakes).chain(strangers).min().map(Timestamp))
+            Ok(due.into_iter().chain(opens).chain(wakes).chain(preferred).min().map(Timestamp))
         });
         due.map_err(fault("look for the next scheduled job"))
     }
@@ -302,23 +302,23 @@ pub(super) struct Candidate {
     steps: i64,
     log_event: i64,
     last_event: i64,
-    /// Neither a unique key nor a batch must hear of its end, and no time ends it.
+    /// True if it has no unique key, no batch and no time limit, so that its end has no effect elsewhere.
     is_plain: bool,
     limit_key: Option<String>,
-    /// The slots that it takes though it does not run: an earlier release has ended a run of it.
+    /// The slots that it takes without running, because an earlier release has ended its run.
     held: Option<i64>,
     pub(super) run_at: Timestamp,
-    /// When its time is over, or must be looked at.
+    /// The time at which it expires or its deadline passes, or at which that must be checked.
     ends_at: Option<Timestamp>,
 }
 
 impl Candidate {
-    /// True where it should not stand among the plain jobs.
+    /// True if it must not be among the plain jobs.
     fn is_misplaced(&self) -> bool {
         self.unreadable.is_some() || self.limit_key.is_some()
     }
 
-    /// True where its time is over, so that no claim takes it.
+    /// True if its time is over, so that no claim takes it.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         self.ends_at.is_some_and(|ends_at| ends_at <= now)
     }
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_taken_back_has_never_been() {
+    fn a_reverted_claim_leaves_the_job_as_it_was() {
         let (child, all) = taken_back(None);
         assert_eq!((child.state, child.attempt, child.worker), (State::Available, 0, None));
         assert_eq!((all.state, all.children.unwrap().unfinished()), (State::Blocked, 1));

@@ -7,9 +7,9 @@ use super::keys::KeyHolder;
 use super::write_tx::WriteTx;
 use crate::limit_key::stored_rank;
 
-/// What a new job does to the one that holds its unique key.
+/// The effects of a new job on the holder of its unique key.
 impl WriteTx<'_> {
-    /// Gives the holder, which waits, the args and the version of a new job, and a state and time of its own.
+    /// Gives the waiting holder the args and the version of a new job, and a new state and time.
     pub(super) fn replace(
         &mut self,
         holder: &KeyHolder,

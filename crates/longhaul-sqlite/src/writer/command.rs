@@ -10,7 +10,7 @@ pub(crate) enum Command {
     Call(Box<dyn Call>),
     /// Finishes, and a claim that may be parked until there is something to take.
     Claim(Box<ClaimCommand>),
-    /// Nobody waits for a claim any more: its ticket.
+    /// The caller of the claim with this ticket has gone away.
     Withdraw(u64),
 }
 
@@ -20,7 +20,7 @@ pub(crate) enum Class {
     /// Keeps leases alive: goes before everything that waits.
     Heartbeat,
     /// Makes room or frees what is stuck, so it goes on while the disk is full.
-    Upkeep,
+    Maintenance,
     /// Adds to the file.
     Growth,
     /// Runs an application's code in transactions that no other call shares, because that code runs only once.
@@ -32,7 +32,7 @@ pub(crate) trait Call: Send {
     fn class(&self) -> Class;
     /// Does it. It may be called again after its transaction was rolled back.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> Result<()>;
-    /// Tells the caller, after the commit or the rollback.
+    /// Answers the caller, after the commit or the rollback.
     fn answer(self: Box<Self>, end: Result<(), &Error>);
 }
 

@@ -9,7 +9,7 @@ use super::write_tx::WriteTx;
 use crate::error::fault;
 use crate::row::Columns;
 
-/// A job that has ended, and that others may have to hear of.
+/// A job that has ended, for its dependants.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
     seq: i64,
@@ -87,7 +87,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Notes that a job has ended, for those that count it: they hear of it in [`settle`](Self::settle).
+    /// Notes that a job has ended; [`settle`](Self::settle) has its parent and its dependants count it.
     pub(super) fn ended(&mut self, seq: i64, parent: Option<i64>, outcome: State) {
         if parent.is_some() || self.has_dependencies {
             self.notes.ended.push_back(Ended { seq, parent, outcome });
@@ -240,8 +240,8 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Finds jobs that a process of an earlier release has ended or removed, which tells no dependants; looks at `limit` of those
-    /// that others depend on, and goes on from there at the next sweep.
+    /// Finds jobs that a process of an earlier release has ended or removed without settling their dependants. It
+    /// checks `limit` of the jobs with dependants, and goes on from there at the next sweep.
     pub(super) fn find_ended_dependencies(&mut self, limit: i64) -> Result<()> {
         let fault = fault("look for ended dependencies");
         for _ in 0..if self.has_dependencies { limit } else { 0 } {

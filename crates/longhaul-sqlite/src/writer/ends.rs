@@ -5,8 +5,8 @@ use rusqlite::{OptionalExtension, params};
 use super::act::{Target, read_target};
 use super::claim::MOVED_AT_ONCE;
 use super::write_tx::WriteTx;
-use crate::beside::Beside;
 use crate::error::fault;
+use crate::extra_fields::ExtraFields;
 use crate::row::Columns;
 
 /// A job that something happens to because of another, or because of the time.
@@ -26,7 +26,7 @@ pub(super) enum Ends {
     OfRunning,
 }
 
-/// Jobs that expire, and deadlines: `ends_at` of a job tells when a sweep looks at it.
+/// Expiries and deadlines: a sweep checks a job at its `ends_at`.
 impl WriteTx<'_> {
     /// A job, wherever it stands.
     pub(super) fn job(&self, seq: i64) -> rusqlite::Result<Option<Found>> {
@@ -35,10 +35,10 @@ impl WriteTx<'_> {
             .query_row([seq], |row| {
                 let mut columns = Columns::new(row);
                 let (id, started_at) = (columns.id(), columns.optional_time());
-                let beside: Beside = columns.parsed().unwrap_or_default();
+                let extra: ExtraFields = columns.parsed().unwrap_or_default();
                 // A claim that was taken back leaves no start, and no token of its own.
-                let started_at = started_at.or(beside.first_token.map(Timestamp));
-                Ok(Found { id, times: beside.times(), started_at, target: read_target(&mut columns) })
+                let started_at = started_at.or(extra.first_token.map(Timestamp));
+                Ok(Found { id, times: extra.times(), started_at, target: read_target(&mut columns) })
             })
             .optional()
     }
@@ -55,7 +55,7 @@ impl WriteTx<'_> {
         let sql = include_str!("../sql/start_times.sql");
         let mut start = self.connection.prepare_cached(sql)?;
         start.query_row(params![seq, token], |row| {
-            Ok(Columns::new(row).parsed::<Beside>().unwrap_or_default().times())
+            Ok(Columns::new(row).parsed::<ExtraFields>().unwrap_or_default().times())
         })
     }
 

@@ -14,8 +14,8 @@ use super::dependencies::Dependencies;
 use super::groups::Keyed;
 use super::keys::{KeyHolder, UniqueKey, is_of_period};
 use super::write_tx::{WriteTx, no_json};
-use crate::beside::{self, Beside};
 use crate::error::fault;
+use crate::extra_fields::{self, ExtraFields};
 use crate::limit_key::stored_rank;
 
 /// The bounds on waiting jobs: they hold for a new job, or they do not.
@@ -286,8 +286,8 @@ impl WriteTx<'_> {
         let Times { expires_at, deadline } = Times::of(job, now);
         let hold = unique.as_ref().map(|unique| &unique.hold).filter(|hold| !is_of_period(hold)).cloned();
         let (depends_on, forked_from) = (depends_on.clone(), job.forked_from.clone());
-        let beside = Beside { expires_at, deadline, depends_on, forked_from, hold, first_token: None };
-        let policy = beside::stored(&job.policy, &beside).map_err(no_json)?;
+        let extra = ExtraFields { expires_at, deadline, depends_on, forked_from, hold, first_token: None };
+        let policy = extra_fields::stored(&job.policy, &extra).map_err(no_json)?;
         let is_plain = *state == State::Available
             && (unique.is_none() && batch.is_none() && job.parent.is_none() && keys.is_none())
             && (labels.is_none() && policy.is_none() && job.start != Start::AfterChildren);

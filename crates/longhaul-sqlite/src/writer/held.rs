@@ -6,7 +6,8 @@ use super::write_tx::WriteTx;
 use crate::limit_key::{each_key, key_of_queue, queue_of_key};
 use crate::row::unsigned;
 
-/// Slots of limit keys and of queues that nobody else gives back: a job's row has what its run takes, so that they are found.
+/// Slots of limit keys and of queues that no other code gives back; they are found because a job's row stores the slots
+/// of its run.
 impl WriteTx<'_> {
     /// Gives back what jobs take that do not run, because a process of an earlier release has ended their runs; at most
     /// `limit` of them.

@@ -5,7 +5,7 @@ use longhaul::{Idempotency, JobId, Json, State, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::write_tx::{WriteTx, no_json};
-use crate::beside::Beside;
+use crate::extra_fields::ExtraFields;
 use crate::row::{Columns, unsigned};
 
 /// The job that holds a unique key.
@@ -46,9 +46,9 @@ impl UniqueKey {
     pub(super) fn read(columns: &mut Columns<'_, '_>) -> Option<Self> {
         let key: Option<String> = columns.next();
         let period: Option<i64> = columns.next();
-        let beside: Option<Beside> = columns.parsed();
+        let extra: Option<ExtraFields> = columns.parsed();
         let period = period.map(|millis| Duration::from_millis(unsigned(millis)));
-        let hold = beside.and_then(|beside| beside.hold);
+        let hold = extra.and_then(|extra| extra.hold);
         key.map(|key| Self { key, hold: hold.unwrap_or(Hold { period, ..Hold::default() }) })
     }
 }
@@ -80,7 +80,7 @@ impl WriteTx<'_> {
                     run_at: columns.time(),
                     created_at: columns.time(),
                     started_at: columns.optional_time(),
-                    hold: columns.parsed::<Beside>().and_then(|beside| beside.hold).unwrap_or_default(),
+                    hold: columns.parsed::<ExtraFields>().and_then(|extra| extra.hold).unwrap_or_default(),
                 })
             })
             .optional()
@@ -139,7 +139,7 @@ impl WriteTx<'_> {
             .query_row(params![behind.as_str(), key], |row| {
                 let mut columns = Columns::new(row);
                 let (seq, state) = (columns.next(), columns.state());
-                let hold = columns.parsed::<Beside>().and_then(|beside| beside.hold).unwrap_or_default();
+                let hold = columns.parsed::<ExtraFields>().and_then(|extra| extra.hold).unwrap_or_default();
                 Ok((Followed { seq, until: hold.before_end() }, state))
             })
             .optional()?;

@@ -1,4 +1,4 @@
-//! What limit keys cost, in steps of SQLite's machine.
+//! The cost of limit keys, in steps of SQLite's virtual machine.
 
 use std::time::Duration;
 

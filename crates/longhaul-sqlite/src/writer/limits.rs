@@ -15,7 +15,7 @@ use crate::row::signed;
 #[derive(Debug)]
 pub(super) struct Key {
     row: KeyRow,
-    /// True where its row must be written before the commit.
+    /// True if its row must be written before the commit.
     pub(super) has_changed: bool,
 }
 
@@ -36,7 +36,7 @@ impl std::ops::DerefMut for Key {
 /// The most keys of a prefix, or keys that open by time, that one transaction looks at.
 const OPENED_AT_ONCE: usize = 100;
 
-/// What is taken of limit keys. Each is read once in a transaction that needs it, and written at its end.
+/// The used limits of keys. Each key is read once in a transaction that needs it, and written at its end.
 impl WriteTx<'_> {
     pub(super) fn key(&mut self, key: &str) -> rusqlite::Result<&mut Key> {
         let in_use = self.limits_in_use()?;
@@ -49,7 +49,7 @@ impl WriteTx<'_> {
         })
     }
 
-    /// What may be looked for of limit keys.
+    /// The limit key look-ups that can find something.
     pub(super) fn limits_in_use(&mut self) -> rusqlite::Result<InUse> {
         Ok(match self.limits_in_use {
             Some(known) => known,
@@ -57,7 +57,7 @@ impl WriteTx<'_> {
         })
     }
 
-    /// The key that keeps a job from being claimed; of several, the one that does so for longest as far as time alone tells.
+    /// The key that keeps a job from being claimed; of several, the one that opens last, as far as a time is known.
     pub(super) fn closed(&mut self, keys: &str, cost: &Cost) -> rusqlite::Result<Option<(String, Closed)>> {
         let now = self.now;
         let latest = |closed: &Closed| closed.until().unwrap_or(Timestamp::MAX);
@@ -163,7 +163,7 @@ impl WriteTx<'_> {
         if self.has_groups {
             self.pass_over_ended()?;
             self.open_what_was_freed()?;
-            self.let_strangers_look();
+            self.look_at_preferring_jobs();
         }
         if self.has_groups || self.has_queue_limits {
             self.open_due().map_err(fault("look for limit keys that open"))?;

@@ -18,7 +18,7 @@ pub(super) struct Merge<'m, 'c> {
     claim: &'m Claim,
     queue: &'m str,
     is_fair: bool,
-    /// What is next of each source.
+    /// The first job of each source.
     next: BTreeMap<Place, Next>,
     plain: vec::IntoIter<Candidate>,
     lanes: Vec<Lane>,
@@ -446,7 +446,7 @@ impl<'m, 'c> Merge<'m, 'c> {
         self.fits(kind, self.tx.now) != Fits::Never
     }
 
-    /// When the worker may claim a job of a lane that has been due since `run_at`.
+    /// The time from which the worker may claim a job of a lane that has been due since `run_at`.
     fn fits(&self, kind: &str, run_at: Timestamp) -> Fits {
         let prefer = preference_in(kind).strip_prefix(';').and_then(|text| text.parse().ok());
         prefer::fits(prefer.as_ref(), &self.claim.worker.labels, run_at)
@@ -517,7 +517,7 @@ impl<'m, 'c> Merge<'m, 'c> {
     }
 }
 
-/// One job, and one more that tells where the group stands without it.
+/// One job, and one more for the position of the group without it.
 const FIRST_BATCH: usize = 2;
 
 impl Member {

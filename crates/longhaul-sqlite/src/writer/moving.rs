@@ -11,8 +11,8 @@ use rusqlite::{OptionalExtension, named_params, params};
 use super::groups::Keyed;
 use super::keys::{UniqueKey, is_of_period};
 use super::write_tx::{WriteTx, no_json};
-use crate::beside::{self, Beside};
 use crate::error::fault;
+use crate::extra_fields::{self, ExtraFields};
 use crate::limit_key::stored_rank;
 use crate::row::signed;
 
@@ -119,7 +119,7 @@ impl WriteTx<'_> {
             .as_ref()
             .map(|unique| UniqueKey { key: unique.key.clone(), hold: exported.hold.clone() });
         let hold = unique.as_ref().map(|unique| &unique.hold).filter(|hold| !is_of_period(hold)).cloned();
-        let beside = Beside {
+        let extra = ExtraFields {
             expires_at: job.expires_at,
             deadline: job.deadline,
             first_token: None,
@@ -128,7 +128,7 @@ impl WriteTx<'_> {
             hold,
         };
         let text = |json: Json| json.as_str().to_owned();
-        let policy = beside::stored(&job.policy, &beside).map_err(no_json)?.map(text);
+        let policy = extra_fields::stored(&job.policy, &extra).map_err(no_json)?.map(text);
         let Policy { timeout, backoff, cost, .. } = job.policy;
         let backoff = backoff.map(|backoff| Json::new(&backoff)).transpose().map_err(no_json)?.map(text);
         let labels = (!job.labels.is_empty()).then(|| Json::new(&job.labels));

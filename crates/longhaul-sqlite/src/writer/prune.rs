@@ -8,7 +8,8 @@ use crate::row::{Columns, signed};
 /// The time for which a silent worker's row is kept: well beyond any lease, so that a take-over still finds it.
 const WORKER_ROW_FOR: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
-/// History that is no longer kept. `counts` tells by two indexes which queues have any, so that the others cost nothing.
+/// Pruning of finished jobs. Two indexes of `counts` find the queues that have any to prune, so that the others cost
+/// nothing.
 impl WriteTx<'_> {
     /// Removes at most `limit` finished jobs that their queues' retention no longer covers.
     pub(super) fn prune(&mut self, limit: i64) -> Result<u64> {

@@ -56,7 +56,7 @@ impl Waiting {
         match command {
             Command::Call(call) => match call.class() {
                 Class::Heartbeat => self.heartbeats.push_back(call),
-                Class::Upkeep | Class::Growth => self.calls.push_back(call),
+                Class::Maintenance | Class::Growth => self.calls.push_back(call),
                 Class::Application => self.application.push_back(call),
             },
             Command::Claim(claim) => self.claims.push(*claim),
@@ -133,7 +133,7 @@ impl CommandQueue {
         self.arrived.notify_one();
     }
 
-    /// The writer has ended: whoever waits is answered at once, because the commands' ends of the channels go.
+    /// Ends the queue with the writer: waiting callers are answered at once, because the commands' channels close.
     pub(super) fn abandon(&self) {
         self.close();
         let waiting = std::mem::take(&mut self.state.lock().waiting);
@@ -145,8 +145,8 @@ impl CommandQueue {
         self.state.lock().closed
     }
 
-    /// True while the writer holds the file's write lock and will apply, before it lets go of that, every heartbeat
-    /// that waits now. Nobody else can end a lease in between, so such a heartbeat may be answered already.
+    /// True while the writer holds the file's write lock and will apply every waiting heartbeat before it releases the
+    /// lock. No other call can end a lease in between, so that such a heartbeat may be answered already.
     pub(crate) fn is_transaction_open(&self) -> bool {
         self.is_open.load(Ordering::SeqCst)
     }

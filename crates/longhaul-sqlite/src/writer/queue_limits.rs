@@ -22,7 +22,7 @@ impl WriteTx<'_> {
         Ok(found)
     }
 
-    /// The most jobs that a claim may take of a queue, as far as its free slots tell: each takes one at least.
+    /// The most jobs that a claim may take of a queue by its free slots, since each job takes at least one.
     pub(super) fn free_in_queue(&mut self, queue: &str, wanted: usize) -> rusqlite::Result<usize> {
         let Some(slots) = self.limits_of_queue(queue)?.and_then(|limits| limits.slots) else {
             return Ok(wanted);
@@ -93,7 +93,7 @@ impl WriteTx<'_> {
         let row = self.key(&key_of_queue(queue))?;
         row.opens_at = None;
         row.has_changed = true;
-        // Whoever finds the queue closed still notes when to look again.
+        // A claim that finds the queue closed also notes when to look again.
         self.notes.scheduled = true;
         self.notes.make_available(queue);
         Ok(())
@@ -146,20 +146,20 @@ impl WriteTx<'_> {
     }
 
     /// Lets claims look again at jobs that have waited long enough for the workers that they prefer.
-    pub(super) fn let_strangers_look(&mut self) {
+    pub(super) fn look_at_preferring_jobs(&mut self) {
         let now = self.now;
         // They are forgotten with the commit.
-        for (queue, _) in self.strangers_look_at.iter().filter(|(_, at)| **at <= now) {
+        for (queue, _) in self.preferred_until.iter().filter(|(_, at)| **at <= now) {
             self.notes.make_available(queue);
         }
     }
 
     /// Notes when a claim of a queue is to look again at a job that waits for the workers that it prefers.
     pub(super) fn look_again_at(&mut self, queue: &str, at: Timestamp) {
-        match self.strangers_look_at.get_mut(queue) {
+        match self.preferred_until.get_mut(queue) {
             Some(known) if *known <= at && *known > self.now => return,
             Some(known) => *known = at,
-            None => drop(self.strangers_look_at.insert(queue.to_owned(), at)),
+            None => drop(self.preferred_until.insert(queue.to_owned(), at)),
         }
         self.notes.scheduled = true;
     }

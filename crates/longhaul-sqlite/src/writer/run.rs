@@ -95,8 +95,8 @@ impl WriteTx<'_> {
             .map_err(fault("look a lease up"))
     }
 
-    /// The status of a lease that no job runs under: a finish that is sent again, because its answer was lost, is told
-    /// what the first one was told.
+    /// The status of a lease under which no job runs: a finish that is sent again, because its answer was lost, gets
+    /// the answer of the first one.
     pub(super) fn status_without_run(&self, lease: &Lease) -> Result<LeaseStatus> {
         let was_ended_by_it = lease.token != 0
             && self

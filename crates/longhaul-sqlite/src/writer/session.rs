@@ -14,7 +14,7 @@ use crate::lock::Role;
 use crate::syncer::Syncer;
 use crate::volume::Volume;
 
-/// The writer's connection, and what it shares with the store.
+/// The writer's connection, and the state that it shares with the store.
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) queue: Arc<CommandQueue>,
@@ -22,16 +22,16 @@ pub(crate) struct Writer {
     pub(crate) changes: Arc<Changes>,
     pub(crate) clock: Clock,
     pub(crate) volume: Arc<Volume>,
-    /// Held until the last write is done, so that a successor never meets it.
+    /// Held until the last write is done, so that a successor does not start before.
     pub(crate) role: Arc<Role>,
-    /// Where commits return before they are synced.
+    /// The syncer, if commits return before they are synced.
     pub(crate) syncer: Option<Arc<Syncer>>,
 }
 
 /// The time within which a change by another process is noticed.
 const FOREIGN_CHANGES_WITHIN: Duration = Duration::from_millis(100);
 
-/// The commands that the writer has in hand. A panic ends a session; the next one begins with none.
+/// The commands that the writer is working on. A panic ends a session; the next one begins without any.
 pub(super) struct Session<'w> {
     writer: &'w Writer,
     tx: WriteTx<'w>,
@@ -39,7 +39,7 @@ pub(super) struct Session<'w> {
     parked: Parked,
     /// Claims that may not wait, and that have found nothing as far as they have looked.
     unanswered: Vec<ClaimCommand>,
-    /// When the next scheduled job falls due, or a limit key opens, where a claim waits.
+    /// The time at which the next scheduled job falls due or a limit key opens, if a claim waits.
     next_due: Option<Timestamp>,
     /// True where something may have become available unseen since the parked claims were last served.
     look_again: bool,
@@ -49,7 +49,7 @@ pub(super) struct Session<'w> {
     has_failed: bool,
 }
 
-/// The commands of one transaction, and what became of each.
+/// The commands of one transaction, and the result of each.
 struct Round {
     source: Source,
     calls: Vec<Box<dyn Call>>,
@@ -164,12 +164,12 @@ impl<'w> Session<'w> {
         }
     }
 
-    /// True while nobody waits for anything.
+    /// True if no call waits.
     pub(super) fn is_quiet(&self) -> bool {
         self.parked.is_empty() && self.unanswered.is_empty() && self.writer.signals.is_idle()
     }
 
-    /// The longest sleep: for ever while nobody waits for anything.
+    /// The longest sleep; `None`, for ever, if no call waits.
     pub(super) fn patience(&self) -> Option<Duration> {
         if self.look_again && !self.has_failed {
             return Some(Duration::ZERO);
@@ -233,7 +233,7 @@ impl<'w> Session<'w> {
         {
             let has_room = self.writer.volume.make_room(error);
             if has_room {
-                // Heartbeats and upkeep go on in it.
+                // Heartbeats and maintenance go on in it.
                 self.refuse(&mut round, &copy(error), |class| class == Class::Growth);
             }
             if has_room || !error.is_outage() {
@@ -298,8 +298,8 @@ impl<'w> Session<'w> {
         done
     }
 
-    /// Does everything, in order, the claims after the calls so that they see all the rest, and at the end the heartbeats
-    /// that have arrived meanwhile: nobody else can end their leases before.
+    /// Applies the calls in order, then the claims, so that they see the effects of the calls, and at the end the
+    /// heartbeats that have arrived meanwhile: nothing can end their leases before.
     fn apply(&mut self, round: &mut Round, woken: Woken, isolation: Isolation) -> Result<()> {
         let watch = Stopwatch::start();
         self.run_calls(round, isolation)?;
@@ -380,11 +380,11 @@ impl<'w> Session<'w> {
         for (call, end) in round.calls.into_iter().zip(round.ends) {
             call.answer(end.as_ref().copied());
         }
-        let mut unheard = Vec::new();
+        let mut undelivered = Vec::new();
         for (ticket, claimed) in round.served {
             let Some(command) = self.parked.remove(ticket) else { continue };
             let answer = claimed.map(|claimed| FinishAndClaim { finished: Vec::new(), claimed });
-            unheard.extend(tell(command, answer));
+            undelivered.extend(send_claimed(command, answer));
         }
         let now = self.writer.clock.monotonic();
         for (command, answer) in round.claims.into_iter().zip(round.claimed) {
@@ -395,17 +395,17 @@ impl<'w> Session<'w> {
                 let deadline = now.saturating_add(command.claim.wait);
                 self.parked.park(command, deadline);
             } else {
-                unheard.extend(tell(command, answer));
+                undelivered.extend(send_claimed(command, answer));
             }
         }
-        if !unheard.is_empty() {
-            self.take_back(&unheard);
+        if !undelivered.is_empty() {
+            self.take_back(&undelivered);
             self.look_again = true;
         }
     }
 
-    /// A caller went away while its claim was being committed: nobody runs these jobs, so they are made
-    /// available again at once instead of after their lease.
+    /// Makes jobs available again at once, instead of after their leases, because their caller went away while the
+    /// claim was being committed.
     fn take_back(&mut self, claimed: &[Claimed]) {
         let before = self.tx.connection().total_changes();
         let undone = self.tx.begin(Isolation::Together).and_then(|()| {
@@ -418,7 +418,7 @@ impl<'w> Session<'w> {
         }
     }
 
-    /// Tells those who observe of what a transaction has changed, and wakes the readers of the jobs.
+    /// Reports the changes of a transaction to observers, and wakes the readers of the jobs.
     fn announce(&self) {
         self.tx.tell_changes();
         for id in &self.tx.notes.changed {
@@ -427,10 +427,10 @@ impl<'w> Session<'w> {
     }
 }
 
-/// Answers a claim; gives back what its caller, who has gone away, was given.
-fn tell(command: ClaimCommand, answer: Result<FinishAndClaim>) -> Vec<Claimed> {
+/// Answers a claim; returns the jobs of an answer that was not delivered, because the caller has gone away.
+fn send_claimed(command: ClaimCommand, answer: Result<FinishAndClaim>) -> Vec<Claimed> {
     match command.reply.send(answer) {
-        Err(Ok(unheard)) => unheard.claimed,
+        Err(Ok(undelivered)) => undelivered.claimed,
         Ok(()) | Err(Err(_)) => Vec::new(),
     }
 }

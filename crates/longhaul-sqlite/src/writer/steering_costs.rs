@@ -1,4 +1,4 @@
-//! What bounds on waiting jobs, and jobs that end by time, cost, in steps of SQLite's machine.
+//! The cost of bounds on waiting jobs, and of jobs with an expiry or a deadline, in steps of SQLite's virtual machine.
 
 use longhaul::{
     Deadline, EnqueueStatus, JobFilter, KeyConfig, Lookup, NewJob, OnFull, QueueConfig, State, Timestamp,

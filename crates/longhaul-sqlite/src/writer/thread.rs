@@ -14,8 +14,8 @@ impl Writer {
     /// Runs until the store is dropped.
     pub(crate) fn run(self) {
         let _abandon = AbandonOnDrop(&self);
-        // A panic of the writer's own code costs the callers of one transaction, who are told. Where it comes back and
-        // back, the thread ends, which all callers are told at once.
+        // A panic of the writer's own code fails the calls of one transaction. After repeated panics the thread ends,
+        // and all calls fail at once.
         let mut panics = 0;
         loop {
             let mut transactions = 0;

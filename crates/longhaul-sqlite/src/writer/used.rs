@@ -1,13 +1,13 @@
 use super::write_tx::WriteTx;
 
-/// What is used of all that a job can do, so that what nobody uses costs no look at its tables.
+/// The features that are in use, so that an unused feature costs no look-up in its tables.
 impl WriteTx<'_> {
-    /// Reads, at the beginning of a transaction, what is used, and the newest number that was drawn.
+    /// Reads, at the beginning of a transaction, the features in use and the newest number that was drawn.
     ///
-    /// Nothing is read where neither can have changed: no other connection has committed since, and nothing was in use, so that
-    /// nothing can have come to an end. What this connection puts to use it notes itself, because the calls behind it in the
-    /// same transaction must know it too.
-    pub(super) fn look_for_what_is_used(&mut self) -> rusqlite::Result<()> {
+    /// Nothing is read if neither can have changed: no other connection has committed since, and no feature was in use,
+    /// so that none can have fallen out of use. Features that this connection uses are noted at once, because later
+    /// calls of the same transaction need to know them.
+    pub(super) fn read_features_in_use(&mut self) -> rusqlite::Result<()> {
         let version = self.statements.data_version.query_row([], |row| row.get(0))?;
         if self.read_at == Some(version) && !self.is_any_used() {
             return Ok(());
@@ -54,7 +54,7 @@ mod tests {
     use crate::writer::write_tx::Isolation;
 
     #[test]
-    fn a_transaction_looks_at_no_table_of_what_nobody_uses() {
+    fn a_transaction_reads_no_table_of_an_unused_feature() {
         let file = Scratch::new();
         let mut tx = file.begin();
         tx.commit().unwrap();

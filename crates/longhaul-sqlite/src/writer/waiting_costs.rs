@@ -1,4 +1,4 @@
-//! What jobs that wait for others cost, in steps of SQLite's machine and in what one transaction settles.
+//! The cost of jobs that wait for others, in steps of SQLite's virtual machine and in jobs settled per transaction.
 
 use longhaul::{
     Action, DEPENDANTS_AT_ONCE, Dependency, JobFilter, Lease, NewJob, OnFailure, Outcome, Start, State,
@@ -20,7 +20,7 @@ fn depends(name: &str, on: &str) -> NewJob {
     NewJob { depends_on: vec![Dependency::on(id(on))], ..named(name) }
 }
 
-/// How many jobs are in a state, as far as it is written.
+/// The number of jobs in a state, as far as it is written.
 fn count(tx: &WriteTx<'_>, state: State) -> usize {
     let sql = "SELECT count(*) FROM jobs WHERE state = ?1";
     tx.connection().query_row(sql, [state.as_str()], |row| row.get::<_, i64>(0)).unwrap() as usize

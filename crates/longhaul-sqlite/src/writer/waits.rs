@@ -32,9 +32,9 @@ impl From<Found> for Blocked {
     }
 }
 
-/// What blocked jobs wait for, and how they go on.
+/// Waits of blocked jobs: their begin and their end.
 impl WriteTx<'_> {
-    /// Notes what a job waits for that is blocked now.
+    /// Notes the event that a newly blocked job waits for.
     pub(super) fn begin_wait(
         &mut self,
         seq: i64,
@@ -98,7 +98,7 @@ impl WriteTx<'_> {
             match self.job(seq)? {
                 Some(found) if found.target.state == State::Blocked => {
                     let job = Blocked::from(found);
-                    // It takes its turn from when the wait was over, whoever noticed that and when.
+                    // Its position counts from the timeout of the wait, not from its discovery.
                     self.unblock(&job, State::Available, job.run_at)?;
                     woken += 1;
                 }

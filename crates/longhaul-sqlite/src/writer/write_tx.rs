@@ -63,25 +63,25 @@ pub(crate) struct WriteTx<'c> {
     pub(super) has_queue_limits: bool,
     /// The version of the file's data for which the ten above were read.
     pub(super) read_at: Option<i64>,
-    /// How many dependants this transaction may still settle.
+    /// The number of dependants that this transaction may still settle.
     pub(super) settle_left: usize,
     /// The last job that a sweep has looked at, of those that others depend on.
     pub(super) looked_up_to: i64,
     /// The limit keys and the queues that this transaction has looked at.
     pub(super) keys: HashMap<String, Key>,
-    /// What may be looked for of limit keys, where this transaction has looked at any.
+    /// The limit key look-ups that can find something, once this transaction has needed them.
     pub(super) limits_in_use: Option<InUse>,
     pub(super) fair: HashMap<String, Option<FairQueue>>,
     pub(super) queue_bounds: HashMap<String, Option<MaxWaiting>>,
     pub(super) limited_queues: HashMap<String, Option<KeyConfig>>,
-    /// By queue, when claims look again at jobs that wait for the workers that they prefer. It outlives transactions.
-    pub(super) strangers_look_at: HashMap<String, Timestamp>,
+    /// By queue, the time at which claims look again at jobs that wait for preferred workers. It outlives transactions.
+    pub(super) preferred_until: HashMap<String, Timestamp>,
     /// True where this store holds the lock file, so that a successor may take over from its workers.
     pub(super) owner: bool,
     pub(super) isolation: Isolation,
 }
 
-/// The way in which the calls of a transaction are kept apart.
+/// The isolation of the calls of a transaction from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
     /// All calls or none: the cheap way, and the first that is tried.
@@ -95,7 +95,7 @@ pub(crate) enum Isolation {
 pub(super) struct Notes {
     /// Changes of the counts, by queue.
     queues: HashMap<String, QueueNotes>,
-    /// Jobs that changed, for whoever waits for them.
+    /// Jobs that changed, whose readers are woken.
     pub(super) changed: Vec<JobId>,
     /// Changes of state, for those who observe them.
     pub(super) changes: Vec<KeptChange>,
@@ -215,7 +215,7 @@ impl<'c> WriteTx<'c> {
             fair: HashMap::new(),
             queue_bounds: HashMap::new(),
             limited_queues: HashMap::new(),
-            strangers_look_at: HashMap::new(),
+            preferred_until: HashMap::new(),
             owner,
             isolation: Isolation::Together,
         })
@@ -234,7 +234,7 @@ impl<'c> WriteTx<'c> {
         // Read once the write lock is held, which may have been waited for.
         self.now = self.clock.now();
         self.lease_now = self.lease_clock.now(&self.clock);
-        if let Err(error) = self.look_for_what_is_used() {
+        if let Err(error) = self.read_features_in_use() {
             // A transaction that was left open would keep every later one from beginning.
             self.roll_back();
             return Err(fault("read the newest job")(error));
@@ -250,7 +250,7 @@ impl<'c> WriteTx<'c> {
         self.write_counts().map_err(fault("count"))?;
         self.statements.commit.raw_execute().map_err(fault("commit"))?;
         let now = self.now;
-        self.strangers_look_at.retain(|_, at| *at > now);
+        self.preferred_until.retain(|_, at| *at > now);
         Ok(())
     }
 
@@ -368,12 +368,12 @@ impl<'c> WriteTx<'c> {
         self.leased.remove(&token)
     }
 
-    /// True where somebody wants to know of the changes of this transaction.
+    /// True if the changes of this transaction have an observer.
     pub(super) fn is_observed(&self) -> bool {
         self.is_observed
     }
 
-    /// What a change of a job's state has in common with others: to be completed with its states.
+    /// A change of a job without its states, which the caller fills in.
     pub(super) fn change<'x>(
         &self,
         id: &'x JobId,
@@ -384,8 +384,8 @@ impl<'c> WriteTx<'c> {
         Change { id, kind, queue, from: None, to: None, attempt, at: self.now, since: None, error: None }
     }
 
-    /// Notes that a job changes its state now, after its row has; `since` and `error` are for those who observe it. Of a job
-    /// with limit keys, `keyed` is what its group and keys must know, which whoever claims it sees to.
+    /// Notes that a job changes its state now, after its row has changed; `since` and `error` are for observers. For a
+    /// job with limit keys, `keyed` is the entry for its group and keys; a claim updates these itself.
     pub(super) fn moved(
         &mut self,
         seq: i64,
@@ -444,7 +444,7 @@ impl<'c> WriteTx<'c> {
         }
     }
 
-    /// Tells those who observe what a transaction has changed, once it has committed.
+    /// Reports the changes of a transaction to observers, once it has committed.
     pub(super) fn tell_changes(&self) {
         self.changes.tell(self.notes.changes.iter().map(KeptChange::change));
     }

@@ -1,4 +1,4 @@
-//! What is told of changes where transactions fail.
+//! Reported changes when transactions fail.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::containment::{REFUSES, execute, poison};
 use crate::owner::job;
 
 #[derive(Default)]
-struct Ear(Mutex<Vec<(String, Option<State>)>>);
+struct ChangeLog(Mutex<Vec<(String, Option<State>)>>);
 
-impl Observer for Ear {
+impl Observer for ChangeLog {
     fn changed(&self, change: &Change<'_>) {
         self.0.lock().push((change.id.to_string(), change.to));
     }
 }
 
-impl Ear {
+impl ChangeLog {
     fn listen(store: &SqliteStore) -> Arc<Self> {
-        let ear = Arc::new(Self::default());
-        store.changes().unwrap().observe(&ear);
-        ear
+        let log = Arc::new(Self::default());
+        store.changes().unwrap().observe(&log);
+        log
     }
 
     fn take(&self) -> Vec<(String, Option<State>)> {
@@ -38,7 +38,7 @@ fn created(names: &[&str]) -> Vec<(String, Option<State>)> {
 #[tokio::test]
 async fn what_an_application_takes_back_is_not_told_and_what_it_keeps_is() {
     let (_folder, store) = store().await;
-    let ear = Ear::listen(&store);
+    let log = ChangeLog::listen(&store);
     let failed = store.transact(|tx| -> Result<(), &str> {
         tx.enqueue(vec![job("undone")]).unwrap();
         Err("changed my mind")
@@ -46,14 +46,14 @@ async fn what_an_application_takes_back_is_not_told_and_what_it_keeps_is() {
     assert_eq!(failed.await.unwrap(), Err("changed my mind"));
     let kept = |tx: &mut longhaul_sqlite::Transaction<'_, '_>| tx.enqueue(vec![job("kept")]).map(drop);
     store.transact(kept).await.unwrap().unwrap();
-    assert_eq!(ear.take(), created(&["kept"]));
+    assert_eq!(log.take(), created(&["kept"]));
 }
 
 #[tokio::test]
-async fn calls_that_run_again_because_another_has_failed_are_told_once() {
+async fn changes_of_calls_that_run_again_because_another_has_failed_are_reported_once() {
     let (_folder, store) = store().await;
     execute(&store, REFUSES).await;
-    let ear = Ear::listen(&store);
+    let log = ChangeLog::listen(&store);
     let busy = busy(&store).await;
     let one = |job: NewJob| store.enqueue(vec![job]);
     let mut calls = std::pin::pin!(futures::future::join3(one(job("a")), one(poison("bad")), one(job("b"))));
@@ -61,15 +61,15 @@ async fn calls_that_run_again_because_another_has_failed_are_told_once() {
     drop(busy);
     let (a, bad, b) = calls.await;
     assert!(a.is_ok() && bad.is_err() && b.is_ok());
-    assert_eq!(ear.take(), created(&["a", "b"]));
+    assert_eq!(log.take(), created(&["a", "b"]));
 }
 
 #[tokio::test]
 async fn a_change_made_through_another_store_of_the_file_is_told_there() {
     let (_folder, store) = store().await;
     let guest = SqliteStore::open(store.path()).await.unwrap();
-    let (ear, guests) = (Ear::listen(&store), Ear::listen(&guest));
+    let (log, guests) = (ChangeLog::listen(&store), ChangeLog::listen(&guest));
     guest.enqueue(vec![job("a")]).await.unwrap();
     store.enqueue(vec![job("b")]).await.unwrap();
-    assert_eq!((ear.take(), guests.take()), (created(&["b"]), created(&["a"])));
+    assert_eq!((log.take(), guests.take()), (created(&["b"]), created(&["a"])));
 }

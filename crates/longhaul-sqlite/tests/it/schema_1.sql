@@ -1,5 +1,5 @@
--- What a release of schema version 1 has left behind: a job that waits, one that ran when its server ended, one that
--- is to be tried again, and one that has completed and holds its unique key.
+-- The data of a release of schema version 1: a job that waits, one that ran when its server ended, one that is to be retried, and one
+-- that has completed and holds its unique key.
 
 INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, created_at,
                   state_at, args, room)

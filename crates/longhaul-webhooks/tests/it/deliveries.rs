@@ -102,7 +102,7 @@ async fn a_completed_job_is_told_with_its_output() {
 }
 
 #[tokio::test]
-async fn every_end_is_told_whoever_brought_it_about() {
+async fn every_end_of_a_job_is_delivered_however_it_came() {
     let (receiver, harness) = (Receiver::start(|_| Reply::status("200 OK")).await, harness());
     enqueue(&harness, told(&failing(), Webhook::new(receiver.url("/")))).await;
     harness.drain().await;
@@ -202,7 +202,7 @@ async fn a_delivery_is_tried_again_with_the_same_message_until_it_is_taken() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_nobody_takes_fails_with_its_reason_after_ten_attempts() {
+async fn a_delivery_that_is_not_accepted_fails_with_its_reason_after_ten_attempts() {
     let (receiver, harness) = (Receiver::start(|_| Reply::status("500 No")).await, harness());
     let id = enqueue(&harness, told(&FINE, Webhook::new(receiver.url("/")))).await;
     for _ in 0..12 {

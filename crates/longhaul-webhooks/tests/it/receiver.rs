@@ -22,12 +22,12 @@ pub(crate) struct Seen {
     pub(crate) body: String,
 }
 
-/// What a receiver does with a request.
+/// A receiver's reaction to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// The lines of the head behind `HTTP/1.1 `, and the body.
     Answer(String, String),
-    /// Hangs up without a word.
+    /// Closes the connection without an answer.
     Reset,
     /// Never answers, until the sender hangs up.
     Hang,

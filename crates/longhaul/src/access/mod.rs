@@ -21,6 +21,6 @@ pub fn is_for_admins(series: &str) -> bool {
     series == TOKEN_SERIES || series == crate::webhook::SECRET_SERIES || series.starts_with(audit::PREFIX)
 }
 
-/// The label of a job that names the token which it was enqueued with, by the token's id. Routes set it and take it from nobody, and
+/// The label of a job with the id of the token that it was enqueued with. Routes set it, refuse it in requests, and
 /// show it as the job's `created_by`.
 pub const CREATED_BY: &str = "longhaul.created_by";

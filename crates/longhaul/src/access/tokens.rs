@@ -106,7 +106,7 @@ impl<'s> Tokens<'s> {
         self.0.add(Sample { series: SERIES.into(), at: created_at, source: id, keep_for, body }).await
     }
 
-    /// Forgets one, which lets nobody in any more. Answers the one that it was.
+    /// Deletes a token, which is refused from then on, and returns it.
     ///
     /// # Errors
     /// A store's fault.

@@ -93,7 +93,7 @@ pub enum Steps {
     Forgotten,
 }
 
-/// Ends a run with the outcome that its worker tells. A job that was asked to stop and would run again is cancelled
+/// Ends a run with the outcome that its worker reports. A job that was asked to stop and would run again is cancelled
 /// instead; a completion stands.
 ///
 /// A [rate limited](Outcome::RateLimited) run is treated as a snooze by its delay: a store that finds a longer pause of
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn children_are_counted_by_whoever_waits_for_them_or_may_come_to() {
+    fn children_are_counted_by_parents_that_wait_or_have_begun() {
         let none = Children::default();
         for state in State::ALL {
             let is_unfinished = !state.is_finished();

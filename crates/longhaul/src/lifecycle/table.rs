@@ -23,7 +23,7 @@ pub struct Transition {
     pub by: &'static str,
     /// Its state.
     pub to: Option<State>,
-    /// Whoever makes the event happen.
+    /// The cause of the event.
     pub who: &'static str,
 }
 

@@ -110,7 +110,7 @@ impl Table {
         let mut due = Index::due(&self.index.scheduled, now, limit);
         due.extend(Index::due(&self.index.waking, now, limit - due.len()));
         for seq in &due {
-            // `run_at` stays: its rank counts from when it fell due, whoever noticed that and when.
+            // `run_at` stays: the rank counts from the time at which it fell due, not from its promotion.
             self.change(*seq, now, |row| row.enter(State::Available, now));
         }
         due.len() as u64

@@ -192,9 +192,9 @@ impl Store for MemoryStore {
             if !is_over {
                 changes.push(self.signals.listen(id.as_str()));
             }
-            let Some(news) = self.table.lock().events(id, after, limit) else { return Ok(None) };
-            if is_over || news.is_finished || !news.events.is_empty() {
-                return Ok(Some(news.events));
+            let Some(new) = self.table.lock().events(id, after, limit) else { return Ok(None) };
+            if is_over || new.is_finished || !new.events.is_empty() {
+                return Ok(Some(new.events));
             }
             tokio::select! {
                 biased;

@@ -12,9 +12,9 @@ use crate::model::{
 use crate::store::{Error, MAX_LANES, MAX_POSITION, Result, WORKER_SEEN_FOR};
 
 /// The part of a log that a reader has not yet seen.
-pub(super) struct News {
+pub(super) struct NewEvents {
     pub(super) events: Vec<Event>,
-    /// True where nothing will follow.
+    /// True if no event will follow.
     pub(super) is_finished: bool,
 }
 
@@ -92,14 +92,14 @@ impl Table {
 
     /// The part of a job's log after number `after`, with the present state in its place; `None` where there
     /// is no such job.
-    pub(super) fn events(&self, id: &JobId, after: u64, limit: usize) -> Option<News> {
+    pub(super) fn events(&self, id: &JobId, after: u64, limit: usize) -> Option<NewEvents> {
         let row = self.find(id)?;
         let from = row.log.partition_point(|event| event.seq <= after);
         let mut events = row.log.range(from..).take(limit).cloned().collect::<Vec<_>>();
         events.extend(row.made_events().into_iter().filter(|event| event.seq > after));
         events.sort_by_key(|event| event.seq);
         events.truncate(limit);
-        Some(News { events, is_finished: row.record.state.is_finished() })
+        Some(NewEvents { events, is_finished: row.record.state.is_finished() })
     }
 
     pub(super) fn queues(&self, now: Timestamp) -> Vec<QueueInfo> {

@@ -156,9 +156,9 @@ impl NewJob {
     }
 
     /// The jobs of a batch: the closing one, and then its children. See
-    /// [`enqueue_batch`](crate::Longhaul::enqueue_batch); this form is for [`Context::follow_up`] and for enqueueing
-    /// in a transaction. Give the closing job an id and no unique or idempotency key: where another job stands for it,
-    /// nobody waits for the children.
+    /// [`enqueue_batch`](crate::Longhaul::enqueue_batch); this form is for [`Context::follow_up`] and for enqueueing in
+    /// a transaction. Give the closing job an id and no unique or idempotency key: if it is a duplicate of another job,
+    /// no job waits for the children.
     ///
     /// [`Context::follow_up`]: crate::Context::follow_up
     #[must_use]
@@ -182,7 +182,7 @@ impl NewJob {
         self.checks().collect()
     }
 
-    /// The result of each check, for callers that tell everything at once.
+    /// The result of each check, for callers that report all errors at once.
     pub fn checks(&self) -> impl Iterator<Item = Result<()>> {
         CHECKS.iter().map(|check| check(self))
     }

@@ -73,7 +73,7 @@ pub struct StepRecord {
     pub output: Option<Json>,
 }
 
-/// Tells an output that is `null` from one that is not there.
+/// Reads an output that is `null` as `Some`, unlike a missing one.
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
@@ -144,10 +144,12 @@ pub enum EventBody {
         state: State,
         /// The last attempt's error, where it failed.
         error: Option<AttemptError>,
-        /// The counts of its children, where it waits, or waited, for children. The state is told anew whenever one ends.
+        /// The counts of its children, if it waits, or waited, for children. Each end of a child makes a new event of
+        /// the state.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         children: Option<Children>,
-        /// Why it was cancelled; why it is asked to stop, while it runs. The state is told anew when it is asked.
+        /// The reason of its cancellation or, while it runs, of the request to stop, which makes a new event of the
+        /// state.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cancel_reason: Option<CancelReason>,
     },
@@ -165,8 +167,8 @@ pub enum EventBody {
         /// The piece.
         data: Json,
     },
-    /// Entries before this one have left the log, which is bounded. Told first to a reader who has not seen them; never
-    /// stored.
+    /// Entries before this one have left the log, which is bounded. The first event for a reader that has not seen
+    /// them; never stored.
     Gap,
     /// A new attempt begins after one that had written to the log: drop that one's chunks.
     Reset,

@@ -122,7 +122,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Cancels because somebody asks.
+    /// A cancel on request.
     #[must_use]
     pub const fn cancel(grace: Duration) -> Self {
         Self::Cancel { grace, reason: CancelReason::Asked }

@@ -22,7 +22,7 @@ pub struct Finish {
     pub cost: Option<u32>,
 }
 
-/// The outcome of a run. Policy (the backoff, a retry or none) was applied by whoever made this.
+/// The outcome of a run. The policy (the backoff, a retry or none) is already applied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {

@@ -14,7 +14,7 @@ use crate::store::{Error, Result};
 pub struct JobId(Box<str>);
 
 impl JobId {
-    /// A new id that nobody else has.
+    /// A new random id.
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::now_v7().to_string().into_boxed_str())
@@ -30,8 +30,8 @@ impl JobId {
         Ok(Self(id.into_boxed_str()))
     }
 
-    /// Takes an id that a store has already accepted, or that somebody asks for. It is not checked, but that NUL, which
-    /// Postgres cannot even be asked for, is replaced: no job has an id with either.
+    /// Takes an id that a store has already accepted, or that a look-up is for. It is not checked, but NUL, which
+    /// Postgres takes in no parameter, is replaced: no job has an id with either.
     #[must_use]
     pub fn from_store(id: String) -> Self {
         match id.contains('\0') {
@@ -60,7 +60,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// Names this process among all that ever ran: stores use it to tell what a dead predecessor was running.
+/// An id of this process that no other process has had: stores find the runs of a dead predecessor by it.
 #[must_use]
 pub fn process_id() -> &'static str {
     static ID: OnceLock<String> = OnceLock::new();
@@ -69,7 +69,8 @@ pub fn process_id() -> &'static str {
 
 /// Ids, kinds, queues and keys share one pattern, so that each can stand in a URL, a log line and a Redis key.
 pub(crate) fn check_name(field: &str, name: &str) -> Result<()> {
-    // A path of `.` or `..` is resolved away by clients before it is sent (RFC 3986, 5.2.4), so nobody could ask for it.
+    // A path of `.` or `..` is resolved away by clients before it is sent (RFC 3986, 5.2.4), so that it could not be
+    // requested.
     let fits = (1..=128).contains(&name.len())
         && !matches!(name, "." | "..")
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'));

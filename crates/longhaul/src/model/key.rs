@@ -105,7 +105,7 @@ pub struct KeyFilter {
     pub after: Option<String>,
     /// The most keys, at most [`MAX_KEYS`](crate::MAX_KEYS).
     pub limit: usize,
-    /// The job for which [`KeyInfo::rate_free_at`] is told.
+    /// The cost for which [`KeyInfo::rate_free_at`] is computed.
     #[serde(default)]
     pub cost: Cost,
 }

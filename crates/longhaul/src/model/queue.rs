@@ -164,7 +164,7 @@ pub struct Keep {
 pub struct Swept {
     /// Scheduled jobs that became available.
     pub promoted: u64,
-    /// Jobs taken from workers that were not heard of, and made available.
+    /// Jobs that were reclaimed from workers with missed heartbeats, and made available.
     pub rescued: u64,
     /// Such jobs that had crashed too often and failed.
     pub poisoned: u64,

@@ -12,7 +12,7 @@ pub struct Sample {
     pub series: String,
     /// The moment that it is about.
     pub at: Timestamp,
-    /// Whoever notes it, 1–128 of the same: of one series, moment and source there is one sample.
+    /// The source of the sample, 1–128 of the same characters. A series has one sample for each moment and source.
     pub source: String,
     /// The time from now on for which it is kept.
     pub keep_for: Duration,

@@ -55,14 +55,14 @@ pub enum Exported {
     Sample(ExportedSample),
 }
 
-/// What became of a record.
+/// The result of importing a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Imported {
-    /// It is there now.
+    /// It was created.
     Created,
-    /// It was there already, and stays as it is there.
+    /// It existed already, and was not changed.
     Present,
-    /// The job was there, and was removed a short while ago: it is not created again.
+    /// The job was removed here a short while ago, and is not created again.
     Removed,
 }
 
@@ -95,7 +95,7 @@ pub struct ExportedKey {
 pub struct ExportedJob {
     /// Its record. A running one is [given back](admit) where it is imported.
     pub job: JobRecord,
-    /// How long it holds its unique key, where it has one.
+    /// The hold of its unique key, if it has one.
     #[serde(default, skip_serializing_if = "Hold::is_plain")]
     pub hold: Hold,
     /// Its hold of its unique key now; `None` where another job has the key, or none.
@@ -109,7 +109,7 @@ pub struct ExportedJob {
     pub dependencies: Vec<ExportedDependency>,
     /// The number of the event that its present state is.
     pub state_event: u64,
-    /// When it entered that.
+    /// The time at which it entered its present state.
     pub state_at: Timestamp,
     /// The number of the newest entry that has left its log; 0 where none has.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -128,7 +128,7 @@ pub struct ExportedJob {
 /// A job's hold of its unique key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
-    /// When it ends by itself; `None` is with the job, or with its removal.
+    /// The time at which it ends by itself; `None` is with the job's end, or with its removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
@@ -152,7 +152,7 @@ pub struct ExportedIdempotencyKey {
     pub fingerprint: String,
     /// The job that answers it.
     pub id: JobId,
-    /// When it is forgotten.
+    /// The time at which it is forgotten.
     pub expires_at: Timestamp,
 }
 
@@ -170,7 +170,7 @@ pub struct ExportedRemoval {
 pub struct ExportedSample {
     /// The sample; a store may have forgotten for how long it was to be kept, and name what is left of that.
     pub sample: Sample,
-    /// When it is forgotten.
+    /// The time at which it is forgotten.
     pub expires_at: Timestamp,
 }
 
@@ -213,7 +213,7 @@ impl ExportedJob {
         }
     }
 
-    /// How many of the jobs that it depends on it waits for, where it is blocked for that.
+    /// The number of its dependencies that have not ended, if it is blocked by them.
     #[must_use]
     pub fn dependencies_left(&self) -> Option<usize> {
         let waits = self.job.waits_for == Some(WaitsFor::Dependencies);

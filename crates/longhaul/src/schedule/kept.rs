@@ -11,8 +11,8 @@ use crate::store::{Result, Store};
 
 /// The series of samples that schedules are kept in, by their names as sources.
 const SERIES: &str = "longhaul.schedules";
-/// The moments of the two samples of a schedule: a pause is not the definition's, so that a person's pause and somebody's
-/// new definition do not undo each other.
+/// The moments of the two samples of a schedule: the pause is apart from the definition, so that a pause and a new
+/// definition at the same time do not undo each other.
 const DEFINITION: Timestamp = Timestamp(0);
 const PAUSE: Timestamp = Timestamp(1);
 

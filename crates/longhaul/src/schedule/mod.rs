@@ -114,7 +114,7 @@ impl Schedule {
         self
     }
 
-    /// Says what becomes of ticks that nobody was there to fire.
+    /// Sets the treatment of ticks that fell due while no process was running.
     #[must_use]
     pub fn catch_up(self, catch_up: CatchUp) -> Self {
         Self { catch_up, ..self }
@@ -173,7 +173,7 @@ impl Schedule {
 
     fn labelled_job(&self, id: JobId) -> NewJob {
         let mut job = NewJob { id: Some(id), ..self.job.clone() };
-        // That of whoever made the schedule would grow for ever.
+        // The trace of the request that made the schedule would grow for ever.
         job.policy.traceparent = None;
         job.labels.insert(LABEL.into(), self.name.clone());
         job

@@ -14,8 +14,8 @@ use crate::panics::contain_future;
 use crate::runtime::Runtime;
 use crate::store::Result;
 
-/// Fires the schedules of a store until it is dropped. Any number of processes may do so at once: each tick is fired once.
-/// A server runs one, and so does a worker that is told to [`run_schedules`](crate::WorkerBuilder::run_schedules).
+/// Fires the schedules of a store until it is dropped. Any number of processes may do so at once: each tick is fired
+/// once. A server runs one, and so does a worker with [`run_schedules`](crate::WorkerBuilder::run_schedules).
 #[derive(Debug)]
 pub struct Scheduler {
     _stop: DropGuard,

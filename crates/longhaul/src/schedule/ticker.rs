@@ -130,8 +130,8 @@ struct Fired {
 fn turn(ticker: &Ticker, kept: &Kept, now: Timestamp) -> Result<Fired> {
     let definition = &kept.definition;
     let (schedule, since) = (&definition.schedule, definition.timing_since);
-    // The store's clock tells that the tick is due, and this machine's may be behind it. A job that was run again by hand
-    // long before its tick proves nothing.
+    // The tick is due by the store's clock, and this machine's may be behind it. A job that was run again by hand long
+    // before its tick is not due.
     let now = if now.plus(ON_TIME) >= ticker.next { now.max(ticker.next) } else { now };
     let cursor = ticker.cursor.max(kept.floor());
     let ticks = schedule.timing.ticks()?;

@@ -97,7 +97,7 @@ fn is_scalar(json: &str, value: &str) -> bool {
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str::<String>(json).is_ok_and(|text| text == value),
         Some(b'{' | b'[') => false,
-        // `1` and `1.0` are the same number, as far as a float tells one number from the next.
+        // `1` and `1.0` are the same number, to the precision of a float.
         _ => json == value || float(json).is_some_and(|number| float(value) == Some(number)),
     }
 }

@@ -112,7 +112,7 @@ fn words(query: &str) -> Result<Vec<Word>> {
                 letter => word.text.push(letter),
             }
         }
-        // A quotation mark that nobody closed reaches to the end, as it does while somebody types.
+        // An open quotation mark reaches to the end, as it does while the query is being typed.
         if !word.text.is_empty() || word.qualifier.is_some() {
             words.push(word);
         } else if word.negated {

@@ -169,7 +169,7 @@ impl Bucket {
         self.cells
     }
 
-    /// What it has counted.
+    /// The counts.
     pub(super) fn cells(&self) -> Cells {
         Cells { cells: self.cells.clone() }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::model::{Change, JobId, State};
 
-/// A change of a job's state, as the live feed tells it.
+/// A change of a job's state in the live feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedItem {
     /// The job.

@@ -34,7 +34,7 @@ pub enum Error {
         source: Box<dyn StdError + Send + Sync>,
     },
     /// The store can be reached and cannot write: its disk is read-only, its folder was deleted, its writer has died.
-    /// Nothing of what was asked was done; somebody must look at it.
+    /// The call had no effect; a person must repair the store.
     #[error("failed to write to the {store} store, which is broken: {source}")]
     Broken {
         /// Which store.

@@ -560,7 +560,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         None
     }
 
-    /// The workers heard of within the last minute.
+    /// The workers that have called within the last minute.
     ///
     /// - A silent worker is forgotten after a minute.
     async fn workers(&self) -> Result<Vec<WorkerInfo>>;
@@ -616,8 +616,8 @@ pub const KEPT_EVENT_BYTES: usize = 16 * 1024 * 1024;
 pub const KEPT_ERRORS: usize = 20;
 /// The time that a pruned or deleted job is remembered as gone.
 pub const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
-/// The time for which retention passes over a job that others depend on which have not ended: they may want its output, or are to
-/// tell of its end. After that a sweep looks again.
+/// The time for which retention skips a job that others depend on which have not ended: they may read its output, or
+/// report its end. After that a sweep checks again.
 pub const AWAITED_FOR: Duration = Duration::from_secs(60);
 /// The number of dependants that retention checks of one job, the oldest first.
 pub const DEPENDANTS_LOOKED_AT: usize = 100;

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_signal_between_listening_and_waiting_is_heard() {
+    async fn a_signal_between_listening_and_waiting_is_received() {
         let signals = Arc::new(Signals::default());
         let mut listener = signals.listen("emails");
         signals.send("other");

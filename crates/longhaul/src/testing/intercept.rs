@@ -123,7 +123,7 @@ impl Intercept {
         }
     }
 
-    /// Tells nobody of [changes](Store::changes), as a store does whose changes another process makes.
+    /// Reports no [changes](Store::changes), as a store does whose changes another process makes.
     #[must_use]
     pub fn without_changes(self) -> Self {
         Self { tells_changes: false, ..self }

@@ -1,4 +1,4 @@
-//! Tools for the tests of an application: a store in memory, a clock that stands still, and jobs that run when told.
+//! Tools for the tests of an application: a store in memory, a manual clock, and jobs that run on command.
 //!
 //! ```
 //! use std::time::Duration;
@@ -361,8 +361,8 @@ impl Default for Harness {
     }
 }
 
-/// The answer of a call to the store in memory, which makes nobody wait: this keeps the assertions free of
-/// `await`, so that a panic names the test's own line.
+/// The answer of a call to the store in memory, which is ready at once: this keeps the assertions free of `await`, so
+/// that a panic names the test's own line.
 #[track_caller]
 fn at_once<T>(operation: &str, call: impl Future<Output = Result<T>>) -> T {
     match call.now_or_never() {

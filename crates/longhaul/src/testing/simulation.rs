@@ -31,7 +31,7 @@ use crate::runtime::{Runtime, Spawn};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Simulation {
-    /// The time, for stores and whoever else takes part. A simulation moves it; others may, too.
+    /// The clock of stores and other participants. A simulation advances it; others may, too.
     pub clock: Clock,
     tasks: Arc<Tasks>,
     random: Arc<AtomicU64>,
@@ -105,7 +105,7 @@ impl Simulation {
         }
     }
 
-    /// The time until somebody wakes. A sleep that is over and was not looked at since must not hold up the time.
+    /// The time until the next task wakes. A sleep that is over and was not polled since must not stop the time.
     fn step(&self) -> Duration {
         self.clock.next_wake().unwrap_or(Duration::from_secs(3600)).max(Duration::from_millis(1))
     }
@@ -150,7 +150,7 @@ impl fmt::Debug for Tasks {
     }
 }
 
-/// Notes that somebody was woken.
+/// Notes that a task was woken.
 #[derive(Default)]
 struct Signal(AtomicBool);
 

@@ -107,13 +107,13 @@ impl fmt::Display for WebhookEvent {
 }
 
 impl Webhook {
-    /// Tells every end of a job to `url`.
+    /// Reports every end of a job to `url`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), events: WebhookEvent::all() }
     }
 
-    /// Checks what can be told of the URL before it is resolved, and that there are events.
+    /// Checks the URL, as far as that is possible before its host is resolved, and that there are events.
     ///
     /// # Errors
     /// [`Error::Invalid`], naming the field and what it must be.
@@ -162,7 +162,8 @@ pub struct Delivery {
     /// The message of an earlier delivery that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
-    /// Made before a retry of the job: it sees to it that the next end is told, where no end after this event is told anyway.
+    /// Set for a delivery before a retry of the job: it reports the next end, unless another delivery reports an end
+    /// after this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
 }

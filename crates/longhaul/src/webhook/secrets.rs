@@ -39,7 +39,7 @@ const CHARACTERS: usize = 32;
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 impl Secret {
-    /// A new one that nobody can guess.
+    /// A new random secret.
     #[must_use]
     pub fn generate(created_at: Timestamp) -> Self {
         let character = |_| char::from(BASE64[rand::random_range(0..BASE64.len())]);

@@ -108,7 +108,7 @@ pub async fn redeliver(store: &dyn Store, id: &JobId) -> Result<Redelivered> {
     Ok(Redelivered::Yes(id))
 }
 
-/// The message that a delivery has told, or keeps for its next attempt; nothing where it has not read its job.
+/// The message that a delivery has sent, or keeps for its next attempt; `None` if it has not read its job yet.
 ///
 /// # Errors
 /// A store's fault.

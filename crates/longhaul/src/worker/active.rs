@@ -11,7 +11,7 @@ use super::running::{AbortReason, RunningJob};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Active {
     jobs: Arc<Mutex<BTreeMap<u64, Arc<RunningJob>>>>,
-    /// Fired when everything that runs was told to stop.
+    /// Fired when all running jobs were aborted.
     aborted: CancellationToken,
     /// Wakes the heartbeat before its time.
     due: Arc<Notify>,
@@ -70,7 +70,7 @@ impl Active {
         Shutdown { handed_back: jobs.len() }
     }
 
-    /// Completes when everything that runs was told to stop.
+    /// Completes when all running jobs were aborted.
     pub(crate) async fn aborted(&self) {
         self.aborted.cancelled().await;
     }

@@ -25,7 +25,7 @@ pub(crate) type Member = Box<dyn Any + Send>;
 #[derive(Debug)]
 pub(crate) struct Call {
     state: Mutex<State>,
-    /// Wakes whoever drives the call.
+    /// Wakes the task that drives the call.
     changed: Notify,
     end: OnceLock<End>,
     ended: CancellationToken,

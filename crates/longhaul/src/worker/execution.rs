@@ -13,7 +13,7 @@ use crate::model::{
 /// The words of a run that is cut off at its job's deadline.
 pub(super) const DEADLINE_PASSED: &str = "stopped, because its deadline has passed";
 
-/// Runs one claimed job to its end and says what to tell the store: nothing, where the job is no longer ours.
+/// Runs one claimed job to its end and returns the finish to send: `None` if the lease is lost.
 pub(crate) async fn execute(job: &Arc<RunningJob>, stack: &Stack) -> Option<Finish> {
     let result = stack.run(job).await;
     let mut outcome = match job.stopped() {

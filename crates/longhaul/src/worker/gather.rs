@@ -237,7 +237,7 @@ impl Group {
     }
 }
 
-/// The next thing that one of the gathers is to be told of.
+/// The next event of one of the gathers.
 pub(crate) async fn next_gathering(gathers: &mut [Gather]) -> (usize, Gathering) {
     std::future::poll_fn(|cx| {
         for (n, gather) in gathers.iter_mut().enumerate() {
@@ -250,7 +250,7 @@ pub(crate) async fn next_gathering(gathers: &mut [Gather]) -> (usize, Gathering)
     .await
 }
 
-/// Completes when a job must not be run any more, or is in nobody's way because it was taken out.
+/// Completes when a job must not be run any more, or was taken out of the gather.
 async fn watch(run: u64, job: Arc<RunningJob>, taken: CancellationToken) -> u64 {
     tokio::select! {
         biased;

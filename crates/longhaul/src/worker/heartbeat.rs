@@ -78,8 +78,8 @@ impl Heartbeat {
         }
     }
 
-    /// Sends one heartbeat for all of `jobs`. An error that is no outage concerns some of them: they are halved until
-    /// the others are heard of.
+    /// Sends one heartbeat for all of `jobs`. An error that is no outage concerns some of them: the jobs are halved
+    /// until the heartbeats of the others are accepted.
     fn beat<'a>(&'a self, jobs: &'a [Arc<RunningJob>]) -> BoxFuture<'a, Result<()>> {
         async move {
             match self.beat_once(jobs).await {

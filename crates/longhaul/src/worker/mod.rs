@@ -1,4 +1,4 @@
-//! The runtime: claims jobs, runs them, keeps their leases alive and tells the store how they ended.
+//! The runtime: claims jobs, runs them, keeps their leases alive and reports their ends to the store.
 //!
 //! | file | what |
 //! |---|---|

@@ -24,7 +24,7 @@ use crate::store::{Error, Result, Store};
 pub(crate) struct RunningJob {
     pub(crate) claimed: Claimed,
     pub(crate) runtime: Runtime,
-    /// Fired when somebody asks for the job to stop; the job may react.
+    /// Fired when a cancellation of the job is requested; the job may react.
     pub(crate) cancelled: CancellationToken,
     /// Fired when the job must stop now, with the reason beside it.
     aborted: CancellationToken,

@@ -319,7 +319,7 @@ impl Drop for Worker {
     }
 }
 
-/// The machine's name as Linux tells it, for people who look at the list of workers.
+/// The machine's name as Linux reports it, for the list of workers.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "unknown".into() } else { name.trim().to_owned() }

@@ -229,7 +229,7 @@ impl<S> Context<S> {
     }
 }
 
-/// The stored output of a step in the form of whoever asks.
+/// The stored output of a step as a value of the caller's type.
 pub(super) fn read_output<T: DeserializeOwned>(step: &str, output: &Json) -> JobResult<T> {
     output
         .to()

@@ -404,7 +404,7 @@ fn a_layer_that_never_ends_is_cut_off_by_the_timeout_and_its_slot_comes_back() {
 }
 
 #[test]
-fn a_layer_that_never_ends_is_cut_off_by_a_cancel_that_nobody_heeds() {
+fn a_layer_that_never_ends_is_aborted_after_a_cancel_that_the_job_ignores() {
     let it = Simulated::new(nothing(), 1, stuck("never ends"));
     let id = it.enqueue(EnqueueOptions::default());
     it.simulation.run(it.longhaul.cancel(&id)).unwrap();

@@ -194,7 +194,7 @@ fn two_simulations_with_one_seed_take_the_same_course() {
 }
 
 #[test]
-fn a_worker_that_hears_no_answer_stops_its_jobs_before_their_leases_end_and_hands_them_back() {
+fn a_worker_without_answers_stops_its_jobs_before_their_leases_end_and_releases_them() {
     assert_stopped_in_time(Fault::Hang);
 }
 

@@ -83,7 +83,7 @@ fn ten_restarts_of_the_store_cost_a_job_no_attempt_and_repeat_no_step() {
 }
 
 #[test]
-fn a_step_whose_output_met_an_outage_is_kept_with_the_end_and_not_repeated() {
+fn a_step_whose_output_could_not_be_stored_in_an_outage_is_stored_with_the_end_and_not_repeated() {
     let simulation = Simulation::new(1);
     let (longhaul, faults) = Faults::start(simulation.clock.clone());
     faults.inflict(Operation::Record, Fault::Refuse, 1);

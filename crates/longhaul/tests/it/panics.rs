@@ -254,7 +254,7 @@ fn a_panic_while_a_run_is_dropped_that_timed_out_leaves_it_timed_out() {
 }
 
 #[test]
-fn a_panic_in_backoff_leaves_the_default_backoff_and_is_told() {
+fn a_panic_in_backoff_leaves_the_default_backoff_and_is_logged() {
     let job = run::<InBackoff>();
     assert_eq!((job.state, job.attempt), (State::Failed, 2));
     let messages: Vec<_> = job.errors.iter().map(|error| error.message.as_str()).collect();

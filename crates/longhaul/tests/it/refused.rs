@@ -359,7 +359,7 @@ fn lines_that_are_large_fill_the_memory_sooner_and_are_cut() {
 }
 
 #[test]
-fn chunks_that_wait_for_a_store_that_is_away_are_bounded_and_the_job_is_told() {
+fn pending_chunks_are_bounded_in_an_outage_and_emit_fails() {
     let simulation = Simulation::new(1);
     let (longhaul, faults) = Faults::start(simulation.clock.clone());
     faults.inflict(Operation::Record, Fault::Refuse, usize::MAX);

@@ -282,7 +282,7 @@ async fn a_reader_that_is_too_slow_and_a_store_that_was_away_are_told_as_gaps() 
 }
 
 #[tokio::test]
-async fn a_flush_writes_the_counts_and_tells_others_before_a_process_ends() {
+async fn a_flush_writes_the_counts_and_publishes_the_changes_before_a_process_ends() {
     let here = Watched::new();
     let face = Intercept::over(Arc::clone(&here.store), async |store, call| call.on(store.as_ref()).await);
     let there = Watched::over(Arc::new(face), here.clock.clone());
@@ -296,7 +296,7 @@ async fn a_flush_writes_the_counts_and_tells_others_before_a_process_ends() {
 }
 
 #[tokio::test]
-async fn a_flush_of_a_store_that_nobody_counts_for_does_nothing() {
+async fn a_flush_of_a_store_without_a_recorder_does_nothing() {
     Longhaul::new(MemoryStore::default()).flush().await.unwrap();
 }
 

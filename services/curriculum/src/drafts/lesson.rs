@@ -19,7 +19,7 @@ pub(crate) struct LessonDraft<'a> {
     pub(crate) minutes: u32,
     /// The language of its texts.
     pub(crate) language: Language,
-    /// The lesson that it is to take the place of, because somebody wants another one.
+    /// The lesson that it replaces on request.
     pub(crate) instead_of: Option<&'a Lesson>,
 }
 

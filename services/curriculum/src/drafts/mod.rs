@@ -54,7 +54,7 @@ pub(crate) async fn write<T: DeserializeOwned, U>(
         if let Some(accepted) = read.map_err(|error| about(lesson, error))? {
             return Ok(accepted);
         }
-        // Whoever reads along sees where the second reply begins.
+        // Readers see where the second reply begins.
         cx.emit(Chunk { lesson, text: "\n" }).await?;
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct PlannedLesson {
 }
 
 impl Plan {
-    /// Without what models add and nobody needs.
+    /// Without needless additions by models.
     pub(crate) fn tidied(mut self) -> Self {
         for lesson in &mut self.lessons {
             lesson.title = lesson.title.trim().to_owned();

@@ -31,7 +31,7 @@ pub struct Rewritten {
     pub generator: String,
 }
 
-/// Looks that are taken at plans in which somebody else changes lessons, too.
+/// The tries to save into plans that are being changed concurrently.
 const LOOKS: usize = 20;
 
 impl Job for RewriteLesson {

@@ -21,7 +21,7 @@ pub const QUEUE: &str = "step10";
 /// The label of the workflow that a job works for.
 pub(crate) const WORKFLOW: &str = "workflow";
 
-/// The id of the job that makes the lesson plans of a module: whoever enqueues it a second time joins the first.
+/// The id of the job that makes the lesson plans of a module: a second enqueue is a duplicate of the first.
 pub(crate) fn module_job_id(workflow_id: &str, module_index: usize) -> JobId {
     // An id of a workflow and a number keep to the pattern of ids.
     JobId::from_store(format!("step10-{workflow_id}-module-{module_index}"))
@@ -32,7 +32,7 @@ pub(crate) fn lesson_job_id(workflow_id: &str, module_index: usize, number: u32)
     JobId::from_store(format!("step10-{workflow_id}-module-{module_index}-lesson-{number}"))
 }
 
-/// That job.
+/// The job of a lesson.
 pub(crate) fn lesson_job(
     app: &App,
     workflow_id: &str,

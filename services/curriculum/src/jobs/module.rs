@@ -131,8 +131,8 @@ impl GenerateModule {
         Ok((written.len() as u32, next))
     }
 
-    /// All lessons or none, and only as the next module of the workflow: whoever was first has saved it, and a second
-    /// run changes nothing. Answers the index of the module that is next.
+    /// Saves all lessons or none, and only as the next module of the workflow: the first run saves it, and a second one
+    /// changes nothing. Returns the index of the next module.
     async fn save(
         &self,
         app: &App,

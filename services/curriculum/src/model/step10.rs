@@ -59,7 +59,7 @@ pub(crate) struct Summary {
 
 const IN_RANGE: std::ops::RangeInclusive<u32> = 60..=180;
 
-/// The most issues that are told one by one.
+/// The most issues that are listed one by one.
 const MAX_ISSUES: usize = 200;
 
 impl Tally {

@@ -48,7 +48,8 @@ pub(crate) struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub(crate) struct Hours(pub(crate) f64);
 
-/// Modules, and outcomes of each, whose words tell the language of a workflow, and the part of each text that does.
+/// The numbers of modules, and of outcomes of each, in which the language of a workflow is looked for, and the length
+/// of each text.
 const LANGUAGE_MODULES: usize = 8;
 const LANGUAGE_CHARS: usize = 300;
 /// The fields that a workflow shows and its caller does not set.

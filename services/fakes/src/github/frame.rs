@@ -41,7 +41,7 @@ pub(crate) struct Secondary {
 /// The primary limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quota {
-    /// Calls left; `None` is never exhausted, as for somebody who tries things out by hand.
+    /// Calls left; `None` is never exhausted, for use by hand.
     remaining: Option<u32>,
     reset_in: u64,
     /// Calls that were counted.

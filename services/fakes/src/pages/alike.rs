@@ -80,7 +80,7 @@ impl Piece<'_> {
     }
 }
 
-/// Cuts a text into what is plain and what is told by its sort.
+/// Cuts a text into plain parts and values that are compared by their sort.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let (mut begin, mut at) = (0, 0);

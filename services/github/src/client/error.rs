@@ -78,7 +78,7 @@ impl From<CallError> for JobError {
             CallError::Exceeded | CallError::Token(_) | CallError::Astray => JobError::fatal(message),
             CallError::Provider(error) => {
                 if matches!(error.cause, Cause::Connection | Cause::Timeout | Cause::Setup) {
-                    // The words leave the address out; whoever runs the server needs it.
+                    // The message leaves the address out; the operator needs it.
                     tracing::warn!("failed to call GitHub: {}", error.message);
                 }
                 match error.waiting {

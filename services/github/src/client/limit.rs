@@ -3,7 +3,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use longhaul::Timestamp;
 
-/// The wait where a refusal tells nothing, by GitHub's documentation.
+/// The wait after a refusal without a time, by GitHub's documentation.
 const UNTOLD: Duration = Duration::from_secs(60);
 /// GitHub's clock shows whole seconds; asking in the second in which a limit ends may be too early.
 const ALLOWANCE: Duration = Duration::from_secs(1);

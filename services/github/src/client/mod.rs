@@ -1,4 +1,4 @@
-//! GitHub's REST API: ETags, pages, and limits told in headers.
+//! GitHub's REST API: ETags, pages, and rate limits in headers.
 
 mod budget;
 mod error;
@@ -136,7 +136,7 @@ impl Client {
                 let next = if reply.headers.contains_key(LINK) { next(&reply) } else { kept.next };
                 return Ok(Answer::Page(Page { body: kept.body, next }));
             }
-            // Something between GitHub and us keeps replies; it is told not to.
+            // A cache between GitHub and us has answered; the header bypasses it.
             reply = self.provider.ask(self.request(&url, None).header("cache-control", "no-cache")).await?;
             self.note_quota(&reply);
         }
@@ -294,7 +294,7 @@ impl Client {
     }
 }
 
-/// Tells tokens apart and tells nothing of them.
+/// A mark by which tokens differ, and from which none can be derived.
 fn mark(token: &str) -> String {
     let hash = Sha256::digest(token);
     hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>() + " "

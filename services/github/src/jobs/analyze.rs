@@ -15,7 +15,7 @@ use crate::time::original_time;
 /// Analyzes a user's profile. Its output is the result, and while its unique key is held, the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Analyze {
-    /// Whose.
+    /// The account to analyse.
     pub username: Username,
     /// The time of the request, from which its hour counts; without it, it has none.
     #[serde(default)]

@@ -10,7 +10,7 @@ use crate::name::Username;
 use crate::start::{StartError, Wish};
 
 /// One name of a batch: begins its analysis, or joins the one that runs or is fresh, and ends as that ends. It is a job
-/// of its own so that a batch counts each of its names, whoever's analysis that is.
+/// of its own so that a batch counts each of its names, also when several batches share an analysis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The user.

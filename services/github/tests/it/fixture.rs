@@ -187,7 +187,7 @@ impl Fixture {
         }
     }
 
-    /// What can be told of all jobs that have not ended.
+    /// The unfinished jobs, for the message of a failed test.
     async fn unfinished(&self) -> Vec<impl std::fmt::Debug> {
         let states = State::ALL.into_iter().filter(|state| !state.is_finished()).collect();
         let filter = longhaul::JobFilter { states, ..Default::default() };

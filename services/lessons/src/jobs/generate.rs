@@ -104,7 +104,7 @@ impl Job for Generate {
             })
             .await?;
         if !is_new {
-            // It was written by an earlier run, whose pieces readers were told to drop when this one began.
+            // It was written by an earlier run, whose pieces readers dropped when this one began.
             cx.emit(&written.text).await?;
         }
         if cx.is_cancelled() {
@@ -128,13 +128,13 @@ impl Generate {
         }
     }
 
-    /// The tokens that it is likely to take. What Wikipedia will say nobody knows yet.
+    /// The tokens that it is likely to take. The length of Wikipedia's answer is not known yet.
     fn tokens(&self) -> u64 {
         let summary = if self.include_wikipedia { SUMMARY_TOKENS } else { 0 };
         self.draft(None).request().tokens() + summary + LESSON_TOKENS
     }
 
-    /// The subject tells more than the topic, which is often a name.
+    /// The language is taken from the subject before the topic, which is often a name.
     fn language(&self) -> Language {
         self.language.unwrap_or_else(|| Language::of(&[(2, &self.subject), (1, &self.topic)]))
     }
@@ -189,13 +189,13 @@ impl App {
                 return Ok(Written { text, content, generator: composer.generator().to_owned() });
             }
             cx.progress(20, "asking once more: the first reply cannot be used");
-            // Whoever reads along sees where the second reply begins.
+            // Readers see where the second reply begins.
             cx.emit("\n").await?;
         }
     }
 }
 
-/// Passes every piece on to whoever follows the job.
+/// Passes every piece on to the followers of the job.
 async fn stream(cx: &Context<Lessons>, composer: &dyn Composer, draft: &dyn Draft) -> JobResult<String> {
     let mut pieces = composer.write(draft).await?;
     let mut text = String::new();

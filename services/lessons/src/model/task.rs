@@ -92,7 +92,7 @@ impl TaskStatus {
 
 impl TaskEntry {
     pub(crate) fn of(job: &JobRecord) -> Self {
-        // Whoever enqueues jobs by hand may give them other args; such a job fails, and has no subject.
+        // Jobs that were enqueued by hand may have other args; such a job fails, and has no subject.
         let Generate { subject, topic, user_id, .. } = job.args.to().unwrap_or_default();
         Self {
             task_id: job.id.to_string(),

@@ -54,7 +54,7 @@ const HITS: &str = "5";
 const RELATED: usize = 4;
 /// The place of a language's code in an address.
 const LANGUAGE: &str = "{language}";
-/// Wikimedia asks for a name and a way to reach whoever calls.
+/// Wikimedia asks for a name and a contact of its callers.
 const AGENT: &str =
     concat!("longhaul-lessons/", env!("CARGO_PKG_VERSION"), " (", env!("CARGO_PKG_REPOSITORY"), ")");
 
@@ -113,7 +113,7 @@ impl Wikipedia {
                 seen.push(hit.title.clone());
                 let summary: Summary = match self.get(self.summary_url(&hit.title, language)).await {
                     Ok(summary) => summary,
-                    // It was deleted, and the search has not heard of that.
+                    // It was deleted, and is still in the search index.
                     Err(error) if error.cause == Cause::Status(404) => continue,
                     Err(error) => return Err(error),
                 };
@@ -335,7 +335,7 @@ mod tests {
         for title in ["50% +1", "'\"#&", "C++", "..", ".", "🎓", "a\\b", &long] {
             let url = wiki.summary_url(title, en);
             let parts: Vec<&str> = url.path_segments().unwrap().collect();
-            // A step to the folder above would be taken by whoever reads the address; there is no such article.
+            // A title with `.` or `..` would be resolved as a path; there is no such article.
             let count = if title.starts_with('.') { 4 } else { 5 };
             assert_eq!(parts.len(), count, "{title}: {url}");
             assert_eq!((url.host_str(), url.query(), url.fragment()), (Some("en.wikipedia.org"), None, None));

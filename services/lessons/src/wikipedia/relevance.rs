@@ -55,7 +55,7 @@ fn content_words(topic: &str, language: Language) -> Vec<&str> {
     if content.is_empty() { all } else { content }
 }
 
-/// A title without the brackets that tell it from others: `Recursion (computer science)`.
+/// A title without the disambiguation in brackets: `Recursion (computer science)`.
 fn without_qualifier(title: &str) -> &str {
     title.split_once(" (").map_or(title, |(name, _)| name)
 }

@@ -104,7 +104,7 @@ impl Encoding {
     }
 }
 
-/// The facts that a look at every byte tells.
+/// Facts that are gathered of every byte.
 #[derive(Default)]
 struct Survey {
     head: Vec<u8>,
@@ -139,7 +139,7 @@ impl Survey {
             self.has_escape |= *byte == 0x1B;
         }
         self.length += bytes.len();
-        // The detector is slow, and ASCII tells it nothing unless escapes switch between sets.
+        // The detector is slow, and ASCII is no evidence for it unless escapes switch between sets.
         if self.detector.is_some() || self.has_escape || !bytes.is_ascii() {
             self.detector.get_or_insert_with(EncodingDetector::new).feed(bytes, false);
         }
@@ -250,7 +250,7 @@ fn by_mark(head: &[u8]) -> Option<(Encoding, usize)> {
 fn is_mostly_text(encoding: Encoding, bytes: &[u8]) -> bool {
     let whole = &bytes[..bytes.len() - bytes.len() % encoding.unit()];
     let text = match encoding {
-        // Bytes that are no UTF-8 are told apart by their number, not by their place.
+        // Bytes that are not UTF-8 are judged by their number, not by their place.
         Encoding::Known(_) | Encoding::Dos(_) => {
             return bytes.iter().filter(|byte| is_odd(**byte)).count() <= 1 + bytes.len() / 100;
         }

@@ -90,7 +90,7 @@ pub enum ExtractError {
         /// The missing thing.
         reason: String,
     },
-    /// A program was ended by somebody else: an operator, or a system that ran out of memory.
+    /// A program was killed from outside: by an operator, or by a system that ran out of memory.
     #[error("failed to finish {tool}: it was ended by signal {signal}")]
     ToolKilled {
         /// The program.

@@ -47,7 +47,7 @@ fn declared(bytes: &[u8]) -> Option<Encoding> {
         .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':'))
         .collect();
     let encoding = Encoding::Known(encoding_rs::Encoding::for_label(label.as_bytes())?);
-    // Whoever writes the declaration is not always whoever saves the file.
+    // The declaration may be older than the encoding in which the file was saved.
     let is_mislabelled =
         encoding.is_utf8() || head.starts_with("\u{EF}\u{BB}\u{BF}") || std::str::from_utf8(bytes).is_ok();
     (!is_mislabelled).then_some(encoding)

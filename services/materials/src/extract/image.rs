@@ -17,7 +17,7 @@ pub(super) fn check(path: &Path, kind: FileKind, limits: &Limits) -> Result<Vec<
     Ok((frames > 1).then(|| Warning::new(WarningCode::FramesLeftOut, message())).into_iter().collect())
 }
 
-/// The size of a picture in memory; `None` where its header tells none.
+/// The size of a picture in memory; `None` if its header has none.
 pub(super) fn size_in(
     kind: FileKind,
     bytes: &[u8],
@@ -88,7 +88,7 @@ fn gif_screen(source: &mut (impl Read + Seek)) -> io::Result<(u32, u32)> {
     Ok((le16(&head[6..]), le16(&head[8..])))
 }
 
-/// Goes to the next picture of a GIF and tells its size; its data is still to be skipped.
+/// Goes to the next picture of a GIF and returns its size; its data is still to be skipped.
 fn gif_next(source: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> {
     loop {
         match take(source)? {
@@ -295,8 +295,8 @@ fn be32(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// The size stands in the first frame header, after segments (a camera's notes, a colour profile) that tell
-/// their own lengths.
+/// The size stands in the first frame header, after segments (a camera's notes, a colour profile) that begin with their
+/// lengths.
 fn jpeg(source: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> {
     let [0xFF, 0xD8] = take(source)? else { return Ok(None) };
     loop {

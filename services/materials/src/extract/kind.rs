@@ -46,7 +46,7 @@ pub enum FileKind {
 /// As many first bytes of a file as [`may_be_taken`] makes use of.
 pub const SNIFF_BYTES: usize = 8 * 1024;
 
-/// The kinds that are taken, for whoever sent another.
+/// The accepted kinds, for the error about any other.
 pub const TAKEN: &str = "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), OpenDocument (odt, odp, ods), RTF, EPUB, \
     HTML, CSV, text, Markdown, JPEG, PNG, GIF and WebP";
 

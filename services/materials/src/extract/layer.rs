@@ -57,7 +57,7 @@ pub(super) fn merge(layer: &str, seen: &Seen) -> PageText {
     PageText { text, warnings }
 }
 
-/// The letters of a text, three at a time: spaces fall differently for whoever looks at a page.
+/// The letters of a text, in groups of three: the places of spaces depend on the reader of a page.
 struct Letters(HashSet<[char; 3]>);
 
 impl Letters {
@@ -104,7 +104,7 @@ fn likeness(layer: &str) -> Likeness {
         prose.push_str(word);
         prose.push(' ');
     }
-    // Of tables of numbers there is nothing to tell, and what they carry is seldom shifted.
+    // Tables of numbers give no evidence, and their text layers are seldom shifted.
     if letters(&prose) * 3 < letters(layer) {
         return Likeness::Language;
     }

@@ -81,7 +81,7 @@ pub enum PlannedPage {
     },
 }
 
-/// The text of a page, and what is to be told of it.
+/// The text of a page, with warnings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageText {
     /// The text.

@@ -23,7 +23,7 @@ const MIN_WORD_CONFIDENCE: f64 = 25.0;
 const SURE: f64 = 75.0;
 /// Another way up is right where it scores so many times as much.
 const CLEARLY: f64 = 1.15;
-/// One below this is told as doubtful.
+/// The confidence below which a page gets a warning.
 const DOUBTFUL: f64 = 55.0;
 
 /// The words that OCR saw on a page.

@@ -123,7 +123,8 @@ impl Package {
         })
     }
 
-    /// Reads a part beside the main one as far as it goes; a fault in it costs its own rest only, and is told.
+    /// Reads a part beside the main one as far as possible; a fault in it costs the rest of that part only, and adds a
+    /// warning.
     pub(super) fn walk_beside(
         &mut self,
         part: &str,

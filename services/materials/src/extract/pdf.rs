@@ -77,7 +77,7 @@ pub(super) async fn inspect(path: &Path, limits: &Limits) -> Result<Plan, Extrac
     }
     let read = (0..).zip(text.layers).zip(covered).zip(&sizes);
     let planned = read.map(|(((at, layer), covered), size): (((usize, _), _), _)| match size {
-        // Rendering it finds what is damaged, and tells it.
+        // Rendering it finds the damage, and adds a warning.
         Some(_) if text.damaged.contains(&at) => PlannedPage::Picture { layer },
         Some(_) => plan(layer, covered),
         None => PlannedPage::Text(layer),
@@ -370,7 +370,7 @@ async fn pdftoppm(
     limits: &Limits,
 ) -> Result<(Vec<u8>, String), ExtractError> {
     let (page, dpi) = (number.to_string(), dpi.to_string());
-    // The crop box is what people see, and what pdfinfo tells the size of.
+    // The crop box is the visible page, and the one whose size pdfinfo prints.
     let mut args: Vec<&OsStr> = ["-cropbox", "-r", &dpi, "-f", &page, "-l", &page].map(OsStr::new).to_vec();
     args.extend(form.iter().map(OsStr::new));
     match poppler("pdftoppm", &args, path, &[], limits.image_pixels, limits).await? {
@@ -404,7 +404,7 @@ async fn poppler(
     Run { tool, args: &all, input: Input::Nothing, output_bytes, limits }.run().await
 }
 
-/// Poppler exits with 1 for all that is wrong with a document; only its words tell a password apart.
+/// Poppler exits with 1 for every fault of a document; only its message shows that a password is missing.
 fn refused(reason: String) -> ExtractError {
     if reason.contains("Incorrect password") || reason.contains("security handler") {
         return ExtractError::Encrypted(FileKind::Pdf);

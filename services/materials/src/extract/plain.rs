@@ -69,7 +69,7 @@ fn cut(file: &mut File) -> io::Result<Option<(Encoding, Vec<Range<u64>>)>> {
         // Only the ends of lines of one byte, or of a unit of which one byte is that and the others are zero.
         let is_end = bytes[..unit].iter().filter(|byte| **byte == b'\n').count() == 1
             && bytes[..unit].iter().all(|byte| matches!(byte, 0 | b'\n'));
-        // A character of an old encoding cannot be told apart from the middle of another, so only lines end there.
+        // In an old encoding the begin of a character looks like the middle of another, so that only lines end there.
         let is_long = at - from >= 2 * PART_BYTES as u64;
         let may_cut = match encoding {
             Encoding::Known(_) => encoding.is_utf8() && bytes[0] & 0xC0 != 0x80,

@@ -74,7 +74,7 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     office.plan(pages)
 }
 
-/// The parts that all sheets share: texts, and the formats that tell days from numbers.
+/// The parts that all sheets share: texts, and the formats by which days differ from numbers.
 #[derive(Default)]
 struct Book {
     texts: Vec<String>,

@@ -41,7 +41,7 @@ impl Job for Embed {
     const KIND: &'static str = "materials.embed";
     const QUEUE: &'static str = QUEUE;
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(3 * 3600));
-    /// Hours, if need be: nobody waits for it.
+    /// Enough for hours, because no request waits for it.
     const MAX_ATTEMPTS: u32 = 30;
 
     type State = Materials;

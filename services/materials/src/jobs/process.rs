@@ -181,7 +181,8 @@ impl App {
         Ok(keys.first().is_some_and(limited))
     }
 
-    /// Closes a provider's key where it has told to wait. A job's own outcome would close its first key, which is the user's.
+    /// Pauses a provider's key after its rate limit. A job's own outcome would pause its first key, which is the
+    /// user's.
     async fn closing(&self, key: &str, error: JobError) -> JobError {
         let Verdict::RateLimited(wait) = error.verdict else { return error };
         if let Err(fault) = self.longhaul.store().pause_key(key, wait).await {
@@ -211,7 +212,7 @@ fn ends_the_job(error: &JobError, cx: &Context<Materials>) -> bool {
     }
 }
 
-/// A line that only whoever looks into the job's log needs.
+/// A log line for debugging.
 pub(crate) fn log_detail(cx: &Context<Materials>, detail: impl std::fmt::Debug) {
     cx.log(LogLevel::Warn, format!("{detail:?}"));
 }

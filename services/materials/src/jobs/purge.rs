@@ -23,7 +23,7 @@ const NODES_PER_COMMIT: u32 = 64;
 impl Job for Purge {
     const KIND: &'static str = "materials.purge";
     const QUEUE: &'static str = QUEUE;
-    /// Nobody else would remove it.
+    /// Many, because nothing else removes the file.
     const MAX_ATTEMPTS: u32 = 20;
 
     type State = Materials;
@@ -54,7 +54,7 @@ impl PurgeCourse {
 impl Job for PurgeCourse {
     const KIND: &'static str = "materials.purge-course";
     const QUEUE: &'static str = QUEUE;
-    /// Nobody else would remove it.
+    /// Many, because nothing else removes the file.
     const MAX_ATTEMPTS: u32 = 20;
 
     type State = Materials;

@@ -88,7 +88,7 @@ impl App {
         }
         let chunks = keeper.finish().await?;
         match first_fault {
-            // Nobody takes a document without a word for one that was read.
+            // A document without any text must not pass for one that was read.
             Some(fault) if chunks == 0 => Err(refuse(cx, fault)),
             _ => Ok(Read { pages: total, chunks }),
         }
@@ -214,7 +214,7 @@ impl<'a> Keeper<'a> {
         }
         let mut writes = Vec::with_capacity(pages.len());
         for (number, PageText { text, warnings }) in pages {
-            // A page is told by its row.
+            // The row of a page has its warning.
             let warnings: Vec<Warning> =
                 warnings.into_iter().map(|warning| Warning { page: None, ..warning }).collect();
             writes.push(Write::new(

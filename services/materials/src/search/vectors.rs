@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::jobs;
 use crate::text::{similarity, unit};
 
-/// Whoever searches is waiting: a provider that takes longer is left out of this search.
+/// The time that a search waits for a provider; a slower one is left out of this search.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl App {
@@ -21,7 +21,7 @@ impl App {
         query: Query<'_>,
     ) -> Result<Option<Vec<Hit>>, DbError> {
         let Some(embedder) = &self.providers.embedder else { return Ok(None) };
-        // Signs alone have no meaning that a model could tell.
+        // A query of signs alone has no meaning to embed.
         if materials.is_empty() || !query.text.contains(char::is_alphanumeric) {
             return Ok(None);
         }

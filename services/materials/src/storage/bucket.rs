@@ -65,7 +65,7 @@ impl Bucket {
         let mut store = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
         for (variable, key) in VARIABLES {
             if let Some(value) = env.text(variable) {
-                // Whoever names an address without TLS means it.
+                // An address without TLS is intended.
                 let is_plain = *key == Endpoint && value.starts_with("http://");
                 store = if is_plain { store.with_allow_http(true) } else { store }.with_config(*key, value);
             }
@@ -133,7 +133,7 @@ impl Bucket {
         Ok(names.into_iter().flatten().collect())
     }
 
-    /// True if a file is there, and so old that whoever uploaded it has written its row or never will.
+    /// True if a file exists and is so old that its upload has written its row or never will.
     pub(super) async fn is_old(&self, id: &str) -> io::Result<bool> {
         match self.store.head(&self.key(id)).await {
             Ok(found) => {
@@ -163,7 +163,8 @@ impl Bucket {
         let payload = PutPayload::from(text.into_bytes());
         match self.store.put_opts(&key, payload.clone(), PutMode::Create.into()).await {
             Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(()),
-            // Some servers know no conditions; two first starts at once are then told apart by the look that follows.
+            // Some servers have no conditional writes; of two first starts at once, the look that follows finds the
+            // second.
             Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
                 self.store.put(&key, payload).await.map(drop).map_err(fault)
             }

@@ -64,8 +64,8 @@ const WRITE_BYTES: usize = 128 * 1024;
 /// The bytes of a file that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// A file under its id. Held until its row is written: a sweep takes a file that nobody holds and no row knows for
-/// one that a crash left.
+/// A file under its id. Held until its row is written, because a sweep removes a file that is not held and has no row
+/// as left by a crash.
 #[derive(Debug)]
 pub(crate) struct Held {
     /// A bucket knows no locks: see [`Bucket::is_old`].
@@ -213,7 +213,7 @@ impl Storage {
         .await
     }
 
-    /// Takes hold of a file, unless it is gone or somebody else may hold it.
+    /// Takes hold of a file, unless it is gone or may be held by another process.
     pub(crate) async fn hold(&self, id: &str) -> io::Result<Option<Held>> {
         let path = match &self.place {
             Place::Bucket(bucket) => return Ok(bucket.is_old(id).await?.then_some(Held { _locked: None })),
@@ -280,13 +280,13 @@ fn write_pending(file: Option<PartialFile>, folder: &Path, pending: &[Bytes]) ->
 impl PartialFile {
     fn create(folder: &Path) -> io::Result<Self> {
         let (file, path) = tempfile::Builder::new().prefix("upload-").tempfile_in(folder)?.into_parts();
-        // Held as long as the file is open; it tells other processes that somebody still writes here.
+        // Held as long as the file is open; it shows other processes that the upload goes on.
         file.lock()?;
         Ok(Self { file, path })
     }
 }
 
-/// Removes what nobody holds: the kernel gives a lock back when its owner dies, however that happens.
+/// Removes files that are not locked: the kernel releases a lock when its owner dies, however that happens.
 fn clear_abandoned(incoming: &Path) -> io::Result<()> {
     for entry in fs::read_dir(incoming)? {
         let path = entry?.path();

@@ -1,8 +1,8 @@
-//! Whose files these are.
+//! The stamp that ties a folder of files to its database.
 //!
-//! A process with the rows of one database and the files of another finds no file that it is to read, and clears away all
-//! those that it finds, which no row of its own knows. So the place of the files names its database, and the database names
-//! its place.
+//! A process with the rows of one database and the files of another would find none of the files that it reads, and
+//! would remove all files that it finds, because no row of its database refers to them. So the folder names its
+//! database, and the database names its folder.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -64,7 +64,7 @@ impl Storage {
         read.map_err(|source| self.unusable(source))
     }
 
-    /// Writes the stamp, unless somebody else has.
+    /// Writes the stamp, unless there is one.
     async fn write_stamp(&self, text: String) -> Result<(), OpenError> {
         let written = match &self.place {
             Place::Bucket(bucket) => bucket.write_note(STAMP, text).await,

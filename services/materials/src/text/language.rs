@@ -40,7 +40,7 @@ static COMMON: LazyLock<HashMap<&'static str, Languages>> = LazyLock::new(|| {
 });
 
 impl Language {
-    /// The language of what cannot be told.
+    /// The language of a text whose language is not recognised.
     pub const ENGLISH: Self = Self(0);
 
     fn all() -> impl Iterator<Item = Self> {

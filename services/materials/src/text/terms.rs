@@ -39,7 +39,7 @@ pub fn tokens(text: &str) -> Tokens {
     Tokens { tokens: stemmed(text, &words, &lower, language), language }
 }
 
-/// The terms of a text whose language is known: of a sentence, of which that cannot be told.
+/// The terms of a text of a known language, such as a sentence that is too short to recognise it.
 #[must_use]
 pub fn tokens_in(text: &str, language: Language) -> Vec<Token> {
     let (words, lower) = split(text);
@@ -85,7 +85,7 @@ pub fn query(text: &str, languages: Languages) -> Vec<Wanted> {
         match word.form {
             Form::Letters if own.has_common(lower) => {}
             Form::Letters => {
-                // Whoever types without accents means the word that has them, and the other way round.
+                // A word typed without accents matches the word that has them, and the other way round.
                 let plain = fold(lower);
                 let stems =
                     languages.iter().flat_map(|language| [stem(lower, language), stem(&plain, language)]);

@@ -40,7 +40,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_too_much_is_told_so_while_it_sends() {
+async fn a_client_that_sends_too_much_gets_413_while_it_sends() {
     let f = Fixture::alone().await;
     let course = f.course().await;
     let client = serve(&f).await;
@@ -66,7 +66,7 @@ async fn a_client_that_sends_too_much_is_told_so_while_it_sends() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_first_sends_nothing_in_vain() {
+async fn a_client_that_expects_100_continue_sends_no_refused_body() {
     let f = Fixture::alone().await;
     let course = f.course().await;
     let mut client = serve(&f).await;

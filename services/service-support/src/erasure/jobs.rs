@@ -26,7 +26,7 @@ const AT_ONCE: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between two looks at jobs that are to stop.
 const LOOK: Duration = Duration::from_secs(1);
-/// What is done in one sweep, which fences off what did not stop.
+/// The most jobs of one sweep, which ends the leases of jobs that did not stop.
 const SWEPT: usize = 1_000;
 
 impl Candidate<'_> {

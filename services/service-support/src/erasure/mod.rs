@@ -38,23 +38,23 @@ pub enum Deed {
     Erase,
 }
 
-/// What was erased, or would be.
+/// The erased data, or the data that would be erased.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
     /// The number of rows by their table, of `jobs`, `files` and so on.
     pub counts: BTreeMap<&'static str, u64>,
-    /// What stays of what the user had a part in.
+    /// The data that stays, although the user had a part in it.
     pub stays: Vec<Stays>,
 }
 
-/// What is not the user's alone, and stays.
+/// Data that is not the user's alone, and stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stays {
-    /// What it is, in the plural.
+    /// Its name, in the plural.
     pub what: &'static str,
-    /// How many.
+    /// Its number.
     pub count: u64,
-    /// Why.
+    /// The reason.
     pub why: &'static str,
 }
 
@@ -95,7 +95,7 @@ const ROWS_PER_COMMIT: usize = 200;
 const PAGE: usize = 500;
 
 impl Erasure {
-    /// What is to be done about a user.
+    /// An erasure, or a count, of a user's data.
     ///
     /// # Errors
     /// An id that no user can have.

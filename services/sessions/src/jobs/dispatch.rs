@@ -66,7 +66,7 @@ impl Job for Dispatch {
         );
         tracing::info!(target: "SessionsService", "Executing background process to Python API");
         let answered = ask(&cx, &query, &settling.tokens).await?;
-        // While the answer was waited for, somebody may have changed or deleted what was asked about.
+        // The session may have been changed or deleted during the call.
         if query_of(app, &self.session(app).await?).await?.0 != query {
             return Err(refused("The skill was changed while the session was dispatched"));
         }
@@ -116,7 +116,7 @@ pub(crate) fn dispatch_job(app: &App, session: &Session) -> longhaul::Result<New
     let labels = BTreeMap::from([("session".to_owned(), id.clone()), user_label(&session.host_id)]);
     let job = Dispatch { session_id: id.clone(), dispatch: *dispatch };
     let new = NewJob { id: Some(job_id(id, *dispatch)), labels, ..NewJob::of(&job)? };
-    // Whoever is told to wait makes all wait that ask the same.
+    // A rate limit of the provider pauses all calls to it.
     let service = provider_key(PYTHON_API);
     let key = app.model_behind().unwrap_or(&service);
     Ok(limited(new, Some(key), app.takes(&session.focus_keywords).units()))
@@ -164,7 +164,7 @@ impl App {
         self.providers.composer.limit_key().filter(|_| self.external_http.is_own())
     }
 
-    /// The units that a dispatch of these keywords takes, as far as can be told before.
+    /// The units that a dispatch of these keywords takes, as estimated before.
     fn takes(&self, keywords: &[String]) -> Use {
         match self.model_behind() {
             // The model sees the skill's name, which is short, beside the keywords.
@@ -173,7 +173,7 @@ impl App {
         }
     }
 
-    /// A skill, whoever's it is, by its primary key.
+    /// A skill of any user, by its primary key.
     async fn skill(&self, id: &str) -> Result<Option<Skill>, service_support::DbError> {
         let sql = format!("SELECT {} FROM skills WHERE id = $1", Skill::COLUMNS);
         self.db.read(sql, vec![id.into()]).await?.first().map(Skill::from_row).transpose()

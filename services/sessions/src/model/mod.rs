@@ -15,7 +15,7 @@ const LOGGED_BYTES: usize = 1024;
 
 /// A value for a line of the log: on one line, and cut.
 pub(crate) fn for_log(value: &impl Serialize) -> String {
-    // JSON escapes line breaks and control characters, so nobody can write a line of the log of their own.
+    // JSON escapes line breaks and control characters, so that a value cannot forge a line of the log.
     let mut text = serde_json::to_string(value).unwrap_or_default();
     if text.len() > LOGGED_BYTES {
         let end = (0..=LOGGED_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);

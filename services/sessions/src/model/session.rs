@@ -206,7 +206,7 @@ impl Session {
         })
     }
 
-    /// True for those who may see it: everybody where it is public, else its host and whoever has joined it.
+    /// True for users who may see it: for a public one all, else its host and its members.
     pub(crate) fn is_shown_to(&self, user: &str) -> bool {
         self.is_public || self.host_id == user || self.participants.iter().any(|joined| joined == user)
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::Result;
 
-/// What jobs are spread over.
+/// The kinds of the jobs.
 pub(super) const KINDS: [&str; 6] =
     ["email.send", "invoice.render", "image.scale", "report.build", "webhook.deliver", "index.update"];
 /// Those who fill, each with queues of its own.
@@ -164,7 +164,7 @@ fn finish(job: &Claimed, place: usize, number: usize) -> Result<Finish> {
     Ok(Finish { lease: job.lease.clone(), outcome, entries: Vec::new(), follow_ups: Vec::new(), cost: None })
 }
 
-/// A word of letters, because numbers do not tell shapes of messages apart.
+/// A word of letters, because messages that differ in numbers only have the same shape.
 fn shape(number: usize) -> String {
     let number = number / FAILED % SHAPES;
     [number / 8, number % 8]

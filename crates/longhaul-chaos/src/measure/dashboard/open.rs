@@ -19,7 +19,7 @@ const TURNS: u32 = 3;
 /// Parts of a second in which the load comes.
 const BEATS: usize = 10;
 
-/// What a page asks for again while it is open, and the shortest time between two readings while jobs change.
+/// The requests that an open page repeats, and the shortest interval of each while jobs change.
 type Readings = &'static [(&'static str, Duration)];
 
 const OVERVIEW: Readings = &[

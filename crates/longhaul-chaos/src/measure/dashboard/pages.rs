@@ -30,7 +30,7 @@ impl Page {
     }
 }
 
-/// What the pages of the dashboard ask for.
+/// The requests of the dashboard's pages.
 pub(super) async fn all(served: &Served, filled: Filled) -> Result<Vec<Page>> {
     let mut pages = Vec::new();
     for (name, window, step) in [("1 h", 3_600, 60), ("24 h", 86_400, 3_600), ("7 d", 604_800, 7_200)] {

@@ -165,7 +165,7 @@ async fn a_network_that_is_down_is_a_fault_after_a_few_tries_and_not_for_ever() 
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_a_fault() {
+async fn an_address_without_a_server_is_a_fault() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -109,7 +109,7 @@ local function import(kept)
     write('ZADD', root .. 'prune', 'LT', digits(now), job[QUEUE] .. '|' .. job[STATE])
   end
   flush()
-  -- What has ended here since is counted now.
+  -- Dependencies that have ended here since are counted now.
   for i = 1, #ended, 2 do
     keyed.dependants().settle(ended[i], ended[i + 1])
   end

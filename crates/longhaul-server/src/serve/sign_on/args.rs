@@ -51,10 +51,10 @@ pub(crate) struct SignOnArgs {
 const LARGEST_SKEW: f64 = 600.0;
 
 impl SignOnArgs {
-    /// What is configured; nothing where nothing is.
+    /// The configured sign-on; `None` without one.
     ///
     /// # Errors
-    /// Where a part is missing, so that the server would let in nobody, or anybody.
+    /// A part is missing, so that the server would admit nobody, or anybody.
     pub(crate) fn open(&self, proxies: &TrustedProxies, clock: Clock) -> Result<Option<SignOn>> {
         if self.sso_user_header.is_none() && self.sso_jwks.is_none() {
             return Ok(None);

@@ -13,17 +13,17 @@ pub(super) struct IdTokens {
     clock: Clock,
 }
 
-/// What an issuer's tokens must say.
+/// The claims that an issuer's tokens must have.
 #[derive(Clone, Debug)]
 pub(super) struct Issuer {
     pub(super) name: String,
     pub(super) audiences: Vec<String>,
     pub(super) groups_claim: String,
-    /// By how much its clock may differ.
+    /// The allowed difference of its clock.
     pub(super) skew: Duration,
 }
 
-/// Whoever a token is about.
+/// The subject of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
     pub(super) name: String,
@@ -49,10 +49,10 @@ impl IdTokens {
         Self { issuer, keys, clock }
     }
 
-    /// Whoever a token is about; nobody where it is not the issuer's, not for us, or not good now.
+    /// The subject of a token; `None` for a token of another issuer, for another audience, or not valid now.
     pub(super) async fn verify(&self, token: &str) -> Option<Person> {
         let header = decode_header(token).ok()?;
-        // No others: `none` is no signature, and with HS256 whoever knows the public key could sign.
+        // Only these: `none` is no signature, and with HS256 the public key would be the secret.
         if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
             return None;
         }

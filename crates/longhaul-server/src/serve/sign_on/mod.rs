@@ -28,7 +28,7 @@ pub(crate) use self::args::SignOnArgs;
 use self::id_token::IdTokens;
 use self::roles::Roles;
 
-/// Tells who was signed in elsewhere.
+/// Recognises users of an external sign-on.
 pub(crate) struct SignOn {
     headers: Option<Headers>,
     id_tokens: Option<IdTokens>,
@@ -46,14 +46,14 @@ struct Headers {
 const LONGEST_NAME: usize = 256;
 
 impl SignOn {
-    /// Puts whoever was signed in among the extensions of each request.
+    /// Puts the signed-in user into the extensions of each request.
     pub(super) fn around(self, routes: Router) -> Router {
         let sign_on = Arc::new(self);
         routes.layer(middleware::from_fn(move |request: Request, next: Next| {
             let sign_on = Arc::clone(&sign_on);
             async move {
                 let (mut head, body) = request.into_parts();
-                // Nobody else may have put one there.
+                // No other code may have put a user there.
                 head.extensions.remove::<SignedIn>();
                 if let Some(signed_in) = sign_on.signed_in(&head).await {
                     head.extensions.insert(signed_in);
@@ -87,7 +87,7 @@ impl SignOn {
     }
 }
 
-/// The value of a header that is there once. Of two, one was written by somebody else than the proxy.
+/// The value of a header that occurs once. Of two values, one is not by the proxy.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?.trim();

@@ -14,7 +14,7 @@ impl Roles {
         self.0.is_empty()
     }
 
-    /// The greatest role of somebody in these groups.
+    /// The highest role of a user in these groups.
     pub(super) fn of(&self, groups: &[String]) -> Option<Role> {
         let fits = |group: &String| group == EVERYBODY || groups.contains(group);
         self.0.iter().filter(|(group, _)| fits(group)).map(|(_, role)| *role).max()

@@ -1,5 +1,5 @@
-//! Who is let in by a proxy's headers, as oauth2-proxy sends them, and by id tokens that a real key has signed, whose public half is
-//! served on loopback.
+//! Sign-on by a proxy's headers, as oauth2-proxy sends them, and by id tokens signed with a real key, whose public half
+//! is served on loopback.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ fn id_tokens(source: KeySource, clock: Clock) -> IdTokens {
     IdTokens::new(issuer, KeySet::new(source, clock.clone()).expect("a client"), clock)
 }
 
-/// The routes behind a sign-on that tell who was signed in.
+/// Routes behind a sign-on that answer the signed-in user.
 fn behind(sign_on: SignOn) -> Router {
     let who = async |signed_in: Option<Extension<SignedIn>>| match signed_in {
         Some(Extension(SignedIn { name, role })) => {

@@ -154,7 +154,7 @@ impl<'t> Scan<'t> {
         self.at += 1;
         let mut text = Cow::Borrowed(raw);
         if has_escape {
-            // serde_json unescapes as it will for whoever reads the value, and refuses half of a surrogate pair.
+            // serde_json unescapes as it will for the reader of the value, and refuses half of a surrogate pair.
             let quoted = &self.text[start - 1..self.at];
             let Ok(unescaped) = serde_json::from_str::<String>(quoted) else {
                 return Err(self.breach(JsonRule::WholeCharacters));

@@ -77,9 +77,9 @@
 //! # What a layer cannot break
 //!
 //! - A panic of a layer is that run's failed attempt, as a panic of the job is. Layers around it see it as a [`RunError`].
-//! - The job's timeout, its deadline, a cancel that nobody heeds, a lost lease and a shutdown end the run, whatever layers do. Layers see that
-//!   as an error, with [`RunErrorKind::TimedOut`] or [`RunErrorKind::Stopped`], and have [half a second](LAYER_GRACE) to end;
-//!   then their future is dropped. What they make of a run that was stopped counts for nothing.
+//! - The job's timeout, its deadline, a cancel that the job ignores, a lost lease and a shutdown end the run, whatever layers do.
+//!   Layers see that as an error, with [`RunErrorKind::TimedOut`] or [`RunErrorKind::Stopped`], and have
+//!   [half a second](LAYER_GRACE) to end; then their future is dropped. Their result for an aborted run is ignored.
 //! - Where the layers are not ready within [a minute](READY_WITHIN), the job is put off by 5 s, at no cost of an attempt. It
 //!   holds its slot meanwhile.
 //! - A layer that never ends holds its run like a job that never ends: until the job's timeout, if it has one, or a cancel.

@@ -56,7 +56,7 @@ impl Run {
         self.job.say(Entry::Log { level, message: message.into() });
     }
 
-    /// Completes when somebody has asked for the job to be cancelled. It may be awaited after the run was handed on.
+    /// Completes when a cancellation of the job was requested. It may be awaited after the run was passed on.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         CancellationToken::cancelled_owned(self.job.cancelled.clone())
     }

@@ -13,7 +13,7 @@ use crate::job::Verdict;
 use crate::model::{Claimed, Json};
 use crate::trace::{Begin, tracer};
 
-/// Puts each run into a span, so that what a job logs tells the job.
+/// Puts each run into a span, so that the job's log lines carry the job.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trace;
 

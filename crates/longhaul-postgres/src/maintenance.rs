@@ -20,9 +20,9 @@ const LAST_RETRY: Duration = Duration::from_millis(100);
 /// The interval at which claims whose answers were lost are looked for: the statement of one may still be on its way.
 const LOST_EVERY: Duration = Duration::from_secs(1);
 
-/// Carries out sweeps, bulk actions, and calls that wait for a lock which another transaction holds, one at a time, on a
-/// connection of its own: nobody else waits for them.
-pub(crate) struct Upkeep {
+/// Runs sweeps, bulk actions, and calls that wait for a lock of another transaction, one at a time, on a connection of
+/// its own, so that no other call waits for them.
+pub(crate) struct Maintenance {
     transactor: Transactor,
     deferred: VecDeque<Deferred>,
     lost: Vec<Lost>,
@@ -44,7 +44,7 @@ struct Lost {
     since: Stopwatch,
 }
 
-impl Upkeep {
+impl Maintenance {
     pub(crate) fn new(transactor: Transactor) -> Self {
         Self { transactor, deferred: VecDeque::new(), lost: Vec::new(), workers_forgotten: None }
     }
@@ -142,7 +142,7 @@ impl Upkeep {
     }
 
     fn defer(&mut self, call: Call, attempts: u32) {
-        // Nobody waits for the answer of a claim that is taken back, and yet it must be.
+        // A claim that is reverted has no caller, and must be reverted all the same.
         let must_be_done = matches!(call.op, Op::TakeBack(_));
         if !must_be_done && !may_wait(&call, self.transactor.options.response_timeout) {
             return drop(call.reply.send(Err(key_locked())));

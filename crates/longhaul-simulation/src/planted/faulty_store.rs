@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 
 use super::{Planted, QUEUE};
 
-/// Stands around a store and does a fault's harm.
-pub(super) struct Gardener {
+/// Wraps a store and injects a planted fault.
+pub(super) struct FaultyStore {
     planted: Planted,
     clock: Clock,
     seen: Mutex<Seen>,
 }
 
-/// What the fault needs to know of the calls before.
+/// The facts of earlier calls that the fault depends on.
 #[derive(Default)]
 struct Seen {
     tokens: BTreeMap<JobId, u64>,
@@ -32,7 +32,7 @@ struct Seen {
     paused: BTreeSet<String>,
 }
 
-impl Gardener {
+impl FaultyStore {
     pub(super) fn of(planted: Planted, clock: Clock) -> Self {
         Self { planted, clock, seen: Mutex::default() }
     }
@@ -257,7 +257,7 @@ impl Gardener {
         Ok(Answer::Claimed(store.claim(look()).await?))
     }
 
-    /// A job of a key whose first job has ended is told to share that one.
+    /// A job of a key whose first job has ended is answered as a duplicate of that one.
     async fn join_the_dead(&self, store: &dyn Store, jobs: &[NewJob]) -> Result<Option<Answer>> {
         let [job] = jobs else { return Ok(None) };
         let (Some(unique), Some(id)) = (&job.unique, &job.id) else { return Ok(None) };

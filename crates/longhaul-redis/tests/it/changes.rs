@@ -1,4 +1,4 @@
-//! Changes of state as they are told by several processes, and where nobody hears the answer.
+//! Reported changes of state with several processes, and after lost answers.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,33 +13,34 @@ use State::{Available, Completed, Failed, Running};
 pub(crate) type Moves = Vec<(String, Option<State>, Option<State>)>;
 
 #[derive(Default)]
-pub(crate) struct Ear(Mutex<Moves>);
+pub(crate) struct ChangeLog(Mutex<Moves>);
 
-impl Observer for Ear {
+impl Observer for ChangeLog {
     fn changed(&self, change: &Change<'_>) {
         self.0.lock().unwrap().push((change.id.to_string(), change.from, change.to));
     }
 }
 
-impl Ear {
+impl ChangeLog {
     pub(crate) fn of(store: &RedisStore) -> Arc<Self> {
-        let ear = Arc::new(Self::default());
-        store.changes().unwrap().observe(&ear);
-        ear
+        let log = Arc::new(Self::default());
+        store.changes().unwrap().observe(&log);
+        log
     }
 
-    /// What was heard until a call is answered that came after it.
+    /// The changes up to the answer of a later call.
     async fn take(&self, store: &RedisStore) -> Moves {
         store.queues().await.unwrap();
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
-    /// The same once something was heard: a script that the server does not know yet is sent again after calls that came later.
+    /// The same, once there is one: a script that the server does not know yet is sent again after calls that came
+    /// later.
     pub(crate) async fn take_some(&self, store: &RedisStore) -> Moves {
         loop {
-            let heard = self.take(store).await;
-            if !heard.is_empty() {
-                return heard;
+            let received = self.take(store).await;
+            if !received.is_empty() {
+                return received;
             }
         }
     }
@@ -52,7 +53,7 @@ pub(crate) fn moves<const N: usize>(moves: [(&str, Option<State>, Option<State>)
 async fn tell_once(options: longhaul_redis::RedisOptions) {
     let (one, other) =
         (RedisStore::open(options.clone()).await.unwrap(), RedisStore::open(options).await.unwrap());
-    let (first, second) = (Ear::of(&one), Ear::of(&other));
+    let (first, second) = (ChangeLog::of(&one), ChangeLog::of(&other));
     one.enqueue(["a", "b", "c"].map(named).into()).await.unwrap();
     let new = ["a", "b", "c"].map(|name| (name, None, Some(Available)));
     assert_eq!(first.take(&one).await, moves(new));
@@ -77,15 +78,15 @@ async fn tell_once(options: longhaul_redis::RedisOptions) {
 }
 
 #[tokio::test]
-async fn each_change_is_told_by_the_process_that_makes_it() {
+async fn each_change_is_reported_by_the_process_that_makes_it() {
     tell_once(shared().options()).await;
     tell_once(Cluster::shared().options()).await;
 }
 
 #[tokio::test]
-async fn a_change_is_told_where_its_caller_has_gone_away() {
+async fn a_change_is_reported_if_its_caller_has_gone_away() {
     let store = RedisStore::open(shared().options()).await.unwrap();
-    let ear = Ear::of(&store);
+    let log = ChangeLog::of(&store);
     let mut enqueue = Box::pin(store.enqueue(vec![named("a")]));
     // Sent, and answered by now or later; or taken back before it was sent.
     let _ = futures::poll!(&mut enqueue);
@@ -94,31 +95,34 @@ async fn a_change_is_told_where_its_caller_has_gone_away() {
     if matches!(store.get(&[id("a")]).await.unwrap()[0], Lookup::Unknown) {
         store.enqueue(vec![named("a")]).await.unwrap();
     }
-    assert_eq!(ear.take_some(&store).await, created);
-    // A claim that nobody hears is taken back, and both are told or none.
+    assert_eq!(log.take_some(&store).await, created);
+    // A claim whose answer is not delivered is reverted, and both changes are reported or none.
     let mut claimed = Box::pin(store.claim(claim()));
-    let is_heard = futures::poll!(&mut claimed).is_ready();
+    let is_delivered = futures::poll!(&mut claimed).is_ready();
     drop(claimed);
     store.queues().await.unwrap();
-    let mut heard = ear.take(&store).await;
-    while !is_heard && heard.len() == 1 {
-        heard.extend(ear.take_some(&store).await);
+    let mut received = log.take(&store).await;
+    while !is_delivered && received.len() == 1 {
+        received.extend(log.take_some(&store).await);
     }
     let both = moves([("a", Some(Available), Some(Running)), ("a", Some(Running), Some(Available))]);
-    let expected = if is_heard { &both[..1] } else { &both };
-    assert!(heard == expected || heard.is_empty() && !is_heard, "{heard:?}");
+    let expected = if is_delivered { &both[..1] } else { &both };
+    assert!(received == expected || received.is_empty() && !is_delivered, "{received:?}");
 }
 
 #[tokio::test]
-async fn the_end_of_a_run_that_was_claimed_before_anybody_listened_is_told() {
+async fn the_end_of_a_run_is_reported_if_it_was_claimed_before_there_was_an_observer() {
     let store = RedisStore::open(shared().options()).await.unwrap();
     store.enqueue(vec![named("a"), job()]).await.unwrap();
     let one_slot = Claim { queues: vec![slots("images", 1)], ..claim() };
     let lease = store.claim(one_slot.clone()).await.unwrap().remove(0).lease;
     assert_eq!(lease.id, id("a"));
-    let ear = Ear::of(&store);
+    let log = ChangeLog::of(&store);
     let turn = store.finish_and_claim(vec![finish(&lease, completed())], one_slot).await.unwrap();
     let next = turn.claimed[0].lease.id.as_str();
-    let heard = ear.take(&store).await;
-    assert_eq!(heard, moves([("a", Some(Running), Some(Completed)), (next, Some(Available), Some(Running))]));
+    let received = log.take(&store).await;
+    assert_eq!(
+        received,
+        moves([("a", Some(Running), Some(Completed)), (next, Some(Available), Some(Running))])
+    );
 }
