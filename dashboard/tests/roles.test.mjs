@@ -72,6 +72,10 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     assert.equal(await status("POST", "/api/tokens", '{"name":"a","scopes":["viewer"]}'), maySet ? 201 : 403);
     assert.equal(await status("GET", "/api/audit"), 200);
     assert.equal(await status("POST", "/api/jobs/one/cancel"), mayAct ? 200 : 403);
+    if (!maySet) {
+      await page.getByRole("link", { name: "Access", exact: true }).click();
+      await page.locator(".audit td small", { hasText: "refused: forbidden" }).first().waitFor();
+    }
     await visitor.button("sign out").click();
     await page.getByLabel("Token").waitFor();
     assert.equal(await status("GET", "/api/jobs"), 401);

@@ -110,6 +110,7 @@ fn entry(at: Timestamp, id: &str) -> AuditEntry {
         action: "queue.pause".into(),
         object: "mail".into(),
         count: None,
+        refused: None,
         request_id: "r-1".into(),
     }
 }
@@ -149,6 +150,16 @@ pub async fn the_audit_log_is_read_newest_first_and_page_by_page(fx: &Fixture) {
     assert_eq!((ids(&second), second.next.as_deref()), (vec!["a"], None));
     let exact = page(fx, None, 5).await;
     assert_eq!((exact.entries.len(), exact.next.as_deref()), (5, None), "no page after the last entry");
+}
+
+/// "An entry of the audit log takes the place of an earlier one of its moment and id."
+pub async fn an_entry_of_the_audit_log_takes_the_place_of_an_earlier_one_of_its_moment_and_id(fx: &Fixture) {
+    let refused =
+        |count| AuditEntry { count, refused: Some("forbidden".into()), ..entry(Timestamp(7_200_000), "a") };
+    note(fx, &refused(None)).await;
+    fx.clock.advance(HOUR * 2);
+    note(fx, &refused(Some(2))).await;
+    assert_eq!(page(fx, None, 10).await.entries, [refused(Some(2))]);
 }
 
 /// "An entry of the audit log is forgotten after its time."

@@ -3,8 +3,8 @@
 use std::pin::pin;
 
 use longhaul::{
-    Action, Children, Claim, DEPENDANTS_AT_ONCE, Dependency, EnqueueStatus, Error, Finish, JobId, Lease,
-    NewJob, OnFailure, Outcome, Start, State, WaitsFor,
+    Action, CancelReason, Children, Claim, DEPENDANTS_AT_ONCE, Dependency, EnqueueStatus, Error, Finish,
+    JobId, Lease, NewJob, OnFailure, Outcome, Start, State, Unique, WaitsFor, Webhook,
 };
 
 use crate::Fixture;
@@ -150,6 +150,34 @@ pub async fn a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_th
     assert_eq!(fx.job(&id("c")).await.depends_on, [Dependency::on(held)]);
 }
 
+/// "A job that comes to depend on its unfinished parent is created and cancelled."
+pub async fn a_job_that_comes_to_depend_on_its_unfinished_parent_is_created_and_cancelled(fx: &Fixture) {
+    let parent = fx.running_from(NewJob { id: Some(id("parent")), ..unique("k", None) }).await.lease;
+    let newcomer = || NewJob { id: Some(id("newcomer")), ..unique("k", None) };
+    for (name, on_failure) in [("b", OnFailure::Cancel), ("c", OnFailure::Run)] {
+        let depends_on = vec![Dependency { id: id("newcomer"), on_failure }];
+        let child = NewJob { parent: Some(id("parent")), depends_on, ..named(name) };
+        let answers = fx.enqueue_all(vec![newcomer(), child]).await;
+        assert_eq!((&answers[0].id, answers[1].status), (&id("parent"), EnqueueStatus::Created));
+        let record = fx.job(&id(name)).await;
+        let cancelled = (State::Cancelled, Some(CancelReason::Dependency));
+        assert_eq!((record.state, record.cancel_reason), cancelled, "{name} would wait for ever");
+        assert_eq!(record.depends_on, [Dependency { id: id("parent"), on_failure }]);
+    }
+    // Its parent need not wait for it.
+    let children = fx.job(&id("parent")).await.children.expect("the parent counts both");
+    assert_eq!((children.total, children.unfinished()), (2, 0));
+    // One that has ended is not waited for.
+    let ended = NewJob { unique: Some(Unique { period: Some(HOUR), ..Unique::new("k2") }), ..named("ended") };
+    let lease = fx.running_from(ended).await.lease;
+    fx.end(&lease, completed()).await;
+    let joins = NewJob { id: Some(id("joins")), ..unique("k2", Some(HOUR)) };
+    let child = NewJob { parent: Some(id("ended")), ..after("d", &["joins"]) };
+    fx.enqueue_all(vec![joins, child]).await;
+    assert_eq!(fx.state(&id("d")).await, State::Available);
+    fx.end(&parent, completed()).await;
+}
+
 /// "Of several dependencies on one job one that cancels holds."
 pub async fn of_several_dependencies_on_one_job_one_that_cancels_holds(fx: &Fixture) {
     let holder = fx.running_from(NewJob { id: Some(id("holder")), ..unique("k", None) }).await.lease;
@@ -177,7 +205,12 @@ pub async fn a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_cal
     fx.end(&gone, completed()).await;
     assert_eq!(fx.act(&id("gone"), Action::Delete).await, 1);
     let before = fx.list(&Default::default()).await;
-    let cases: [(Vec<NewJob>, &str); 6] = [
+    let webhook = Some(Webhook::new("https://example.com/hook"));
+    let told = NewJob { webhook, ..after("a", &["unknown"]) };
+    let cases: [(Vec<NewJob>, &str); 8] = [
+        // The deliveries of webhooks, which the door adds, are no jobs of the caller's.
+        (vec![told.clone()], "depends_on[0]"),
+        (vec![told, named("b")], "[0].depends_on[0]"),
         (vec![after("a", &["unknown"])], "depends_on[0]"),
         (vec![after("a", &["gone"])], "depends_on[0]"),
         (vec![named("x"), after("a", &["x", "unknown"])], "[1].depends_on[1]"),

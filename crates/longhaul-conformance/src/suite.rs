@@ -198,6 +198,7 @@ macro_rules! sentences {
                 a_job_whose_dependency_has_failed_already_is_created_and_cancelled
                 a_job_may_depend_on_one_that_stands_before_it_in_the_call
                 a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_the_job_that_stands_for_it
+                a_job_that_comes_to_depend_on_its_unfinished_parent_is_created_and_cancelled
                 of_several_dependencies_on_one_job_one_that_cancels_holds
                 a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_call
                 a_job_that_depends_on_its_parent_is_refused_with_its_call
@@ -229,6 +230,7 @@ macro_rules! sentences {
                 a_store_keeps_a_bounded_number_of_tokens
                 a_job_tells_the_token_that_it_was_enqueued_with_and_is_found_by_it
                 the_audit_log_is_read_newest_first_and_page_by_page
+                an_entry_of_the_audit_log_takes_the_place_of_an_earlier_one_of_its_moment_and_id
                 an_entry_of_the_audit_log_is_forgotten_after_its_time
             }
             waits {
@@ -294,6 +296,7 @@ macro_rules! sentences {
                 a_follow_waits_behind_a_running_holder_as_the_only_one
                 a_follow_replaces_a_waiting_holder_and_takes_the_key_from_a_finished_one
                 a_follower_that_ends_first_gives_the_key_back_to_the_job_that_it_follows
+                a_follow_behind_a_holder_that_is_an_ancestor_is_rejected
             }
             max_waiting {
                 a_full_queue_refuses_a_job_and_the_others_of_the_call_are_created

@@ -473,6 +473,40 @@ pub async fn a_follow_replaces_a_waiting_holder_and_takes_the_key_from_a_finishe
     assert_holds(fx, "c").await;
 }
 
+/// "A follow behind a holder that is an ancestor is rejected."
+pub async fn a_follow_behind_a_holder_that_is_an_ancestor_is_rejected(fx: &Fixture) {
+    let follow = |name: &str| keyed(name, OnClash::Follow);
+    let child = |of: &str, job: NewJob| NewJob { parent: Some(id(of)), ..job };
+    let closing = |name: &str| NewJob { start: Start::AfterChildren, ..named(name) };
+    let first = fx.running_from(follow("a")).await;
+    assert_met(fx, child("a", follow("b")), "a", EnqueueStatus::Rejected).await;
+    // A child of a child, whose parent was there or is made by the same call. The others of the call are created.
+    fx.enqueue_all(vec![child("a", closing("c")), child("c", closing("d"))]).await;
+    assert_met(fx, child("d", follow("e")), "a", EnqueueStatus::Rejected).await;
+    let answers = fx.enqueue_all(vec![child("c", closing("f")), child("f", follow("g"))]).await;
+    let told: Vec<_> = answers.iter().map(|answer| (answer.id.as_str(), answer.status)).collect();
+    assert_eq!(told, [("f", EnqueueStatus::Created), ("a", EnqueueStatus::Rejected)]);
+    assert_holds(fx, "a").await;
+    // So it is where the ancestor waits for its children.
+    fx.end(&first.lease, waits(WaitsFor::Signal("go".into()), None)).await;
+    assert_met(fx, child("a", follow("b")), "a", EnqueueStatus::Rejected).await;
+
+    // A job that is no descendant follows, and a descendant may give that one its args, which does not wait for itself.
+    assert_eq!(fx.enqueue(follow("h")).await, id("h"));
+    assert_met(fx, child("a", follow("i")), "h", EnqueueStatus::Replaced).await;
+    fx.act(&id("h"), Action::cancel(Duration::ZERO)).await;
+    fx.act(&id("a"), Action::cancel(Duration::ZERO)).await;
+    assert_eq!(fx.enqueue(child("a", follow("j"))).await, id("j"), "one that has ended is not waited for");
+    // A sibling is followed.
+    for name in ["d", "f", "c"] {
+        fx.act(&id(name), Action::cancel(Duration::ZERO)).await;
+    }
+    let run = fx.claim_one().await;
+    assert_eq!(run.lease.id, id("j"));
+    assert_eq!(fx.enqueue(child("a", follow("k"))).await, id("k"));
+    fx.end(&run.lease, completed()).await;
+}
+
 /// "A follower that ends first gives the key back to the job that it follows."
 pub async fn a_follower_that_ends_first_gives_the_key_back_to_the_job_that_it_follows(fx: &Fixture) {
     let follow = |name: &str| keyed(name, OnClash::Follow);

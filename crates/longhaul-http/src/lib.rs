@@ -7,6 +7,8 @@ mod config;
 mod extract;
 mod faults;
 mod frame;
+#[cfg(feature = "remote")]
+mod https;
 mod idempotency;
 mod nearest;
 mod path;
@@ -27,6 +29,8 @@ pub use arrival::{Arrival, Held, Scheme};
 pub use auth::{Role, SignalTokens, bearer};
 pub use canonical::fingerprint;
 pub use config::{Access, Described, HttpConfig, Identity, Secret, SignedIn, UnknownKinds, Verifier};
+#[cfg(feature = "remote")]
+pub use https::https_client;
 pub use nearest::{Known, Near};
 pub use redaction::{Redaction, redacted};
 #[cfg(feature = "remote")]

@@ -198,6 +198,15 @@ impl Problem {
         Self { header, ..Self::new(Code::Duplicate, detail) }
     }
 
+    /// The same of a job that was to follow the holder.
+    pub(crate) fn not_to_be_followed(holder: &str, location: &str) -> Self {
+        let detail = format!(
+            "job {holder} holds the unique key and cannot be followed: it is an ancestor, which may wait for this job, or it waits and is of \
+             another kind; nothing was created"
+        );
+        Self { detail, ..Self::duplicate(holder, location) }
+    }
+
     /// A job that another caller's stands for, which is not shown.
     pub(crate) fn standing_for(enqueued: &Enqueued) -> Self {
         let done = match enqueued.status {

@@ -23,6 +23,8 @@ pub(crate) struct Creation<'j> {
     pub(crate) holders: HashMap<&'j str, Held>,
     /// The room under the bounds on waiting jobs.
     pub(crate) room: Room,
+    /// Job -> the parent that it names, of the ancestors of jobs that may come to follow another.
+    pub(crate) ancestors: HashMap<JobId, JobId>,
     /// Id -> job that counts children.
     pub(crate) batches: HashMap<&'j str, i64>,
     pub(crate) dependencies: NewDependencies,
@@ -120,6 +122,7 @@ impl<'j> Creation<'j> {
             taken: HashSet::new(),
             holders: HashMap::new(),
             room,
+            ancestors: HashMap::new(),
             batches: HashMap::new(),
             dependencies: NewDependencies::default(),
             answers: Vec::with_capacity(jobs.len()),
@@ -183,7 +186,13 @@ impl<'j> Creation<'j> {
         let job = &self.jobs[number];
         let unique = job.unique.as_ref()?;
         let holder = self.holders.get(&*unique.key)?;
-        Some(unique::clash(job, unique, &holder.as_holder(self.jobs, now), now))
+        let clash = unique::clash(job, unique, &holder.as_holder(self.jobs, now), now);
+        let parent_of = |id: &JobId| Ok(self.ancestors.get(id).cloned());
+        let is_ancestor = || {
+            let Ok(found) = unique::is_ancestor::<Infallible>(&holder.id(self.ids), job, parent_of);
+            found
+        };
+        Some(if clash == Clash::Follow && is_ancestor() { Clash::Reject } else { clash })
     }
 
     /// The job that a new one follows, which holds its key.

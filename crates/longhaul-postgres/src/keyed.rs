@@ -56,6 +56,7 @@ impl WriteTx<'_> {
         let holders = self.holders(jobs).await?;
         let stored = |holder: &Target| Held::Stored(Box::new(holder.clone()));
         creation.holders.extend(holders.iter().map(|(key, holder)| (key.as_str(), stored(holder))));
+        creation.ancestors = self.ancestors(jobs).await?;
         let batches = self.parents_that_count(jobs).await?;
         creation.batches.extend(batches.iter().map(|(id, batch)| (id.as_str(), *batch)));
         for (number, job) in jobs.iter().enumerate() {

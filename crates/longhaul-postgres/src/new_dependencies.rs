@@ -114,6 +114,9 @@ impl NewDependencies {
                 found.there.push((id.clone(), *on_failure, state.is_finished()));
             }
             found.standing.add(state, *on_failure);
+            if job.parent.as_ref() == Some(id) {
+                found.standing.add_parent(state);
+            }
         }
         found.all = all;
         found

@@ -80,7 +80,8 @@ fn unknown_dependency(jobs: &[New], answer: &Value) -> Option<Error> {
     let number = |value| usize::try_from(int(value)?).ok();
     let (job, place) = (number(job)?, number(place)?);
     let dependency = jobs.get(job)?.job.depends_on.get(place)?;
-    (text(word)? == "unknown").then(|| lifecycle::unknown_dependency(job, jobs.len(), place, &dependency.id))
+    let given = jobs.iter().map(|new| &new.job);
+    (text(word)? == "unknown").then(|| lifecycle::unknown_dependency(job, given, place, &dependency.id))
 }
 
 /// True where nothing needs to be looked up for a job: see `enqueue_simple.lua`.

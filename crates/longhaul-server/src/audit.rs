@@ -10,7 +10,7 @@ use crate::Result;
 use crate::client::{Place, encoded};
 use crate::terminal::Table;
 
-/// Show who has changed what, and when: newest first. An entry is kept for 90 days.
+/// Show who has changed what, or was refused to, and when: newest first. An entry is kept for 90 days.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -46,14 +46,15 @@ struct Entry {
     action: String,
     object: String,
     count: Option<u64>,
+    reason: Option<String>,
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let client = args.place.open().await?;
     let mut out = io::stdout().lock();
-    let mut table = Table::<6>::new(&[1, 2, 3, 4]);
+    let mut table = Table::<7>::new(&[1, 2, 3, 4, 6]);
     let (mut left, mut cursor) = (args.limit, None::<String>);
-    let headings = ["AT", "WHO", "ROLE", "ACTION", "OBJECT", "JOBS"].map(str::to_owned);
+    let headings = ["AT", "WHO", "ROLE", "ACTION", "OBJECT", "COUNT", "REFUSED"].map(str::to_owned);
     let mut rows = vec![headings];
     loop {
         let from = cursor.map_or_else(String::new, |cursor| format!("&cursor={}", encoded(&cursor)));
@@ -81,7 +82,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
 }
 
-fn row(Entry { at, who, role, action, object, count }: Entry) -> [String; 6] {
+fn row(Entry { at, who, role, action, object, count, reason }: Entry) -> [String; 7] {
     let count = count.map_or_else(String::new, |count| count.to_string());
-    [at, who, role.unwrap_or_default(), action, object, count]
+    [at, who, role.unwrap_or_default(), action, object, count, reason.unwrap_or_default()]
 }

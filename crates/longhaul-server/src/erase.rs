@@ -198,6 +198,7 @@ async fn note(services: &Services, report: &Report, is_whole: bool) -> Result<()
         action: "user.erase".into(),
         object: format!("one user: {rest} rows and files{end}"),
         count: Some(jobs),
+        refused: None,
         request_id: JobId::random().to_string(),
     };
     let store = services.deps.longhaul.store();

@@ -86,17 +86,22 @@ impl Outbound {
         let allowed = Arc::new(allowed);
         // Only the first call in a process installs it; that another has done so is no fault.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_PER_HOST)
-            // A proxy would resolve names by itself, and a redirection leads to another address.
-            .no_proxy()
-            .redirect(Policy::none())
-            .referer(false)
-            .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Guard { allowed: Arc::clone(&allowed) }))
+        let builder = || {
+            Client::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(POOL_IDLE)
+                .pool_max_idle_per_host(POOL_PER_HOST)
+                // A proxy would resolve names by itself, and a redirection leads to another address.
+                .no_proxy()
+                .redirect(Policy::none())
+                .referer(false)
+                .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
+                .dns_resolver(Arc::new(Guard { allowed: Arc::clone(&allowed) }))
+        };
+        // A machine without certificate authorities must be able to serve: those in the binary do then.
+        let client = builder()
             .build()
+            .or_else(|_| builder().tls_backend_preconfigured(carried_authorities()).build())
             .map_err(|error| CallError::Failed(format!("failed to set up TLS: {}", chain(&error))))?;
         Ok(Self { client, allowed, delivery_timeout: DELIVERY_TIMEOUT })
     }
@@ -226,4 +231,10 @@ fn chain(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// Trusts Mozilla's certificate authorities, which the binary carries.
+fn carried_authorities() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }

@@ -36,11 +36,16 @@ export interface components {
             count: number | null;
             id: string;
             object: string;
+            outcome: components["schemas"]["AuditOutcome"];
+            /** @example forbidden */
+            reason: string | null;
             request_id: string;
             role: string | null;
             token: string | null;
             who: string;
         };
+        /** @enum {string} */
+        AuditOutcome: "done" | "refused";
         AuditPage: {
             entries: components["schemas"]["AuditEntry"][];
             next: string | null;

@@ -1,14 +1,25 @@
 //! What the audit log tells of a request: the operations that it is for, and their names.
 
 use axum::extract::{FromRequestParts, RawPathParams, Request};
+use axum::http::Method;
 
 use super::roles::route_of;
 
-/// An operation that is noted once it has succeeded.
+/// An operation that is noted.
 #[derive(Debug)]
 pub(super) struct Act {
-    action: &'static str,
-    object: String,
+    pub(super) action: &'static str,
+    pub(super) object: String,
+    pub(super) noted: Noted,
+}
+
+/// The ends of an operation that are noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// That it succeeded, and that it was refused for want of rights.
+    Always,
+    /// That it was refused: what it makes tells by whom it was made.
+    WhereRefused,
 }
 
 /// What a handler adds to its answer where the request's path does not tell it.
@@ -53,6 +64,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST",   "/schedules/{name}/run",    "schedule.run"),
 ];
 
+/// The operations that are noted where they are refused.
+const ENQUEUES: [&str; 2] = ["/jobs", "/jobs/batch"];
+
 impl Act {
     /// The operation that a request asks for, where it is one that is noted.
     pub(super) async fn of(request: &mut Request) -> Option<Self> {
@@ -60,6 +74,9 @@ impl Act {
             return None;
         }
         let path = route_of(request.extensions());
+        if request.method() == Method::POST && ENQUEUES.contains(&path) {
+            return Some(Self { action: "job.enqueue", object: String::new(), noted: Noted::WhereRefused });
+        }
         let row = TABLE.iter().find(|(m, p, _)| *m == request.method().as_str() && *p == path)?;
         let action = row.2;
         let (mut parts, body) = std::mem::take(request).into_parts();
@@ -67,12 +84,13 @@ impl Act {
         *request = Request::from_parts(parts, body);
         let names: Vec<String> =
             names.iter().flat_map(|names| names.iter().map(|(_, value)| value.to_owned())).collect();
-        Some(Self { action, object: names.join("/") })
+        Some(Self { action, object: names.join("/"), noted: Noted::Always })
     }
 
-    /// The action, its object and the number of jobs that it was done to; nothing where nothing was done.
+    /// Of an operation that succeeded: the action, its object and the number of jobs that it was done to; nothing where nothing was done.
     pub(super) fn with(self, done: Option<Done>) -> Option<(&'static str, String, Option<u64>)> {
         match done {
+            _ if self.noted == Noted::WhereRefused => None,
             Some(Done::Nothing) => None,
             Some(Done::Made(object)) => Some((self.action, object, None)),
             Some(Done::ToMany { action, filter, count }) => Some((action, filter, Some(count))),

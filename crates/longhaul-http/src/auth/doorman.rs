@@ -1,12 +1,12 @@
 //! What happens around every request: the bearer of a token with scopes is recognised, counted and told what is left, and a stream ends
-//! with it; what changes things is noted in the audit log.
+//! with it; what changes things, or was refused to, is noted in the audit log.
 
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
@@ -14,6 +14,7 @@ use longhaul::access::{Audit, AuditEntry};
 use longhaul::{Clock, Store};
 
 use super::audited::{Act, Done};
+use super::refusals::{Attempt, Refusals};
 use super::{Auth, Caller, bearer};
 use crate::problem::Problem;
 
@@ -25,15 +26,16 @@ pub(crate) struct Doorman {
     clock: Clock,
     /// The name of whoever needs no token.
     local: Option<String>,
+    refusals: Refusals,
 }
 
-/// The place where the extractor that lets a caller in leaves who it is.
+/// The place where the extractor that knows a caller leaves who it is, whether it lets that one in or not.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Visitor(pub(super) Arc<OnceLock<Caller>>);
 
 impl Doorman {
     pub(crate) fn new(auth: Arc<Auth>, store: Arc<dyn Store>, clock: Clock, local: Option<String>) -> Self {
-        Self { auth, store, clock, local }
+        Self { auth, store, clock, local, refusals: Refusals::default() }
     }
 
     pub(crate) async fn pass(&self, mut request: Request, request_id: &HeaderValue, next: Next) -> Response {
@@ -67,9 +69,17 @@ impl Doorman {
         if let Some(standing) = standing {
             standing.write(response.headers_mut());
         }
-        if let (Some(act), true, Some(caller)) = (act, response.status().is_success(), visitor.0.get()) {
-            let done = response.extensions_mut().remove::<Done>();
-            self.note(act, done, caller, request_id).await;
+        match (act, visitor.0.get()) {
+            (Some(act), Some(caller)) if response.status().is_success() => {
+                let done = response.extensions_mut().remove::<Done>();
+                self.note(act, done, caller, request_id).await;
+            }
+            (Some(act), caller) if is_refused(response.status()) => {
+                let problem = response.extensions().get::<Arc<Problem>>();
+                let code = problem.map_or("forbidden", |problem| problem.code.parts().0);
+                self.note_refusal(act, code, caller, request_id).await;
+            }
+            _ => {}
         }
         match id {
             Some(id) if is_stream(&response) => self.while_good(id, response),
@@ -86,27 +96,65 @@ impl Doorman {
 
     async fn note(&self, act: Act, done: Option<Done>, caller: &Caller, request_id: &HeaderValue) {
         let Some((action, object, count)) = act.with(done) else { return };
-        let local = || self.local.clone().unwrap_or_else(|| "anybody".into());
-        let entry = AuditEntry {
+        self.write(AuditEntry {
             id: longhaul::JobId::random().to_string(),
             at: self.clock.now(),
-            who: match (&caller.name, &*caller.key) {
-                (Some(name), _) => name.clone(),
-                (None, "open") => local(),
-                (None, _) => "the administrator's token".into(),
-            },
+            who: self.name_of(caller),
             role: caller.role.map(|role| role.as_str().into()),
-            token: caller.bearer.as_ref().map(|bearer| bearer.token.id.clone()),
+            token: token_of(caller),
             action: action.into(),
             object,
             count,
+            refused: None,
             request_id: request_id.to_str().unwrap_or_default().into(),
+        })
+        .await;
+    }
+
+    /// Notes an action that was refused for want of rights, unless such entries are many: who is not known has no valid token.
+    async fn note_refusal(
+        &self,
+        act: Act,
+        code: &'static str,
+        caller: Option<&Caller>,
+        request_id: &HeaderValue,
+    ) {
+        let attempt = Attempt {
+            who: caller.map_or_else(|| "unknown".into(), |caller| self.name_of(caller)),
+            role: caller.and_then(|caller| caller.role).map(|role| role.as_str()),
+            token: caller.and_then(token_of),
+            action: act.action,
+            object: act.object,
+            code,
         };
+        let request_id = request_id.to_str().unwrap_or_default();
+        if let Some(entry) = self.refusals.count(attempt, request_id, self.clock.now()) {
+            self.write(entry).await;
+        }
+    }
+
+    fn name_of(&self, caller: &Caller) -> String {
+        match (&caller.name, &*caller.key) {
+            (Some(name), _) => name.clone(),
+            (None, "open") => self.local.clone().unwrap_or_else(|| "anybody".into()),
+            (None, _) => "the administrator's token".into(),
+        }
+    }
+
+    async fn write(&self, entry: AuditEntry) {
         // It is done, and an answer that it is not would be a lie.
         if let Err(error) = Audit::of(self.store.as_ref()).note(entry.clone()).await {
             tracing::error!(?entry, "failed to write to the audit log: {error}");
         }
     }
+}
+
+fn token_of(caller: &Caller) -> Option<String> {
+    caller.bearer.as_ref().map(|bearer| bearer.token.id.clone())
+}
+
+fn is_refused(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 fn is_stream(response: &Response) -> bool {

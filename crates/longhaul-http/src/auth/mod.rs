@@ -11,6 +11,7 @@
 //! | `quota` | the requests that it may make |
 //! | `doorman` | what happens around every request: tokens are recognised and counted, actions noted |
 //! | `audited` | the actions that are noted |
+//! | `refusals` | actions that were refused, as the log tells them: few entries, however many attempts |
 //! | `session` | the cookie of the dashboard |
 //! | `ended` | sessions that somebody has signed out of |
 //! | `read_token` | tokens that read one job |
@@ -23,6 +24,7 @@ mod doorman;
 mod ended;
 mod quota;
 mod read_token;
+mod refusals;
 mod roles;
 mod scope;
 mod session;
@@ -309,14 +311,14 @@ impl Auth {
 
     async fn admit(&self, parts: &Parts, need: Need) -> Result<Caller, Problem> {
         let caller = self.known(parts).await?;
+        if let Some(Visitor(visitor)) = parts.extensions.get() {
+            // A second extractor finds the same caller.
+            let _ = visitor.set(caller.clone());
+        }
         let needed = need.role();
         let is_opened = || caller.bearer.as_ref().is_some_and(|bearer| bearer.scopes.open(need));
         if caller.role < Some(needed) && !is_opened() {
             return Err(Problem::too_little(needed, caller.role));
-        }
-        if let Some(Visitor(visitor)) = parts.extensions.get() {
-            // A second extractor finds the same caller.
-            let _ = visitor.set(caller.clone());
         }
         Ok(caller)
     }

@@ -7,6 +7,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::https::https_client;
 use crate::wire::LONGEST_HOLD;
 
 pub(super) const STORE: &str = "remote";
@@ -220,18 +221,17 @@ fn build(token: Option<&str>) -> Result<Client> {
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
     }
-    // Only the first call in a process installs it; that another has done so is no fault.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .default_headers(headers)
-        .connect_timeout(CONNECT_TIMEOUT)
-        // Shorter than servers and proxies keep an idle connection, so that few requests meet one that is being closed.
-        .pool_idle_timeout(Duration::from_secs(20))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| failed(whole(&error)))
+    let builder = || {
+        Client::builder()
+            .default_headers(headers.clone())
+            .connect_timeout(CONNECT_TIMEOUT)
+            // Shorter than servers and proxies keep an idle connection, so that few requests meet one that is being closed.
+            .pool_idle_timeout(Duration::from_secs(20))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
+    };
+    https_client(builder).map_err(|error| failed(whole(&error)))
 }
 
 /// An error with its causes: the outermost says little.

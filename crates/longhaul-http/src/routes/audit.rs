@@ -18,17 +18,17 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default().routes(routes!(list))
 }
 
-/// One thing that somebody has changed.
+/// One thing that somebody has changed, or was refused to change.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub(crate) struct EntryBody {
     /// Tells it from others.
     id: String,
-    /// When it was done.
+    /// When it was done, or first tried.
     #[schema(value_type = String, format = DateTime)]
     at: Rfc3339,
     /// Who did it: the name of a person or of a token; `the administrator's token`, `anybody` on an open server, and of a command over
-    /// the store the user's name on that machine.
+    /// the store the user's name on that machine; `unknown` for whoever was refused without a valid token.
     who: String,
     /// The role that they had.
     #[schema(required)]
@@ -41,11 +41,27 @@ pub(crate) struct EntryBody {
     action: String,
     /// What it was done to: a name or an id; of `jobs.cancel`, `jobs.retry`, `jobs.delete` and `jobs.set_priority` the filter.
     object: String,
-    /// How many jobs were changed, where it was done to many.
+    /// How many jobs were changed, where it was done to many. Of what was refused, how often it was tried, at least.
     #[schema(required)]
     count: Option<u64>,
+    /// `refused` where the caller had no right to it.
+    outcome: Outcome,
+    /// The code of the problem that it was refused with.
+    #[schema(required, example = "forbidden")]
+    reason: Option<String>,
     /// The id of the request, as in the server's log.
     request_id: String,
+}
+
+/// What became of an action.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditOutcome)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// It was done.
+    Done,
+    /// It was refused, for want of rights.
+    Refused,
 }
 
 /// Part of the audit log.
@@ -60,8 +76,11 @@ pub(crate) struct AuditBody {
 }
 
 impl From<AuditEntry> for EntryBody {
-    fn from(AuditEntry { id, at, who, role, token, action, object, count, request_id }: AuditEntry) -> Self {
-        Self { id, at: Rfc3339(at), who, role, token, action, object, count, request_id }
+    fn from(entry: AuditEntry) -> Self {
+        let AuditEntry { id, at, who, role, token, action, object, count, refused: reason, request_id } =
+            entry;
+        let outcome = if reason.is_some() { Outcome::Refused } else { Outcome::Done };
+        Self { id, at: Rfc3339(at), who, role, token, action, object, count, outcome, reason, request_id }
     }
 }
 
@@ -72,7 +91,9 @@ const MAX_LIMIT: usize = 500;
 ///
 /// Newest first. What was done by the API, by the dashboard and by commands over the store is noted once it has succeeded: jobs
 /// cancelled, retried, forked, deleted and given signals, queues, limit keys and schedules set, paused and resumed, tokens and
-/// secrets made and deleted. Jobs that are enqueued are not: they tell by whom. An entry is kept for 90 days.
+/// secrets made and deleted. Jobs that are enqueued are not: they tell by whom. Such an action, and an enqueue, is noted as `refused`
+/// where it was answered 401 or 403: equal attempts of ten minutes are one entry, and of more than 20 such entries on a server the rest
+/// is one. An entry is kept for 90 days.
 #[utoipa::path(
     get,
     path = "/audit",

@@ -21,7 +21,10 @@ async fn told(app: &App) -> Vec<String> {
     let told = |entry: &Value| {
         let word = |name: &str| entry[name].as_str().unwrap_or("-").to_owned();
         let count = entry["count"].as_u64().map_or_else(String::new, |count| format!(" {count}"));
-        format!("{} ({}) {} {}{count}", word("who"), word("role"), word("action"), word("object"))
+        let reason =
+            entry["reason"].as_str().map_or_else(String::new, |reason| format!(" refused: {reason}"));
+        assert_eq!(entry["outcome"] == "refused", !reason.is_empty());
+        format!("{} ({}) {} {}{count}{reason}", word("who"), word("role"), word("action"), word("object"))
     };
     let mut told: Vec<String> = log["entries"].as_array().unwrap().iter().map(told).collect();
     told.reverse();
@@ -73,12 +76,44 @@ async fn what_was_changed_is_told_with_who_and_how_many() {
 }
 
 #[tokio::test]
-async fn what_was_refused_or_has_changed_nothing_is_not_told() {
+async fn what_was_refused_for_want_of_rights_is_told_once_with_the_number_of_attempts() {
+    let app = App::with(guarded());
+    let shop = token(&app, &json!({"name": "shop", "scopes": ["enqueue:mail"]})).await;
+    app.clock.advance(std::time::Duration::from_millis(1));
+    let guess = ("authorization", "Bearer guess");
+    let enqueue = r#"{"kind":"greet","args":{"name":"x"}}"#;
+    for (method, path, body, who) in [
+        (Method::PATCH, "/api/queues/default", r#"{"slots":1}"#, Some(ADA)),
+        (Method::POST, "/api/queues/default/pause", "", Some(guess)),
+        (Method::POST, "/api/queues/default/pause", "", Some(guess)),
+        (Method::POST, "/api/queues/default/pause", "", None),
+        (Method::POST, "/api/jobs", enqueue, Some(("authorization", "Bearer viewer-eva"))),
+        (Method::GET, "/api/queues", "", None),
+    ] {
+        app.clock.advance(std::time::Duration::from_millis(1));
+        let headers: Vec<_> = who.into_iter().collect();
+        let answer = app.send(request(method, path, body, &headers)).await;
+        assert!(matches!(answer.status.as_u16(), 401 | 403), "{path} {answer:?}");
+    }
+    app.clock.advance(std::time::Duration::from_millis(1));
+    let refused = shop.post(&app, "/api/jobs", &serde_json::from_str(enqueue).unwrap()).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let expected = [
+        format!("the administrator's token (admin) token.create {}", shop.id),
+        "ada (operator) queue.set default refused: forbidden".into(),
+        "unknown (-) queue.pause default 2 refused: invalid_token".into(),
+        "unknown (-) queue.pause default refused: unauthorized".into(),
+        "eva (viewer) job.enqueue  refused: forbidden".into(),
+        "shop (-) job.enqueue  refused: forbidden".into(),
+    ];
+    assert_eq!(told(&app).await, expected);
+}
+
+#[tokio::test]
+async fn what_has_changed_nothing_is_not_told() {
     let app = App::with(guarded());
     for (method, path, body, who) in [
-        (Method::PATCH, "/api/queues/default", r#"{"slots":1}"#, ADA),
         (Method::POST, "/api/jobs/nobody/cancel", "", ADA),
-        (Method::POST, "/api/queues/default/pause", "", ("authorization", "Bearer guess")),
         (Method::PATCH, "/api/queues/default", r#"{"slots":-1}"#, ADMIN),
     ] {
         let answer = app.send(request(method, path, body, &[who])).await;

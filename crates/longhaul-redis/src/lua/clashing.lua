@@ -129,6 +129,20 @@ local function clashing()
     if id then keyed.stopping().cancel(id, job_of(id), DROPPED) end
   end
 
+  -- The most ancestors of a new job that are compared with the holder of its unique key.
+  local ANCESTORS_LOOKED_AT = 100
+
+  -- True where the holder of a new job's key is its parent, its parent's parent, and so on. A job that followed it would wait for one
+  -- that may wait for it.
+  local function is_ancestor(holder, parent)
+    for _ = 1, ANCESTORS_LOOKED_AT do
+      if not parent or parent == holder then return parent == holder end
+      local job = job_of(parent)
+      parent = job and job[PARENT]
+    end
+    return false
+  end
+
   -- What becomes of a new job: false where it is created, and besides true where it is to be cancelled at once, or false and the job
   -- that it follows; or else the answer.
   -- `holder` is the id of the job that holds its key, or nothing, and `passes` true for one that no bound keeps out: a follow-up, or one
@@ -139,6 +153,7 @@ local function clashing()
     local how, state, run_at
 
     if holder then how, state, run_at = clash(job_of(holder), keys, kind, delay, at) end
+    if how == FOLLOW and is_ancestor(holder, keys[PARENT_ID]) then how = REJECT end
     if how == JOIN then return holder end
     if how == REJECT then return { 'rejected', holder } end
     if how == LEADING then

@@ -132,14 +132,16 @@ local function create(id, source, start, fixed, data, is_follow_up, stand_ins)
   local other, is_dropped, state = (created[id] or job_of(id) or damaged[id]) and id, false, nil
   if not other then
     local unique, more, flags, dependencies = keys and keys[UNIQUE_KEY], keys and keys[MORE], flags_of(start), nil
-    if bit.band(flags, HAS_DEPENDENCIES) ~= 0 then data, dependencies = depending().look(data, stand_ins) end
+    if bit.band(flags, HAS_DEPENDENCIES) ~= 0 then data, dependencies = depending().look(data, stand_ins, keys and keys[PARENT_ID]) end
     local holder = unique and holder_of(unique)
     if holder or keyed.is_bounded then
       local is_blocked = bit.band(flags, WAITS) ~= 0 or dependencies and dependencies.is_waited_for
       local followed
       other, is_dropped, followed = clashing().meet(keys, holder, source, start, data, is_follow_up or is_blocked)
       -- That may have ended one of the dependencies.
-      if not other and (dependencies or followed) then data, dependencies = depending().look(data, stand_ins, followed) end
+      if not other and (dependencies or followed) then
+        data, dependencies = depending().look(data, stand_ins, keys and keys[PARENT_ID], followed)
+      end
     end
     if not other then
       if unique then new_data[id] = data end

@@ -39,8 +39,9 @@ local function depending()
 
   -- Looks at the dependencies that the data of a new job names. Answers the data, and the dependencies: those that are there, as ids and
   -- bits in turn, how many have not ended, true where one has ended in a way that cancels the job, and the job that it follows. One that is not there is a
-  -- follow-up's and counts as cancelled: what is enqueued by itself is refused before.
-  function api.look(data, stand_ins, followed)
+  -- follow-up's and counts as cancelled: what is enqueued by itself is refused before. Nor may it depend on its unfinished parent, which a
+  -- call that names it is refused for: the parent may wait for it. So one that stands for another job counts as cancelled, too.
+  function api.look(data, stand_ins, parent, followed)
     local list
     data, list = resolved(data, cmsgpack.unpack(data), stand_ins, followed)
     local found = { unfinished = 0, has_failed = false, behind = followed or '' }
@@ -57,6 +58,7 @@ local function depending()
       end
       if state < COMPLETED then
         found.unfinished = found.unfinished + 1
+        if list[n] == parent then found.has_failed = true end
       elseif state ~= COMPLETED and list[n + 1] == CANCELS then
         found.has_failed = true
       end

@@ -96,11 +96,12 @@ impl Client {
         check_url(url).map_err(|message| Coded(USAGE, message))?;
         let base = url.trim_end_matches('/');
         let base = base.strip_suffix("/api").unwrap_or(base).to_owned();
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
-            .build()
+        let builder = || {
+            reqwest::Client::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
+        };
+        let http = longhaul_http::https_client(builder)
             .map_err(|error| format!("failed to prepare requests: {error}"))?;
         Ok(Self { described: base.clone(), transport: Transport::Server { http, base, token } })
     }

@@ -92,8 +92,8 @@ fn skew(theirs: jiff::Timestamp, ours: Timestamp) -> Option<Check> {
 
 /// An answer as JSON, and its time.
 async fn read(url: &str) -> Result<(Value, Option<jiff::Timestamp>), String> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
+    let builder = || reqwest::Client::builder().timeout(PATIENCE);
+    let http = longhaul_http::https_client(builder).map_err(|error| error.to_string())?;
     let response = http.get(url).send().await.map_err(|error| innermost(&error))?;
     let status = response.status();
     let date = response.headers().get("date").and_then(|date| date.to_str().ok());

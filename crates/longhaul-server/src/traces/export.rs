@@ -123,9 +123,10 @@ impl<E: SpanExporter> Export<E> {
 
 impl Client {
     pub(super) fn new() -> Result<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build();
-        client.map(Self).map_err(|e| format!("failed to make a client for traces: {e}").into())
+        let builder = || reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none());
+        longhaul_http::https_client(builder)
+            .map(Self)
+            .map_err(|e| format!("failed to make a client for traces: {e}").into())
     }
 }
 

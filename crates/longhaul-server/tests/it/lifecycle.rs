@@ -19,6 +19,23 @@ async fn a_server_is_live_and_ready_and_says_what_is_on() {
 }
 
 #[tokio::test]
+async fn a_server_starts_on_a_machine_without_certificate_authorities_and_says_whom_it_trusts() {
+    let place = Place::new();
+    let empty = tempfile::tempdir().expect("a folder");
+    let folder = empty.path().to_str().expect("its name");
+    let nothing = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", folder)];
+    let collector = [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:9")];
+    let server = place.serve_with(&[], &[&nothing[..], &collector].concat()).await;
+    assert_eq!(get(&server, "/health").await["status"], "ok");
+    let said = "https trusts the certificate authorities of this binary";
+    assert_eq!(server.log().matches(said).count(), 1, "{}", server.log());
+    // A command that asks the server needs none either.
+    let mut queues = place.command(&["queues", "--url", &server.url]);
+    let queues = crate::server::output(queues.envs(nothing)).await;
+    assert!(queues.status.success(), "{}", stderr(&queues));
+}
+
+#[tokio::test]
 async fn an_acknowledged_job_survives_a_kill() {
     let place = Place::new();
     let server = place.serve(&["--accept-unknown-kinds"]).await;

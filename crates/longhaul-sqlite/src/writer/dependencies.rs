@@ -39,8 +39,12 @@ impl WriteTx<'_> {
             .map_or(Ok(()), Err)
     }
 
-    /// Looks at the dependencies of a new job.
-    pub(super) fn dependencies(&self, depends_on: &[Dependency]) -> rusqlite::Result<Dependencies> {
+    /// Looks at the dependencies of a new job, as they are with the jobs that stand for others.
+    pub(super) fn dependencies(
+        &self,
+        job: &NewJob,
+        depends_on: &[Dependency],
+    ) -> rusqlite::Result<Dependencies> {
         let mut found = Dependencies::default();
         for Dependency { id, on_failure } in depends_on {
             let row = self
@@ -55,6 +59,9 @@ impl WriteTx<'_> {
             let state = row.map_or(State::Cancelled, |(_, state)| state);
             found.edges.extend(row.map(|(seq, _)| (seq, *on_failure, state.is_finished())));
             found.standing.add(state, *on_failure);
+            if job.parent.as_ref() == Some(id) {
+                found.standing.add_parent(state);
+            }
         }
         Ok(found)
     }

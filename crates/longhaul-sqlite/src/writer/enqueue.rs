@@ -8,7 +8,7 @@ use longhaul::{
     CancelReason, Change, Dependency, EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State,
     Timestamp, joined_keys,
 };
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::dependencies::Dependencies;
 use super::groups::Keyed;
@@ -131,7 +131,7 @@ impl WriteTx<'_> {
         let is_bounded = room == Room::Bounded
             && (self.has_queue_bounds || self.has_key_bounds && !job.limit_keys.is_empty())
             && waiting::counts(state)
-            && !self.dependencies(&depends_on)?.standing.is_waited_for();
+            && !self.dependencies(job, &depends_on)?.standing.is_waited_for();
         // The id goes before the key and the bounds: a job of that very id is a duplicate, whoever holds the key.
         if (job.unique.is_some() || is_bounded) && job.id.is_some() && self.exists(&id)? {
             return Ok(duplicate(id));
@@ -172,7 +172,7 @@ impl WriteTx<'_> {
         });
         // What was superseded or dropped may be the job's parent, or one that it depends on.
         let batch = self.parent_that_counts(job.parent.as_ref())?;
-        let dependencies = self.dependencies(&depends_on)?;
+        let dependencies = self.dependencies(job, &depends_on)?;
         if dependencies.standing.is_waited_for() && state != State::Cancelled {
             state = State::Blocked;
         }
@@ -183,10 +183,18 @@ impl WriteTx<'_> {
     fn clash(&self, job: &NewJob) -> rusqlite::Result<Option<(KeyHolder, Clash)>> {
         let Some(unique) = &job.unique else { return Ok(None) };
         let holder = self.unique_holder(&unique.key)?;
-        Ok(holder.map(|holder| {
-            let clash = unique::clash(job, unique, &holder.facts(), self.now);
-            (holder, clash)
-        }))
+        let Some(holder) = holder else { return Ok(None) };
+        let clash = unique::clash(job, unique, &holder.facts(), self.now);
+        let parent_of = |id: &JobId| self.parent_of(id);
+        let is_rejected = clash == Clash::Follow && unique::is_ancestor(&holder.id, job, parent_of)?;
+        Ok(Some((holder, if is_rejected { Clash::Reject } else { clash })))
+    }
+
+    /// The parent that a job names; `None` where it names none, or is not there.
+    fn parent_of(&self, id: &JobId) -> rusqlite::Result<Option<JobId>> {
+        let mut parent = self.connection.prepare_cached("SELECT parent FROM jobs WHERE id = ?1")?;
+        let found = parent.query_row([id.as_str()], |row| row.get::<_, Option<String>>(0)).optional()?;
+        Ok(found.flatten().map(JobId::from_store))
     }
 
     /// Does to the holder what comes of a job that is not created.

@@ -16,12 +16,12 @@ const HOURS: &str = "longhaul.audit-hours";
 /// The milliseconds of an hour.
 const HOUR: i64 = 3_600_000;
 
-/// One thing that somebody has changed.
+/// One thing that somebody has changed, or was refused to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     /// Tells it from others of the same moment.
     pub id: String,
-    /// When it was done.
+    /// When it was done, or first tried.
     pub at: Timestamp,
     /// Who did it: a name of a person or of a token, or where nobody says who they are, how they came in.
     pub who: String,
@@ -33,8 +33,10 @@ pub struct AuditEntry {
     pub action: String,
     /// What it was done to: a name or an id, or the filter of many.
     pub object: String,
-    /// How many jobs it was done to, where it was done to many.
+    /// How many jobs it was done to, where it was done to many. Of what was refused, how often it was tried, at least.
     pub count: Option<u64>,
+    /// The code of the problem that it was refused with; `None` where it was done.
+    pub refused: Option<String>,
     /// The id of the request.
     pub request_id: String,
 }
@@ -51,6 +53,8 @@ struct Kept {
     object: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
     request_id: String,
 }
 
@@ -74,13 +78,13 @@ impl<'s> Audit<'s> {
         Self(store)
     }
 
-    /// Keeps an entry for [`AUDIT_KEPT_FOR`].
+    /// Keeps an entry for [`AUDIT_KEPT_FOR`]. One of the same moment and id takes the place of the earlier one.
     ///
     /// # Errors
     /// A store's fault.
     pub async fn note(&self, entry: AuditEntry) -> Result<()> {
-        let AuditEntry { id, at, who, role, token, action, object, count, request_id } = entry;
-        let body = Json::new(&Kept { who, role, token, action, object, count, request_id })?;
+        let AuditEntry { id, at, who, role, token, action, object, count, refused, request_id } = entry;
+        let body = Json::new(&Kept { who, role, token, action, object, count, refused, request_id })?;
         let hour = at.0.div_euclid(HOUR);
         let keep_for = AUDIT_KEPT_FOR;
         let entry = Sample { series: series(hour), at, source: id, keep_for, body };
@@ -152,8 +156,8 @@ fn series(hour: i64) -> String {
 }
 
 fn read(Sample { at, source, body, .. }: Sample) -> Option<AuditEntry> {
-    let Kept { who, role, token, action, object, count, request_id } = body.to().ok()?;
-    Some(AuditEntry { id: source, at, who, role, token, action, object, count, request_id })
+    let Kept { who, role, token, action, object, count, refused, request_id } = body.to().ok()?;
+    Some(AuditEntry { id: source, at, who, role, token, action, object, count, refused, request_id })
 }
 
 /// An entry's place in the log.

@@ -4,6 +4,7 @@ use super::wait_until;
 use crate::clock::Timestamp;
 use crate::model::{Children, Dependency, Idempotency, JobId, NewJob, OnFailure, State};
 use crate::store::Error;
+use crate::webhook;
 
 /// Leaves one dependency on each job, at its first place. Of several on one job a `cancel` holds, because a failure that is said
 /// to cancel must not be lost behind one that is not.
@@ -41,6 +42,13 @@ impl Standing {
         }
     }
 
+    /// Adds that the new job depends on its parent, which is in `state`: a parent that waits for its children would wait for the job
+    /// for ever, so the job is cancelled where the parent has not ended. A call that names the parent is refused before; this one names
+    /// a job that the parent stands for.
+    pub fn add_parent(&mut self, state: State) {
+        self.has_failed |= !state.is_finished();
+    }
+
     /// True where the new job is blocked, if only for a moment.
     #[must_use]
     pub fn is_waited_for(&self) -> bool {
@@ -76,7 +84,7 @@ pub fn refused_dependency<E>(
         if !job.depends_on.is_empty() && !stands(job)? {
             for (place, dependency) in job.depends_on.iter().enumerate() {
                 if !is_known(&dependency.id)? {
-                    return Ok(Some(unknown_dependency(number, jobs.len(), place, &dependency.id)));
+                    return Ok(Some(unknown_dependency(number, jobs, place, &dependency.id)));
                 }
             }
         }
@@ -87,10 +95,17 @@ pub fn refused_dependency<E>(
 }
 
 /// The refusal of a job that depends on one which is neither there nor before it in the call: `job` and `dependency` are
-/// places, in a call of `of` jobs.
+/// places, in a call of `jobs`. Its field names no place where the caller gave one job: what the door has added for a webhook does
+/// not count.
 #[must_use]
-pub fn unknown_dependency(job: usize, of: usize, dependency: usize, id: &JobId) -> Error {
-    let place = if of > 1 { format!("[{job}].") } else { String::new() };
+pub fn unknown_dependency<'j>(
+    job: usize,
+    jobs: impl IntoIterator<Item = &'j NewJob>,
+    dependency: usize,
+    id: &JobId,
+) -> Error {
+    let given = jobs.into_iter().filter(|job| job.kind != webhook::KIND).count();
+    let place = if given > 1 { format!("[{job}].") } else { String::new() };
     Error::Invalid {
         field: format!("{place}depends_on[{dependency}]"),
         reason: format!("must be a job that is there or stands before in the call, and '{id}' is neither"),

@@ -73,15 +73,18 @@ impl Table {
     }
 
     /// Looks at the dependencies of a new job.
-    pub(super) fn dependencies(&self, depends_on: &[Dependency]) -> Dependencies {
+    pub(super) fn dependencies(&self, job: &NewJob) -> Dependencies {
         let mut found = Dependencies::default();
-        for Dependency { id, on_failure } in depends_on {
+        for Dependency { id, on_failure } in &job.depends_on {
             let row = self.find(id);
             // One that is not there is a follow-up's: what is enqueued by itself is refused before.
             let state = row.map_or(State::Cancelled, |row| row.record.state);
             let edge = Edge { on_failure: *on_failure, is_settled: state.is_finished() };
             found.edges.extend(row.map(|row| (row.seq, edge)));
             found.standing.add(state, *on_failure);
+            if job.parent.as_ref() == Some(id) {
+                found.standing.add_parent(state);
+            }
         }
         found
     }

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::row::Row;
@@ -123,8 +124,7 @@ impl Table {
             job.depends_on.push(Dependency::on_any_end(followed.clone()));
         }
         let (state, _) = unique::start(&job, now);
-        let state =
-            if self.dependencies(&job.depends_on).standing.is_waited_for() { State::Blocked } else { state };
+        let state = if self.dependencies(&job).standing.is_waited_for() { State::Blocked } else { state };
         let (admission, mut bounds) = match room {
             Room::Bounded if waiting::counts(state) => self.admission(&job),
             _ => (Admission::Create, Vec::new()),
@@ -146,7 +146,14 @@ impl Table {
     fn clash(&self, job: &NewJob, now: Timestamp) -> Option<(u64, Clash)> {
         let unique = job.unique.as_ref()?;
         let seq = self.keys.holder(&unique.key, now)?;
-        Some((seq, unique::clash(job, unique, &self.rows.get(&seq)?.as_holder(), now)))
+        let holder = self.rows.get(&seq)?;
+        let clash = unique::clash(job, unique, &holder.as_holder(), now);
+        let parent_of = |id: &JobId| Ok(self.find(id).and_then(|row| row.record.parent.clone()));
+        let is_ancestor = || {
+            let Ok(found) = unique::is_ancestor::<Infallible>(&holder.record.id, job, parent_of);
+            found
+        };
+        Some((seq, if clash == Clash::Follow && is_ancestor() { Clash::Reject } else { clash }))
     }
 
     /// Does to the holder what comes of a job that is not created.
@@ -193,7 +200,7 @@ impl Table {
         let status = if dropped.is_some() { EnqueueStatus::Dropped } else { EnqueueStatus::Created };
         let enqueued = Enqueued::new(id.clone(), status);
         let batch = self.batch_of(job.parent.as_ref());
-        let dependencies = self.dependencies(&job.depends_on);
+        let dependencies = self.dependencies(&job);
         let waits = dependencies.standing.is_waited_for();
         let seq = self.insert(|seq| {
             let mut row = Row { batch, ..new_row(seq, id, job, now) };

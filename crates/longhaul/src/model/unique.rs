@@ -77,7 +77,8 @@ pub enum OnClash {
     /// Behind a holder that runs, or that has begun and is blocked, one job waits: the first newcomer is created to depend on
     /// the holder's end, whatever that is, and takes the key; later ones replace that one as by `Replace`. It gives the key
     /// back where it ends before the job that it follows. A holder that waits is replaced as by `Replace`, and one that has
-    /// ended gives the key up.
+    /// ended gives the key up. A newcomer whose parent, or an earlier ancestor, is the holder that it would wait behind is
+    /// rejected: the ancestor may wait for its children, and both would wait for ever.
     Follow,
 }
 

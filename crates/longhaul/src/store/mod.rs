@@ -89,6 +89,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A follow waits behind a running holder as the only one.
     /// - A follow replaces a waiting holder and takes the key from a finished one.
     /// - A follower that ends first gives the key back to the job that it follows.
+    /// - A follow behind a holder that is an ancestor is rejected.
     /// - A full queue refuses a job and the others of the call are created.
     /// - A full queue that drops the oldest cancels it for the new job.
     /// - A full queue that drops the newest cancels the new job at once.
@@ -105,6 +106,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A job whose dependency has failed already is created and cancelled.
     /// - A job may depend on one that stands before it in the call.
     /// - A dependency on a job of the call that was not created is one on the job that stands for it.
+    /// - A job that comes to depend on its unfinished parent is created and cancelled.
     /// - Of several dependencies on one job one that cancels holds.
     /// - A job that depends on one that is not there is refused with its call.
     /// - A job that depends on its parent is refused with its call.
@@ -536,6 +538,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A store keeps a bounded number of tokens.
     /// - A job tells the token that it was enqueued with and is found by it.
     /// - The audit log is read newest first and page by page.
+    /// - An entry of the audit log takes the place of an earlier one of its moment and id.
     /// - An entry of the audit log is forgotten after its time.
     async fn put_samples(&self, samples: &[Sample]) -> Result<()>;
 

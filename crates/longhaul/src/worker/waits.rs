@@ -7,7 +7,7 @@ use super::context::Context;
 use super::steps::{SLEEP_PREFIX, WAIT_PREFIX, read_output};
 use crate::clock::Timestamp;
 use crate::job::{JobError, JobResult};
-use crate::model::{Children, EnqueueStatus, Entry, JobRecord, Json, NewJob, Outcome, WaitsFor};
+use crate::model::{Children, EnqueueStatus, Entry, JobRecord, Json, NewJob, OnClash, Outcome, WaitsFor};
 
 /// Until when a sleep or a wait lasts, as its step keeps it.
 #[derive(Serialize, Deserialize)]
@@ -135,7 +135,8 @@ impl<S> Context<S> {
     /// [no room](EnqueueStatus::Full) for one of them, the job runs again a little later, at no cost of an attempt, until there is.
     ///
     /// # Errors
-    /// As for [`step`](Self::step), a fatal one where the idempotency key of a child was used for another request, and as for [`Longhaul::enqueue_many`](crate::Longhaul::enqueue_many).
+    /// As for [`step`](Self::step), a fatal one where the idempotency key of a child was used for another request or a child is rejected
+    /// that was to [follow](OnClash::Follow) the holder of its unique key, and as for [`Longhaul::enqueue_many`](crate::Longhaul::enqueue_many).
     pub async fn enqueue_children(&self, name: &str, mut jobs: Vec<NewJob>) -> JobResult<()> {
         for (n, job) in jobs.iter_mut().enumerate() {
             job.parent = Some(self.id().clone());
@@ -143,8 +144,20 @@ impl<S> Context<S> {
                 job.id = Some(crate::JobId::new(format!("{}.{name}.{n}", self.id()))?);
             }
         }
+        let follows =
+            |job: &NewJob| job.unique.as_ref().is_some_and(|unique| unique.on_clash == OnClash::Follow);
+        let follow: Vec<bool> = jobs.iter().map(follows).collect();
         let enqueue = async || {
             let answers = self.longhaul().enqueue_many(jobs).await?;
+            let mut followers = answers.iter().zip(follow).filter(|(_, follows)| *follows);
+            if let Some((answer, _)) = followers.find(|(answer, _)| answer.status == EnqueueStatus::Rejected)
+            {
+                return Err(JobError::fatal(format!(
+                    "a child cannot follow '{}', which holds its unique key: the two would wait for each other for ever, or are of different kinds; \
+                     use another key or another `on_clash`",
+                    answer.id
+                )));
+            }
             let is_any = |status| answers.iter().any(|answer| answer.status == status);
             // Once the step is done, a child that was not created is missing for ever. Those that were are not created again.
             if is_any(EnqueueStatus::KeyReused) {

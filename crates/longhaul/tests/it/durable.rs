@@ -7,7 +7,8 @@ use std::time::Duration;
 use longhaul::testing::{Call, Harness, Intercept, Simulation};
 use longhaul::{
     Backoff, Context, EnqueueOptions, FromStep, JobError, JobId, JobRecord, JobResult, Json, Longhaul,
-    MemoryStore, NewJob, OnExhausted, QueueConfig, Signalled, State, StepOptions, WaitsFor, Worker,
+    MemoryStore, NewJob, OnClash, OnExhausted, QueueConfig, Signalled, State, StepOptions, Unique, WaitsFor,
+    Worker,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -304,6 +305,25 @@ fn a_child_that_finds_no_room_is_enqueued_once_there_is_room() {
     world.simulation.advance(10 * SECOND);
     assert_eq!(world.output(&id), json!(1));
     assert_eq!(world.simulation.run(world.longhaul.children(&id)).unwrap().len(), 3, "each once");
+}
+
+#[test]
+fn a_child_that_would_follow_its_own_parent_fails_the_parent_with_the_reason() {
+    let script = Script::new(|_, cx: Context<Script>| async move {
+        let unique = Unique { on_clash: OnClash::Follow, ..Unique::new("index") };
+        let child = NewJob { unique: Some(unique), ..NewJob::of(&Scripted { number: 2 })? };
+        cx.enqueue_children("again", vec![child]).await?;
+        cx.wait_for_children().await?;
+        Ok(json!(null))
+    });
+    let world = World::new(script);
+    let job = NewJob { unique: Some(Unique::new("index")), ..NewJob::of(&Scripted { number: 1 }).unwrap() };
+    let id = world.simulation.run(world.longhaul.enqueue_one(job)).unwrap().id;
+    world.simulation.advance(10 * SECOND);
+    let job = world.record(&id);
+    assert_eq!(job.state, State::Failed, "{job:?}");
+    let message = &job.errors.last().unwrap().message;
+    assert!(message.contains(&format!("a child cannot follow '{id}'")), "{message}");
 }
 
 #[test]

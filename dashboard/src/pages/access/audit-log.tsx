@@ -7,7 +7,7 @@ import { Time } from "../../parts/time";
 import { Trouble } from "../../parts/trouble";
 import { count } from "../../words";
 
-/** Who has changed what, newest first. */
+/** Who has changed what, or was refused to, newest first. */
 export function AuditLog() {
   const live = useLive((signal) => readAudit({}, signal), { key: "audit", every: 5_000 });
   const [older, setOlder] = useState<{ entries: AuditEntry[]; next: string | null }>();
@@ -28,7 +28,7 @@ export function AuditLog() {
   return (
     <section aria-labelledby="audit-title">
       <h2 id="audit-title">Audit log</h2>
-      <p class="soft">What was changed by the API, by this dashboard and by commands over the store, for 90 days.</p>
+      <p class="soft">What was changed by the API, by this dashboard and by commands over the store, and what was refused to whom, for 90 days.</p>
       <Trouble error={live.error ?? trouble} />
       {newest?.length === 0 && <Empty title="Nothing was changed yet">Pauses, limits, schedules, cancels, retries, deletes, tokens and secrets are noted here, with who made them.</Empty>}
       {entries.length > 0 && (
@@ -55,10 +55,16 @@ export function AuditLog() {
                   </th>
                   <td data-label="What">
                     <code>{entry.action}</code>
+                    {entry.outcome === "refused" && (
+                      <small>
+                        refused: {entry.reason}
+                        {entry.count !== null && `, ${count(entry.count)} times or more`}
+                      </small>
+                    )}
                   </td>
                   <td data-label="To">{entry.object}</td>
                   <td data-label="Jobs" class="number">
-                    {entry.count === null ? "" : count(entry.count)}
+                    {entry.count === null || entry.outcome === "refused" ? "" : count(entry.count)}
                   </td>
                 </tr>
               ))}

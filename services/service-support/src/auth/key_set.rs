@@ -83,8 +83,9 @@ impl KeySet {
     pub fn new(source: KeySource, clock: Clock) -> Result<Self, ProviderError> {
         let provider = Provider::new("key set", TIMEOUT, MAX_REPLY_BYTES, Duration::ZERO, clock.clone())?;
         // Keys are trusted because of where they are: another address is not taken on the issuer's word.
-        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(Policy::none()).build();
-        let client = client.map_err(|e| ProviderError::new("key set", Cause::Setup, e.to_string()))?;
+        let builder = || reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(Policy::none());
+        let client = longhaul_http::https_client(builder)
+            .map_err(|e| ProviderError::new("key set", Cause::Setup, e.to_string()))?;
         Ok(Self(Arc::new(Shared { provider, client, source, clock, known: Mutex::default() })))
     }
 

@@ -71,16 +71,16 @@ impl Provider {
         max_wait: Duration,
         clock: Clock,
     ) -> Result<Self, ProviderError> {
-        // Only the first call in a process installs it; that another has done so is no fault.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(10)))
-            .no_proxy()
-            .redirect(Policy::custom(same_host))
-            .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| ProviderError::new(name, Cause::Setup, chain(&e)))?;
+        let builder = || {
+            Client::builder()
+                .timeout(timeout)
+                .connect_timeout(timeout.min(Duration::from_secs(10)))
+                .no_proxy()
+                .redirect(Policy::custom(same_host))
+                .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
+        };
+        let client = longhaul_http::https_client(builder);
+        let client = client.map_err(|e| ProviderError::new(name, Cause::Setup, chain(&e)))?;
         let (hidden, untold) = (Arc::default(), Arc::default());
         Ok(Self { name: name.into(), client, timeout, max_bytes, max_wait, clock, hidden, untold })
     }

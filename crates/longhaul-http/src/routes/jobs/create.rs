@@ -146,7 +146,7 @@ fn prepare(request: JobRequest, api: &Api, wait: Option<Duration>) -> Result<Pre
 }
 
 async fn enqueue_one(api: &Api, job: NewJob, base: &str) -> Result<Enqueued, Problem> {
-    let (kind, queue) = (job.kind.clone(), job.queue.clone());
+    let (kind, queue, follows) = (job.kind.clone(), job.queue.clone(), follows(&job));
     let enqueued = api.longhaul.enqueue_many(vec![job]).await?.pop();
     let enqueued = enqueued.ok_or_else(|| Problem::internal("the store answered nothing to an enqueue"))?;
     match enqueued.status {
@@ -156,7 +156,11 @@ async fn enqueue_one(api: &Api, job: NewJob, base: &str) -> Result<Enqueued, Pro
         | EnqueueStatus::Replaced => Ok(enqueued),
         EnqueueStatus::Rejected => {
             let holder = enqueued.id.as_str();
-            Err(Problem::duplicate(holder, &format!("{base}/jobs/{holder}")))
+            let location = format!("{base}/jobs/{holder}");
+            Err(match follows {
+                true => Problem::not_to_be_followed(holder, &location),
+                false => Problem::duplicate(holder, &location),
+            })
         }
         EnqueueStatus::Full => {
             let full = enqueued.full.unwrap_or_else(|| Full::Queue(queue.to_string()));
@@ -201,8 +205,11 @@ async fn answer(
 }
 
 fn may_wait_for_others(job: &NewJob) -> bool {
-    let follows = job.unique.as_ref().is_some_and(|unique| unique.on_clash == OnClash::Follow);
-    follows || !job.depends_on.is_empty()
+    follows(job) || !job.depends_on.is_empty()
+}
+
+fn follows(job: &NewJob) -> bool {
+    job.unique.as_ref().is_some_and(|unique| unique.on_clash == OnClash::Follow)
 }
 
 /// The origin of the job that is answered.
