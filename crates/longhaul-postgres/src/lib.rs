@@ -60,6 +60,7 @@ mod writer;
 
 pub use deadpool_postgres;
 pub use error::is_unavailable;
+pub use moving::Snapshot;
 pub use options::PostgresOptions;
 pub use step_in::FinishStepIn;
 pub use store::PostgresStore;

@@ -116,6 +116,16 @@ impl PostgresStore {
         &self.inner.options
     }
 
+    /// Begins a read of all tables as they are now: of the jobs, as [`Store::export`] does, and of an application's own.
+    ///
+    /// # Errors
+    /// A fault of the database.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        let settings = moving::export_settings(self).await?;
+        let client = self.inner.reads.connection("export").await?;
+        Snapshot::begin(client, settings, self.now()).await
+    }
+
     /// Creates jobs within the caller's own transaction, on any connection to the same database: they are there with
     /// whatever else it does, once it commits, or not at all. Workers hear of them at the commit, and so do those who observe
     /// the store's [changes](Store::changes).
@@ -499,9 +509,7 @@ impl Store for PostgresStore {
     }
 
     async fn export(&self) -> Result<Box<dyn Export>> {
-        let settings = moving::export_settings(self).await?;
-        let client = self.inner.reads.connection("export").await?;
-        Ok(Box::new(Snapshot::begin(client, settings, self.now()).await?))
+        Ok(Box::new(self.snapshot().await?))
     }
 
     async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {

@@ -66,9 +66,9 @@ pub(crate) enum Command {
     Backup(backup::Args),
     /// Erase what the services keep of a user
     Erase(erase::Args),
-    /// Write all that a store of jobs keeps into a file
+    /// Write all jobs and the rows of the services' tables into a file
     Export(moving::export::Args),
-    /// Write an export into another store
+    /// Write an export into another store and database
     Import(moving::import::Args),
     /// Measure how fast jobs are on this machine, beside what its disk allows
     Bench(longhaul_bench::Args),

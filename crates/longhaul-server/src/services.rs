@@ -12,7 +12,9 @@ use futures::future::BoxFuture;
 use longhaul::{Clock, Longhaul, QueueSlots, Registry};
 use longhaul_sqlite::SqliteStore;
 use longhaul_webhooks::HttpRequest;
-use service_support::{Db, Deps, Env, EraseError, Erased, Erasure, Load, OpenError, Repeats, Service};
+use service_support::{
+    Db, DbError, Deps, Env, EraseError, Erased, Erasure, Load, OpenError, Repeats, Schema, Service, Tables,
+};
 use utoipa::openapi::OpenApi;
 
 use crate::Result;
@@ -39,6 +41,7 @@ fn known() -> Vec<Known> {
 struct Known {
     name: &'static str,
     about: &'static str,
+    schema: fn() -> Schema,
     open: fn(Deps) -> Opening,
 }
 
@@ -49,7 +52,7 @@ impl Known {
     fn of<S: Service>() -> Self {
         let open =
             |deps| -> Opening { Box::pin(async { Ok(Box::new(S::open(deps).await?) as Box<dyn Service>) }) };
-        Self { name: S::name(), about: S::about(), open }
+        Self { name: S::name(), about: S::about(), schema: S::schema, open }
     }
 }
 
@@ -87,6 +90,13 @@ pub(crate) async fn open(
 ) -> Result<Services> {
     let deps = deps(&args.data, stores)?;
     Ok(Services::open(selection, Deps { listener, base_path: base_path.into(), ..deps }).await?)
+}
+
+/// The tables of all services of this build.
+pub(crate) fn tables() -> Result<Tables, DbError> {
+    let schemas: Vec<(&'static str, Schema)> =
+        known().iter().map(|known| (known.name, (known.schema)())).collect();
+    Tables::of(&schemas)
 }
 
 /// Opens all services on a folder and a file of their own, which are removed again, and tells what they would work with: their
@@ -279,6 +289,68 @@ mod tests {
         for variable in asked.iter() {
             assert!(CONFIGURATION.contains(&format!("`{variable}`")), "{variable} is not explained");
         }
+    }
+
+    /// The columns in a database, of which there are more once the services have made theirs.
+    async fn columns_in(db: &Db, sql: &'static str) -> BTreeSet<(String, String)> {
+        let rows = db.read(sql, vec![]).await.expect("the catalog");
+        let pair = |row: &service_support::Row| {
+            (row.get("in_table").expect("a table"), row.get("of_column").expect("a column"))
+        };
+        rows.iter().map(pair).collect()
+    }
+
+    const IN_SQLITE: &str = "SELECT t.name AS in_table, c.name AS of_column \
+                             FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'";
+    const IN_POSTGRES: &str = "SELECT CAST(table_name AS TEXT) AS in_table, CAST(column_name AS TEXT) AS of_column \
+         FROM information_schema.columns WHERE table_schema = current_schema()";
+
+    /// Fails where a table or a column of a service is not moved to another database.
+    async fn all_is_moved(db: Db, longhaul: Longhaul, catalog: &'static str) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let before = columns_in(&db, catalog).await;
+        let deps = Deps::new(Env::new(folder.path(), |_| None), db.clone(), longhaul, Clock::system());
+        let deps = deps.expect("a configuration");
+        Services::open(&Selection::ALL, deps).await.expect("all services open");
+        let made: BTreeSet<(String, String)> =
+            columns_in(&db, catalog).await.difference(&before).cloned().collect();
+        let tables = tables().expect("the tables of all services");
+        let moved: BTreeSet<(String, String)> =
+            tables.columns().map(|(table, column)| (table.to_owned(), column.to_owned())).collect();
+        // What says which migrations have run is made by running them.
+        let made: BTreeSet<(String, String)> =
+            made.into_iter().filter(|(table, _)| table != "service_migrations").collect();
+        assert_eq!(made, moved, "each table is named in its service's `schema`");
+    }
+
+    #[tokio::test]
+    async fn every_table_of_every_service_is_moved_from_sqlite() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(folder.path().join("test.db")).await.expect("a store");
+        let db = Db::sqlite(store.clone());
+        all_is_moved(db.clone(), Longhaul::new(store), IN_SQLITE).await;
+        let tables = tables().expect("the tables of all services");
+        let place = |name: &str| tables.columns().position(|(table, _)| table == name);
+        let sql = "SELECT t.name AS child, f.\"table\" AS parent \
+                   FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) f";
+        let references = db.read(sql, vec![]).await.expect("the catalog");
+        let mut seen = 0;
+        for reference in references {
+            let (child, parent): (String, String) =
+                (reference.get("child").expect("a name"), reference.get("parent").expect("a name"));
+            if let (Some(child_at), Some(parent_at)) = (place(&child), place(&parent)) {
+                seen += 1;
+                assert!(parent_at < child_at, "{child} refers to {parent}, whose rows must be there first");
+            }
+        }
+        assert!(seen >= 3, "modules, materials and chats refer to others");
+    }
+
+    #[tokio::test]
+    async fn every_table_of_every_service_is_moved_from_postgres() {
+        let url = longhaul_testservers::postgres().url_of_new_schema();
+        let store = longhaul_postgres::PostgresStore::connect(&url).await.expect("a store");
+        all_is_moved(Db::postgres(store.clone()), Longhaul::new(store), IN_POSTGRES).await;
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! The flags that name the data folder, the store of jobs and the database of the services' tables, and what they open.
 
+mod moving;
+
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::Result;
 use crate::belonging::check;
 use crate::late::Late;
 use crate::store_url::StoreUrl;
+
+pub(crate) use self::moving::{JobsToRead, Part, Parts, Source, Target, Wanted};
 
 /// The variable with the token that opens a server to remote workers. It is no flag, because flags can be read by
 /// everyone on the machine.
@@ -196,22 +200,6 @@ impl StoreArgs {
     /// The address of the jobs.
     pub(crate) fn jobs_url(&self) -> Result<StoreUrl> {
         Ok(self.urls()?.0)
-    }
-
-    /// Opens the store of jobs as it is, without a view of what is hidden, and answers its kind: it must be there already.
-    pub(crate) async fn open_to_export(&self) -> Result<(Arc<dyn Store>, &'static str)> {
-        let (store, _) = self.urls()?;
-        must_exist(&store)?;
-        Ok((Database::open(&store).await?.store(), kind_of(&store)))
-    }
-
-    /// Opens the store of jobs as it is, and makes it where it is missing.
-    pub(crate) async fn open_to_import(&self) -> Result<Arc<dyn Store>> {
-        let (store, _) = self.urls()?;
-        if matches!(&store, StoreUrl::Sqlite(path) if path.starts_with(&self.data)) {
-            make_private_folder(&self.data)?;
-        }
-        Ok(Database::open(&store).await?.store())
     }
 
     /// The addresses of the jobs and the tables. `DATABASE_URL` and `REDIS_URL` are what hosts and other tools set.

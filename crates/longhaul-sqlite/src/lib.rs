@@ -43,6 +43,7 @@ mod writer;
 
 pub use backup::{BackupProgress, Existing, backup};
 pub use durability::Durability;
+pub use read::Snapshot;
 pub use rusqlite;
 pub use scrub::scrub;
 pub use step_in::FinishStepIn;

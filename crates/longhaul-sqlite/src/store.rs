@@ -19,7 +19,7 @@ use crate::durability::Durability;
 use crate::error::{closed, fault, unavailable};
 use crate::lock::Role;
 use crate::open::{LOG_PAGES, LOG_PAGES_SYNCED_LATER};
-use crate::read::{self, Readers};
+use crate::read::{self, Readers, Snapshot};
 use crate::syncer::{SyncLog, Syncer};
 use crate::transaction::{Guard, Transaction};
 use crate::volume::Volume;
@@ -278,6 +278,15 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         self.inner.scans.read(move |connection| work(connection).map_err(fault("read"))).await
+    }
+
+    /// Begins a read of the whole file as it is now: of the jobs, as [`Store::export`] does, and of an application's own tables.
+    ///
+    /// # Errors
+    /// A fault of the file.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        let settings = moving::export_settings(self).await?;
+        Snapshot::begin(self.inner.path.clone(), settings, self.inner.clock.now()).await
     }
 
     /// Gives the pages that deleted rows have left back to the file system, in short transactions, but for a mebibyte that is
@@ -634,9 +643,7 @@ impl Store for SqliteStore {
     }
 
     async fn export(&self) -> Result<Box<dyn Export>> {
-        let settings = moving::export_settings(self).await?;
-        let snapshot = read::Snapshot::begin(self.inner.path.clone(), settings, self.inner.clock.now());
-        Ok(Box::new(snapshot.await?))
+        Ok(Box::new(self.snapshot().await?))
     }
 
     async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
 use service_support::{
-    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Service,
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Schema,
+    Service, Table,
 };
 use utoipa::openapi::OpenApi;
 
@@ -34,6 +35,9 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "owners", sql: include_str!("migrations/0003_owners.sql") },
 ];
 
+/// A module refers to its workflow.
+const TABLES: &[Table] = &[Table::of("curriculum_workflows"), Table::of("curriculum_modules")];
+
 /// The number of completed jobs that are kept.
 const KEPT_COMPLETED: u64 = 100;
 /// The number of failed jobs that are kept, and of cancelled ones.
@@ -47,6 +51,10 @@ impl Service for Curriculum {
 
     fn about() -> &'static str {
         "Curriculum generation: lesson plans, module after module"
+    }
+
+    fn schema() -> Schema {
+        Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
     /// Beside that it sets how much of the queue's history is kept, unless somebody has set it.

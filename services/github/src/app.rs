@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Queue, Repeats, Service,
-    TrustedProxies,
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Queue, Repeats, Schema, Service,
+    Table, TrustedProxies,
 };
 use utoipa::openapi::OpenApi;
 
@@ -39,6 +39,13 @@ pub(crate) struct App {
 const MIGRATIONS: &[Migration] =
     &[Migration { name: "tasks, results and etags", sql: include_str!("migrations/0001_github.sql") }];
 
+const TABLES: &[Table] = &[
+    Table::of("github_etags"),
+    Table::of("github_calls"),
+    Table::of("github_tasks"),
+    Table::of("github_results"),
+];
+
 #[async_trait]
 impl Service for Github {
     fn name() -> &'static str {
@@ -47,6 +54,10 @@ impl Service for Github {
 
     fn about() -> &'static str {
         "GitHub profile analysis"
+    }
+
+    fn schema() -> Schema {
+        Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Service,
+    Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Schema, Service,
+    Table,
 };
 use utoipa::openapi::OpenApi;
 
@@ -42,6 +43,10 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "erasures", sql: include_str!("migrations/0002_erasures.sql") },
 ];
 
+/// A topic names the number of its newest lesson, which must not fall behind the lessons that are there.
+const TABLES: &[Table] =
+    &[Table::newest("lesson_topics", "newest"), Table::of("lessons"), Table::of("lesson_erasures")];
+
 #[async_trait]
 impl Service for Lessons {
     fn name() -> &'static str {
@@ -50,6 +55,10 @@ impl Service for Lessons {
 
     fn about() -> &'static str {
         "Lesson generation"
+    }
+
+    fn schema() -> Schema {
+        Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {

@@ -7,7 +7,7 @@ use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
     Auth, Db, DbError, Deps, EraseError, Erased, Erasure, Load, Migration, OpenError, Providers, Queue,
-    Repeats, Service, placeholders, refused,
+    Repeats, Schema, Service, Table, placeholders, refused,
 };
 use utoipa::openapi::OpenApi;
 
@@ -47,6 +47,18 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "settings", sql: include_str!("migrations/0004_settings.sql") },
 ];
 
+/// Materials and chats refer to their course.
+const TABLES: &[Table] = &[
+    Table::set_up("material_settings"),
+    Table::of("courses"),
+    Table::of("materials"),
+    Table::of("material_pages"),
+    Table::of("material_chunks"),
+    Table::of("material_terms"),
+    Table::of("material_vectors"),
+    Table::of("course_chats"),
+];
+
 #[async_trait]
 impl Service for Materials {
     fn name() -> &'static str {
@@ -55,6 +67,10 @@ impl Service for Materials {
 
     fn about() -> &'static str {
         "Course materials: upload, text extraction with OCR, search, chat"
+    }
+
+    fn schema() -> Schema {
+        Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
     /// Beside that it clears away what uploads of dead processes left in the folder of files, and lets users take turns.

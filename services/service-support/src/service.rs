@@ -9,7 +9,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::auth::Auth;
 use crate::config::Config;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Schema};
 use crate::env::{ConfigError, Env};
 use crate::erasure::{EraseError, Erased, Erasure};
 use crate::once::Repeats;
@@ -26,6 +26,12 @@ pub trait Service: Debug + Send + Sync + 'static {
 
     /// A line about it for `longhaul serve --help`.
     fn about() -> &'static str
+    where
+        Self: Sized;
+
+    /// Its tables and what makes them. It has no default, so that nobody adds a table without asking how it is moved to another
+    /// database.
+    fn schema() -> Schema
     where
         Self: Sized;
 

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Service,
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Schema,
+    Service, Table,
 };
 use utoipa::openapi::OpenApi;
 
@@ -35,6 +36,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "dispatches", sql: include_str!("migrations/0002_dispatches.sql") },
 ];
 
+const TABLES: &[Table] = &[Table::of("skills"), Table::of("sessions"), Table::of("session_members")];
+
 #[async_trait]
 impl Service for Sessions {
     fn name() -> &'static str {
@@ -43,6 +46,10 @@ impl Service for Sessions {
 
     fn about() -> &'static str {
         "Learning sessions and skills, and their dispatch to a language model"
+    }
+
+    fn schema() -> Schema {
+        Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
     async fn open(deps: Deps) -> Result<Self, OpenError> {

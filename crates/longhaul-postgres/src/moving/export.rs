@@ -15,7 +15,10 @@ use crate::error::{closed, fault};
 use crate::row::{RowFacts, hold, job_columns, job_record, rows_at_most, small, unsigned};
 
 /// A read of all tables as they were when it began, on a connection of the pool.
-pub(crate) struct Snapshot {
+///
+/// [`Export`] reads the jobs, and [`query`](Self::query) an application's own tables, as of the same moment; the end of the jobs ends
+/// the snapshot, so these come last.
+pub struct Snapshot {
     /// `None` once it has ended or failed.
     client: Option<Object>,
     settings: Vec<Exported>,
@@ -46,6 +49,14 @@ impl Snapshot {
         Ok(snapshot)
     }
 
+    /// Reads an application's own tables.
+    ///
+    /// # Errors
+    /// A fault of the statement or of the connection, after which the snapshot is of no use, or that the snapshot has ended.
+    pub async fn query(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.rows(sql, values).await
+    }
+
     async fn rows(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         let Some(client) = &self.client else { return Err(closed()) };
         let read = async {
@@ -62,6 +73,12 @@ impl Snapshot {
             drop(Object::take(client));
         }
         ended.map_err(fault("export"))
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("at", &self.at).finish_non_exhaustive()
     }
 }
 

@@ -4,4 +4,4 @@ mod export;
 mod import;
 mod rows;
 
-pub(crate) use export::Snapshot;
+pub use export::Snapshot;

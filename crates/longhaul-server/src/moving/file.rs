@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use longhaul::moving::Exported;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use service_support::TableRow;
 use sha2::{Digest, Sha256};
 
-/// The version of the format. A file of a higher one is refused.
-pub(super) const FORMAT: u32 = 1;
+use crate::stores::Part;
+
+/// The newest version of the format, with rows of services' tables. A file of a higher one is refused.
+pub(super) const FORMAT: u32 = 2;
+/// The version of a file without such rows, which the releases before them can read.
+pub(super) const FORMAT_OF_JOBS: u32 = 1;
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +28,14 @@ pub(super) struct Header {
     pub(super) store: String,
     /// When it began.
     pub(super) at: String,
+    /// What the file has, in this order.
+    #[serde(default = "only_jobs")]
+    pub(super) parts: Vec<Part>,
+}
+
+/// What a file has that does not say so.
+fn only_jobs() -> Vec<Part> {
+    vec![Part::Jobs]
 }
 
 /// The last line.
@@ -38,15 +51,17 @@ pub(super) struct Footer {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
     Header(Header),
+    Row(TableRow),
     Record(Exported),
     Footer(Footer),
 }
 
 const HEADER: &str = "export";
 const FOOTER: &str = "end";
+const ROW: &str = "row";
 
 /// The type of a record's line.
-pub(super) fn type_of(record: &Exported) -> &'static str {
+fn type_of(record: &Exported) -> &'static str {
     match record {
         Exported::Queue(_) => "queue",
         Exported::Key(_) => "key",
@@ -58,11 +73,22 @@ pub(super) fn type_of(record: &Exported) -> &'static str {
 }
 
 impl Line {
+    /// Its type.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Line::Header(_) => HEADER,
+            Line::Row(_) => ROW,
+            Line::Record(record) => type_of(record),
+            Line::Footer(_) => FOOTER,
+        }
+    }
+
     /// The line as text, with its end.
     pub(super) fn text(&self) -> serde_json::Result<String> {
         match self {
             Line::Header(header) => typed(HEADER, header),
             Line::Footer(footer) => typed(FOOTER, footer),
+            Line::Row(row) => typed(ROW, row),
             Line::Record(record) => record_text(record),
         }
     }
@@ -77,6 +103,7 @@ impl Line {
         Ok(match name.as_str() {
             HEADER => Line::Header(parsed(text)?),
             FOOTER => Line::Footer(parsed(text)?),
+            ROW => Line::Row(parsed(text)?),
             "queue" => Line::Record(Exported::Queue(parsed(text)?)),
             "key" => Line::Record(Exported::Key(parsed(text)?)),
             "job" => Line::Record(Exported::Job(parsed(text)?)),
@@ -89,7 +116,7 @@ impl Line {
 }
 
 /// A record as the text of its line.
-pub(super) fn record_text(record: &Exported) -> serde_json::Result<String> {
+fn record_text(record: &Exported) -> serde_json::Result<String> {
     let name = type_of(record);
     match record {
         Exported::Queue(queue) => typed(name, queue),
@@ -124,13 +151,13 @@ impl Sum {
         self.digest.update(text.as_bytes());
     }
 
-    /// Adds a record's line.
-    pub(super) fn add(&mut self, text: &str, record: &Exported) {
+    /// Adds the line of a record or a row, by its type.
+    pub(super) fn add(&mut self, text: &str, name: &str) {
         self.digest.update(text.as_bytes());
-        *self.counts.entry(type_of(record).to_owned()).or_default() += 1;
+        *self.counts.entry(name.to_owned()).or_default() += 1;
     }
 
-    /// The number of records.
+    /// The number of records and rows.
     pub(super) fn records(&self) -> u64 {
         self.counts.values().sum()
     }
@@ -166,12 +193,15 @@ mod tests {
             version: "0.1.0".into(),
             store: "sqlite".into(),
             at: "2026-11-29T00:00:00Z".into(),
+            parts: vec![Part::Services, Part::Jobs],
         };
+        let row = TableRow { table: "t".into(), values: vec![("a".into(), 7_i64.into())] };
         let removal =
             ExportedRemoval { id: serde_json::from_str("\"gone\"").expect("an id"), until: Timestamp(7) };
         let key = ExportedKey { key: "k*".into(), config: None, closed_until: Some(Timestamp(9)) };
         let lines = [
             Line::Header(header),
+            Line::Row(row),
             Line::Record(Exported::Key(key)),
             Line::Record(Exported::Removed(removal)),
             Line::Footer(Sum::default().footer()),
@@ -191,6 +221,13 @@ mod tests {
             "finished_at":null,"last_event":1,"parent":null,"children":null,"labels":{}},"state_event":1,"state_at":1}"#;
         let line = Line::parse(text).expect("a job");
         assert!(line.text().expect("a text").contains(r#""args":{"n": 1.50, "n":2}"#));
+    }
+
+    #[test]
+    fn a_header_that_does_not_say_what_follows_is_one_of_jobs() {
+        let text = r#"{"type":"export","format":1,"id":"x","version":"0.1.0","store":"redis","at":"2026-11-29T00:00:00Z"}"#;
+        let Ok(Line::Header(header)) = Line::parse(text) else { panic!("no header") };
+        assert_eq!(header.parts, [Part::Jobs]);
     }
 
     #[test]

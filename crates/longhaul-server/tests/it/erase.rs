@@ -31,11 +31,11 @@ struct Scene {
 }
 
 /// What was made for a user.
-struct Made {
-    token: String,
-    session: String,
-    course: String,
-    material: String,
+pub(crate) struct Made {
+    pub(crate) token: String,
+    pub(crate) session: String,
+    pub(crate) course: String,
+    pub(crate) material: String,
     workflow: String,
     lessons: Vec<String>,
 }
@@ -75,7 +75,13 @@ impl Scene {
     }
 }
 
-async fn ask(server: &Server, token: &str, method: Method, path: &str, body: Value) -> (StatusCode, String) {
+pub(crate) async fn ask(
+    server: &Server,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (StatusCode, String) {
     let request = client().request(method, server.at(path)).bearer_auth(token);
     let request = if body.is_null() { request } else { request.header("idempotency-key", path).json(&body) };
     let answer = request.send().await.expect("an answer");
@@ -105,7 +111,7 @@ async fn lesson(server: &Server, user: &str, subject: &str, topic: &str) -> Stri
 }
 
 /// Makes something of each sort for a user, and waits until all of it is done.
-async fn furnish(place: &Place, server: &Server, user: &str, word: &str) -> Made {
+pub(crate) async fn furnish(place: &Place, server: &Server, user: &str, word: &str) -> Made {
     let token = place.token(user).await;
     let skill = json!({ "name": format!("{word} {user}"), "category": "Music", "type": "teaching", "proficiency": 85 });
     let skill = text(&made(server, &token, "/skills", skill).await["_id"]);
@@ -143,7 +149,7 @@ async fn furnish(place: &Place, server: &Server, user: &str, word: &str) -> Made
 }
 
 /// All that a user can see of what was made.
-async fn shown(server: &Server, made: &Made) -> Vec<(String, StatusCode, String)> {
+pub(crate) async fn shown(server: &Server, made: &Made) -> Vec<(String, StatusCode, String)> {
     let Made { token, session: _, course, material, workflow, lessons } = made;
     let mut paths = vec![
         "/skills".to_owned(),

@@ -22,6 +22,7 @@ mod kill_services;
 mod lifecycle;
 mod many_machines;
 mod moving;
+mod moving_services;
 mod old_data;
 mod openapi;
 mod pages;

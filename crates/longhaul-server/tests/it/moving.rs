@@ -192,8 +192,8 @@ async fn an_import_says_what_is_wrong_and_what_to_do() {
     let other = changed[6].replace("\"priority\":0", "\"priority\":9");
     changed[6] = &other;
     refused(&target, &["import", &write(&changed)], "its checksum differs").await;
-    let later = lines[0].replace("\"format\":1", "\"format\":2");
-    refused(&target, &["import", &write(&[&[later.as_str()][..], &lines[1..]].concat())], "of format 2")
+    let later = lines[0].replace("\"format\":1", "\"format\":3");
+    refused(&target, &["import", &write(&[&[later.as_str()][..], &lines[1..]].concat())], "of format 3")
         .await;
     refused(&target, &["import", &write(&lines[1..])], "does not begin as an export does").await;
     let cut = write(&lines[..9]);

@@ -20,7 +20,7 @@ pub(crate) use keys::keys;
 pub(crate) use lanes::lanes;
 pub(crate) use leases::statuses;
 pub(crate) use list::{candidates, list};
-pub(crate) use moving::Snapshot;
+pub use moving::Snapshot;
 pub(crate) use pool::Readers;
 pub(crate) use queues::{queues, workers};
 pub(crate) use samples::samples;

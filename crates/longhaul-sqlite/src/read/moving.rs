@@ -6,8 +6,9 @@ use longhaul::moving::{
     BYTES_PER_PAGE, Export, Exported, ExportedDependency, ExportedIdempotencyKey, ExportedJob,
     ExportedRemoval, ExportedSample, Holding, RECORDS_PER_PAGE,
 };
-use longhaul::{Event, JobId, Payloads, Result, Sample, Timestamp};
+use longhaul::{Error, Event, JobId, Payloads, Result, Sample, Timestamp};
 use rusqlite::{Connection, Row, params};
+use tokio::task::JoinError;
 
 use super::steps::step;
 use crate::error::{closed, fault, panicked};
@@ -16,7 +17,9 @@ use crate::row::{Columns, RowFacts, job_columns, job_record, unsigned};
 
 /// A read of the whole file as it was when it began, on a connection of its own: what is written meanwhile is not in it. Until it
 /// ends, the log of writes is not folded back into the file.
-pub(crate) struct Snapshot {
+///
+/// [`Export`] reads the jobs, and [`read`](Self::read) an application's own tables, as of the same moment.
+pub struct Snapshot {
     /// `None` while a page is read, and where that has failed.
     connection: Option<Connection>,
     settings: Vec<Exported>,
@@ -49,6 +52,39 @@ impl Snapshot {
         let connection = tokio::task::spawn_blocking(begin).await.map_err(|_| closed())??;
         Ok(Self { connection: Some(connection), settings, at: Place::Settings, now })
     }
+
+    /// Reads on the connection of the snapshot, off the runtime's threads. A statement that fails leaves the snapshot as it is.
+    ///
+    /// # Errors
+    /// What `work` returned, or that the snapshot is gone, as after a panic in an earlier read.
+    pub async fn read<T, F>(&mut self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let Some(connection) = self.connection.take() else { return Err(closed()) };
+        let read = tokio::task::spawn_blocking(move || {
+            let read = work(&connection).map_err(fault("export"));
+            (connection, read)
+        });
+        let (connection, read) = read.await.map_err(ended)?;
+        self.connection = Some(connection);
+        read
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// The fault of a read that did not come to its end.
+fn ended(ended: JoinError) -> Error {
+    match ended.try_into_panic() {
+        Ok(panic) => panicked("export", &*panic),
+        Err(_) => closed(),
+    }
 }
 
 #[async_trait]
@@ -70,11 +106,7 @@ impl Export for Snapshot {
             }
             Ok((connection, records, at))
         });
-        let read = read.await.map_err(|ended| match ended.try_into_panic() {
-            Ok(panic) => panicked("export", &*panic),
-            Err(_) => closed(),
-        })?;
-        let (connection, records, at) = read?;
+        let (connection, records, at) = read.await.map_err(ended)??;
         (self.connection, self.at) = (Some(connection), at);
         Ok(records)
     }

@@ -1,6 +1,7 @@
 //! A service's own tables, in the database that holds the jobs or in another one.
 
 mod migrate;
+mod moving;
 mod outbox;
 mod postgres;
 mod sqlite;
@@ -8,6 +9,7 @@ mod stamp;
 mod value;
 
 pub use migrate::Migration;
+pub use moving::{MoveError, RowExport, RowImport, RowsWritten, Schema, Table, TableRow, TableSort, Tables};
 pub use stamp::{Belongs, STAMP};
 pub use value::{FromValue, Row, Value};
 

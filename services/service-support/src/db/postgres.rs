@@ -175,7 +175,7 @@ async fn migrate(
     Ok(Ok(()))
 }
 
-fn statement(sql: &str, error: tokio_postgres::Error) -> DbError {
+pub(super) fn statement(sql: &str, error: tokio_postgres::Error) -> DbError {
     if longhaul_postgres::is_unavailable(&error) {
         unavailable(error)
     } else {
@@ -193,11 +193,11 @@ fn detail(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |said| said.message().to_owned())
 }
 
-fn borrowed(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+pub(super) fn borrowed(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     params.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
-fn column(row: &tokio_postgres::Row, i: usize) -> Result<Value, tokio_postgres::Error> {
+pub(super) fn column(row: &tokio_postgres::Row, i: usize) -> Result<Value, tokio_postgres::Error> {
     let kind = row.columns()[i].type_();
     Ok(match *kind {
         Type::INT8 => row.try_get::<_, Option<i64>>(i)?.into(),

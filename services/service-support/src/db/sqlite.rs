@@ -88,7 +88,7 @@ fn migrate(
 }
 
 /// A fault of the whole database is an outage, whatever statement met it.
-fn statement(sql: &str, error: rusqlite::Error) -> DbError {
+pub(super) fn statement(sql: &str, error: rusqlite::Error) -> DbError {
     use longhaul::Error::{Broken, Full, Unavailable};
     use rusqlite::ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure,
@@ -136,7 +136,7 @@ fn execute(connection: &Connection, write: &Write) -> rusqlite::Result<u64> {
     Ok(statement.raw_execute()? as u64)
 }
 
-fn select(connection: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
+pub(super) fn select(connection: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(sql)?;
     bind(&mut statement, params)?;
     let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();

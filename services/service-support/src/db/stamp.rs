@@ -21,7 +21,8 @@ pub enum Belongs {
 /// The job that carries the id of a database in a store that holds nothing but jobs. It never falls due: every store keeps
 /// the first job of an id, and so the first of those who come to it.
 pub const STAMP: &str = "longhaul-stamp";
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS stamps (name TEXT PRIMARY KEY, value TEXT NOT NULL)";
+pub(super) const TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS stamps (name TEXT PRIMARY KEY, value TEXT NOT NULL)";
 
 impl Db {
     /// The id of this database, made when it is first asked for.

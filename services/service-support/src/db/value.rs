@@ -33,6 +33,11 @@ impl Row {
         Self { columns, values }
     }
 
+    /// The values, in the order of the columns.
+    pub(super) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+
     /// The value of a column, by its name in the result.
     ///
     /// # Errors
@@ -46,7 +51,7 @@ impl Row {
 }
 
 impl Value {
-    fn form(&self) -> &'static str {
+    pub(super) fn form(&self) -> &'static str {
         match self {
             Value::Null => "null",
             Value::Int(_) => "a whole number",

@@ -8,6 +8,7 @@ mod away;
 mod db;
 mod embedding;
 mod llm;
+mod moving;
 mod once;
 mod outbox;
 mod provider;
