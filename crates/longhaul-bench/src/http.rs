@@ -53,7 +53,7 @@ async fn measure(routes: Router, bound: Bound, serve: Serve) -> Result<Run> {
     thread::Builder::new().name("bench-client".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let run = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(post_jobs(address, bound)));
-        // Whoever asked is gone only if the whole bench is.
+        // The receiver is gone only if the whole bench is.
         let _ = answer.send(run);
     })?;
     answered.await.map_err(|_| "failed to measure http: the client's thread panicked")?

@@ -224,7 +224,7 @@ impl Bench {
     }
 }
 
-/// Tells what goes on, whether or not somebody reads it: `eprintln!` would panic on a closed pipe.
+/// Prints a line without failing: `eprintln!` would panic on a closed pipe.
 fn tell(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "bench: {line}");
 }

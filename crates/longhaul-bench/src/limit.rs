@@ -174,7 +174,7 @@ impl Writer {
             }
             self.hand_out(&mut taken);
             let written = self.commit();
-            // Nobody who went away in the meantime can be told; a task that was aborted needs no answer.
+            // A caller that has gone away needs no answer.
             for answer in appended.drain(..) {
                 let _ = answer.send(copy(&written));
             }
@@ -229,7 +229,7 @@ impl Writer {
     }
 }
 
-/// An I/O error cannot be cloned, and each of a batch's callers must be told.
+/// An I/O error cannot be cloned, and each caller of a batch needs one.
 fn copy(written: &io::Result<()>) -> io::Result<()> {
     match written {
         Ok(()) => Ok(()),

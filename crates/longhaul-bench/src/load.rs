@@ -1,4 +1,4 @@
-//! The shapes of load, the same for whoever is put under them.
+//! The shapes of load, the same for every target.
 
 use std::future::Future;
 use std::ops::Range;
