@@ -11,7 +11,7 @@ test("a token is made, shown once, used and revoked, and all of it is in the log
   const visitor = await visit(t, server);
   const { page } = visitor;
   await visitor.open("/access");
-  await page.getByLabel("Token").fill(ADMIN);
+  await page.getByLabel("Token", { exact: true }).fill(ADMIN);
   await visitor.button("Sign in").click();
   await page.getByText("No tokens yet").waitFor();
   await page.getByText("Nothing was changed yet").waitFor();
@@ -30,7 +30,7 @@ test("a token is made, shown once, used and revoked, and all of it is in the log
   await shown.waitFor();
   const token = await shown.textContent();
   assert.match(token, /^lht_\w{40}$/);
-  const row = page.getByRole("row", { name: /the shop/ });
+  const row = page.getByRole("region", { name: "Tokens", exact: true }).getByRole("row", { name: /the shop/ });
   await row.getByText("100 in 1 minute").waitFor();
 
   const as = async (method, path, body) => {
@@ -54,6 +54,7 @@ test("a token is made, shown once, used and revoked, and all of it is in the log
   assert.equal((await as("GET", "jobs/one"))[0], 401);
 
   await server.call("POST", "queues/default/pause", undefined, bearer(ADMIN));
+  assert.match(await page.locator('tr[data-action="job.enqueue"]').textContent(), /the shop.*refused: forbidden/);
   for (const action of ["queue.pause", "token.delete", "token.create"]) {
     const entry = page.locator(`tr[data-action="${action}"]`);
     await entry.waitFor();
@@ -70,14 +71,14 @@ test("a token with a role signs in, and is signed out when it is revoked", optio
   const visitor = await visit(t, server);
   const { page } = visitor;
   await visitor.open("/access");
-  await page.getByLabel("Token").fill(shop.token);
+  await page.getByLabel("Token", { exact: true }).fill(shop.token);
   await visitor.button("Sign in").click();
   await page.getByRole("alert").waitFor();
-  await page.getByLabel("Token").fill(wall.token);
+  await page.getByLabel("Token", { exact: true }).fill(wall.token);
   await visitor.button("Sign in").click();
   await page.locator(".role", { hasText: "the wall, viewer" }).waitFor();
   await page.getByRole("row", { name: /the shop/ }).waitFor();
   assert.equal(await visitor.button("Revoke the shop").count(), 0);
   await server.call("DELETE", `tokens/${wall.id}`, undefined, bearer(ADMIN));
-  await page.getByLabel("Token").waitFor();
+  await page.getByLabel("Token", { exact: true }).waitFor();
 });

@@ -11,12 +11,12 @@ test("without a token nothing is shown, and a wrong one is refused", options, as
   const visitor = await visit(t, server);
   const { page } = visitor;
   await visitor.open("/jobs");
-  await page.getByLabel("Token").waitFor();
+  await page.getByLabel("Token", { exact: true }).waitFor();
   assert.deepEqual(visitor.complaints.filter((text) => !text.includes("401")), [], "the form has all that a browser's own list of passwords asks for");
-  await page.getByLabel("Token").fill("something else");
+  await page.getByLabel("Token", { exact: true }).fill("something else");
   await visitor.button("Sign in").click();
   await page.getByText("not known here").waitFor();
-  await page.getByLabel("Token").fill(ADMIN);
+  await page.getByLabel("Token", { exact: true }).fill(ADMIN);
   await visitor.button("Sign in").click();
   await page.getByRole("heading", { name: "Jobs" }).waitFor();
   assert.equal(await page.evaluate(() => document.cookie), "", "no script can read the cookie");
@@ -32,7 +32,7 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
     const { page } = visitor;
     await server.call("POST", "jobs", { kind: "mail", queue: "post", args: {}, id: "one", limit_keys: ["tenant:7"] }, bearer);
     await visitor.open("/jobs");
-    await page.getByLabel("Token").fill(server.token("--sub", "eva", "--role", role));
+    await page.getByLabel("Token", { exact: true }).fill(server.token("--sub", "eva", "--role", role));
     await visitor.button("Sign in").click();
     await page.locator("tr[data-id=one]").waitFor();
     await page.locator(".role", { hasText: role }).waitFor();
@@ -77,7 +77,7 @@ for (const [role, mayAct, maySet] of [["viewer", false, false], ["operator", tru
       await page.locator(".audit td small", { hasText: "refused: forbidden" }).first().waitFor();
     }
     await visitor.button("sign out").click();
-    await page.getByLabel("Token").waitFor();
+    await page.getByLabel("Token", { exact: true }).waitFor();
     assert.equal(await status("GET", "/api/jobs"), 401);
   });
 }
