@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longhaul::Backoff;
@@ -25,9 +24,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(5);
 const LAST_RETRY: Duration = Duration::from_millis(100);
 /// The interval at which claims whose answers were lost are looked for: the statement of one may still be on its way.
 const LOST_EVERY: Duration = Duration::from_secs(1);
-
-/// Arrivals whose pages, about 100, a fold reads in a tenth of a millisecond.
-const VACUUM_AFTER: u64 = 10_000;
 
 /// Runs sweeps, bulk actions, and calls that wait for a lock of another transaction, one at a time, on a connection of
 /// its own, so that no other call waits for them.
@@ -203,10 +199,9 @@ impl Maintenance {
     fn vacuum(&mut self) {
         let state = &self.transactor.state;
         while self.vacuums.try_join_next().is_some() {}
-        if !self.vacuums.is_empty() || state.folded.load(Ordering::Relaxed) < VACUUM_AFTER {
+        if !self.vacuums.is_empty() || !state.take_due_vacuum() {
             return;
         }
-        state.folded.store(0, Ordering::Relaxed);
         let options = Arc::clone(&self.transactor.options);
         self.vacuums.spawn(async move {
             let vacuum = async {

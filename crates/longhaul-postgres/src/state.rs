@@ -22,8 +22,10 @@ pub(crate) struct DriverState {
     pub(crate) is_away: AtomicBool,
     /// Set while other processes' notifications are received.
     pub(crate) is_listening: AtomicBool,
-    /// Arrivals that were folded in since the tables that these leave were last vacuumed.
-    pub(crate) folded: AtomicU64,
+    /// Arrivals that were folded in since the tables that they leave were last vacuumed.
+    folded: AtomicU64,
+    /// True once so many were folded in that these tables are to be vacuumed.
+    vacuum_is_due: AtomicBool,
     /// Changes of applications' own transactions.
     pub(crate) uncommitted: Uncommitted,
     server_clock: Mutex<Option<ServerClock>>,
@@ -55,6 +57,14 @@ impl Look {
         self.fold_later |= other.fold_later;
         self.unsettled |= other.unsettled;
     }
+}
+
+/// Arrivals that a transaction has folded in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Folded {
+    pub(crate) count: u64,
+    /// Some are left.
+    pub(crate) is_partial: bool,
 }
 
 impl DriverState {
@@ -118,11 +128,30 @@ impl DriverState {
         *server = Some(ServerClock::read(*server, micros, asked.started(), Stopwatch::start().started()));
     }
 
+    /// Notes arrivals that were folded in. While some are left in the last pages of their table, a vacuum cannot cut it short, and waits.
+    pub(crate) fn note_folded(&self, folded: Folded) {
+        let count = self.folded.fetch_add(folded.count, Ordering::Relaxed) + folded.count;
+        let bound = if folded.is_partial { VACUUM_BACKLOG_AFTER } else { VACUUM_AFTER };
+        if count >= bound {
+            self.folded.store(0, Ordering::Relaxed);
+            self.vacuum_is_due.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// True once after each time that a vacuum has come due.
+    pub(crate) fn take_due_vacuum(&self) -> bool {
+        self.vacuum_is_due.swap(false, Ordering::Relaxed)
+    }
+
     pub(crate) fn has_read_lately(&self) -> bool {
         self.server_clock.lock().is_some_and(|server| server.was_read_lately(Stopwatch::start().started()))
     }
 }
 
+/// Arrivals whose pages, about 100, a fold reads in a tenth of a millisecond.
+const VACUUM_AFTER: u64 = 10_000;
+/// The same where arrivals come faster than they are folded in.
+const VACUUM_BACKLOG_AFTER: u64 = 100_000;
 /// A failed write counts for so long where no other has been tried since.
 const WRITE_FAULT_HOLDS: Duration = Duration::from_secs(5);
 

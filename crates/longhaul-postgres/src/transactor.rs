@@ -211,7 +211,9 @@ impl Transactor {
                     if !effects.changed.is_empty() || !effects.available.is_empty() {
                         self.state.note_write(Ok(()));
                     }
-                    self.state.folded.fetch_add(effects.folded, Ordering::Relaxed);
+                    if let Some(folded) = effects.folded {
+                        self.state.note_folded(folded);
+                    }
                     self.tell(&effects);
                     if work.waiting.is_none() {
                         let Effects { available: queues, fold_later, unsettled, .. } = effects;

@@ -9,6 +9,7 @@ use crate::connection::Link;
 use crate::error::fault;
 use crate::limits::Limits;
 use crate::server_clock::Now;
+use crate::state::Folded;
 
 /// A transaction that writes: the operations of `enqueue.rs`, `claim.rs`, … are methods of it.
 pub(crate) struct WriteTx<'a> {
@@ -70,8 +71,8 @@ pub(crate) struct Effects {
     pub(crate) unfinished: Unfinished,
     /// Set where another transaction has the lock of limits, or there is more to fold in: it is to be tried again soon.
     pub(crate) fold_later: bool,
-    /// Arrivals that were folded in.
-    pub(crate) folded: u64,
+    /// Arrivals that were folded in, where the lock of limits was held.
+    pub(crate) folded: Option<Folded>,
     /// Set where ends of jobs are left that not all dependants have counted.
     pub(crate) unsettled: bool,
     /// Changes of state, if there is an observer.

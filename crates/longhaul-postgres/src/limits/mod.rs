@@ -31,6 +31,7 @@ use self::ahead::{Ahead, Fold, fold};
 pub(crate) use self::keys::{Keys, key_config, key_state};
 use crate::error::key_locked;
 use crate::row::{queue_config, rows_at_most, small, unsigned};
+use crate::state::Folded;
 use crate::write_tx::WriteTx;
 
 /// Arrivals that are folded in at once; the others are by the next transaction.
@@ -139,8 +140,8 @@ impl WriteTx<'_> {
         }
         self.settle_rates(&settled).await?;
         let count = folded.first().map_or(0, |row| row.get::<_, i64>(0));
-        self.effects.folded += unsigned(count);
         self.limits.is_partial = count >= most;
+        self.effects.folded = Some(Folded { count: unsigned(count), is_partial: self.limits.is_partial });
         self.effects.fold_later |= self.limits.is_partial;
         Ok(())
     }
