@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use fakes::{Double, Fault};
 use longhaul_postgres::PostgresStore;
 use longhaul_redis::redis;
+use longhaul_sqlite::rusqlite::Connection;
 use longhaul_testservers::Redis;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, StatusCode};
@@ -442,8 +444,7 @@ async fn a_job_of_a_process_that_stands_still_is_fenced_off_and_writes_nothing_l
     scene.double.hold();
     let running = lesson(&server, USER, "running", &format!("Xylophonist {USER}")).await;
     scene.double.wait_for(CHAT, 1).await;
-    signal(&server, "STOP").await;
-    // The jobs' store is beside the rows', so a process that stands still holds no lock of theirs.
+    stop_without_lock(&server, &scene.place.data().join("longhaul.db")).await;
     let erased = scene.erased(USER, &["--yes"]).await;
     assert_eq!(erased["services"]["lessons"]["jobs"], 1, "{erased:#}");
     scene.double.release_all();
@@ -455,6 +456,19 @@ async fn a_job_of_a_process_that_stands_still_is_fenced_off_and_writes_nothing_l
     let versions = ask(&server, "", Method::GET, "/search_lessons?query=xylophonist", Value::Null).await.1;
     assert!(versions.contains("\"count\":0"), "{versions}");
     assert_eq!(keys(&redis.url()), Vec::<String>::new());
+}
+
+/// Stops the server while it holds no lock of the rows' database, on which an erasure would wait in vain.
+async fn stop_without_lock(server: &Server, rows: &Path) {
+    loop {
+        signal(server, "STOP").await;
+        let rows = Connection::open(rows).expect("the rows' database");
+        rows.busy_timeout(Duration::ZERO).expect("a timeout");
+        if rows.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
+            return;
+        }
+        signal(server, "CONT").await;
+    }
 }
 
 async fn signal(server: &Server, name: &str) {
