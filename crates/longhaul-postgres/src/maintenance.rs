@@ -16,6 +16,9 @@ use crate::writer::send_claimed;
 
 const SWEEP_PROBE: &str = include_str!("sql/sweep_probe.sql");
 const VACUUM: &str = include_str!("sql/vacuum_arrivals.sql");
+const PAGES_OF_ARRIVALS: &str = include_str!("sql/pages_of_arrivals.sql");
+/// The pages of a table that is as long as it may be after a vacuum.
+const MOST_PAGES: i64 = 128;
 const FORGET_WORKERS: &str = include_str!("sql/forget_workers.sql");
 /// The interval at which the rows of silent workers are looked for.
 const FORGET_WORKERS_EVERY: Duration = Duration::from_secs(600);
@@ -197,20 +200,25 @@ impl Maintenance {
     /// minute: by then there are as many pages as a minute of claims has left. Nobody waits for it, since a table that is in
     /// use is cut short only after seconds.
     fn vacuum(&mut self) {
-        let state = &self.transactor.state;
         while self.vacuums.try_join_next().is_some() {}
-        if !self.vacuums.is_empty() || !state.take_due_vacuum() {
+        if !self.vacuums.is_empty() || !self.transactor.state.take_due_vacuum() {
             return;
         }
-        let options = Arc::clone(&self.transactor.options);
+        let (options, state) = (Arc::clone(&self.transactor.options), Arc::clone(&self.transactor.state));
         self.vacuums.spawn(async move {
             let vacuum = async {
                 let connection = Connection::open(&options, Purpose::Write, |_| {}).await?;
-                connection.client.batch_execute(VACUUM).await.map_err(fault("vacuum"))
+                connection.client.batch_execute(VACUUM).await.map_err(fault("vacuum"))?;
+                connection.rows(PAGES_OF_ARRIVALS, &[]).await.map_err(fault("vacuum"))
             };
-            // Where it fails, autovacuum is left.
-            if let Ok(Err(error)) = tokio::time::timeout(options.response_timeout, vacuum).await {
-                tracing::debug!("failed to vacuum arrivals: {error}");
+            match tokio::time::timeout(options.response_timeout, vacuum).await {
+                // A row that came meanwhile keeps the pages before it. The next one goes to a page that is free.
+                Ok(Ok(rows)) if rows.first().is_some_and(|row| row.get::<_, i64>(0) > MOST_PAGES) => {
+                    state.vacuum_again();
+                }
+                // Where it fails, autovacuum is left.
+                Ok(Err(error)) => tracing::debug!("failed to vacuum arrivals: {error}"),
+                _ => {}
             }
         });
     }

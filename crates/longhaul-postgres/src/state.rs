@@ -138,6 +138,11 @@ impl DriverState {
         }
     }
 
+    /// Has the next fold that leaves nothing ask for a vacuum.
+    pub(crate) fn vacuum_again(&self) {
+        self.folded.fetch_add(VACUUM_AFTER, Ordering::Relaxed);
+    }
+
     /// True once after each time that a vacuum has come due.
     pub(crate) fn take_due_vacuum(&self) -> bool {
         self.vacuum_is_due.swap(false, Ordering::Relaxed)
