@@ -8,14 +8,15 @@ use longhaul::{Backoff, Result, Timestamp};
 use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
+use redis::{Client, Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::error::{failed, fault};
 use crate::options::{RedisOptions, Topology};
-use crate::scripts::Script;
+use crate::scripts::{Flags, Script};
 
-/// The connection that carries all commands, many at once. It is made anew by itself when it breaks; calls that were on
-/// their way then fail, and calls made while the server is away fail after a few attempts to reach it.
+/// The connection that carries all commands, many at once. It is made anew by itself when it breaks; writes that were on
+/// their way then fail, reads are sent once more, and calls made while the server is away fail after a few attempts to
+/// reach it.
 #[derive(Clone)]
 pub(crate) enum Connection {
     Server(Arc<Server>),
@@ -110,7 +111,14 @@ impl Connection {
             }
             command
         };
-        match self.send(&command("EVALSHA", &script.hash)).await {
+        let by_hash = command("EVALSHA", &script.hash);
+        let mut answer = self.send(&by_hash).await;
+        // A connection that the server or a firewall has cut says so to its next call. A read is safe to send again; a write
+        // may have been carried out.
+        if script.flags == Flags::Reads && answer.as_ref().is_err_and(RedisError::is_connection_dropped) {
+            answer = self.send(&by_hash).await;
+        }
+        match answer {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.send(&command("EVAL", &script.source)).await
             }

@@ -12,11 +12,12 @@ pub(crate) struct Script {
     pub(crate) source: String,
     /// By which the server knows it.
     pub(crate) hash: String,
+    pub(crate) flags: Flags,
 }
 
 /// The flags that the server needs for a script.
-#[derive(Clone, Copy)]
-enum Flags {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flags {
     /// Adds data: refused by a server whose memory is full, before it has written anything.
     Adds,
     /// Goes on with what is there, or makes room: runs also where memory is full.
@@ -27,12 +28,12 @@ enum Flags {
 
 impl Script {
     fn new(operation: &'static str, flags: Flags, parts: &[&str]) -> Self {
-        let flags = match flags {
+        let words = match flags {
             Flags::Adds => "",
             Flags::GoesOn => "allow-oom",
             Flags::Reads => "no-writes",
         };
-        let mut source = format!("#!lua flags={flags}\n");
+        let mut source = format!("#!lua flags={words}\n");
         for part in [include_str!("lua/layout.lua")].iter().chain(parts) {
             source.push_str(part);
             source.push('\n');
@@ -45,7 +46,7 @@ impl Script {
         }
         let source = with_constants(&source);
         let hash = redis::Script::new(&source).get_hash().to_owned();
-        Self { operation, source, hash }
+        Self { operation, source, hash, flags }
     }
 }
 

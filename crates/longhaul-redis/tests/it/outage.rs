@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, Result, State, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
-use longhaul_redis::{RedisOptions, RedisStore};
+use longhaul_redis::{RedisOptions, RedisStore, redis};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -74,6 +74,18 @@ async fn a_store_goes_on_when_its_server_is_back() {
         }
     };
     assert_eq!(claimed[0].lease.id, id("elsewhere"));
+}
+
+#[tokio::test]
+async fn a_read_over_a_connection_that_was_cut_is_answered() {
+    let server = Server::start(&[]);
+    let store = RedisStore::open(server.options()).await.unwrap();
+    store.enqueue(vec![named("kept")]).await.unwrap();
+    for _ in 0..20 {
+        let _: i64 = server.tell(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal")).unwrap();
+        assert!(store.get(&[id("kept")]).await.unwrap().remove(0).found().is_some());
+        assert_eq!(store.queues().await.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
