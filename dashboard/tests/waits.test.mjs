@@ -78,7 +78,7 @@ test("a job that waits for a signal is sent one with a value, and a second one c
   await other.open("/jobs/a");
   await other.button("Send signal").click();
   await visitor.confirm("Send the signal approve", "Send");
-  await page.getByText("The signal approve was sent.").waitFor();
+  await visitor.told("The signal approve was sent.");
   await page.locator("h1 .available").waitFor();
   const steps = await server.call("GET", "jobs/a/steps");
   assert.deepEqual(steps.map(({ name, output }) => [name, output?.value.approved]), [["signal:approve", true]]);
