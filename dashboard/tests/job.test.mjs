@@ -127,11 +127,14 @@ test("a waiting job says why it waits, is given a priority, cancelled, retried a
   await page.locator("h1 .cancelled").waitFor();
   await visitor.button("Delete").click();
   await page.getByRole("dialog").getByRole("button", { name: "Leave it" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
   await visitor.button("Delete").click();
+  visitor.isQuiet();
   await visitor.confirm("Delete this job?", "Delete");
   await page.waitForURL(/\/admin\/jobs$/);
   await visitor.told("The job was deleted.");
-  visitor.isQuiet();
+  // A reading of the job may have been on its way when it was deleted.
+  assert.deepEqual(visitor.complaints.filter((text) => !text.includes("410")), []);
 });
 
 test("a key acts as soon as what it is for is seen", options, async (t) => {

@@ -15,7 +15,8 @@ const KIND = "longhaul.webhook";
 
 /** What was told of the job by its webhook, each delivery with its attempts. */
 export function Deliveries({ id }: { id: string }) {
-  const { value, error, again } = useLive((signal) => deliveriesOf(id, signal), { key: id, every: 3_000, when: (change) => change.kind === KIND || change.id === id });
+  // A job that is removed has no deliveries to ask for.
+  const { value, error, again } = useLive((signal) => deliveriesOf(id, signal), { key: id, every: 3_000, when: (change) => change.kind === KIND || (change.id === id && change.state !== null) });
   const [asked, setAsked] = useState<Delivery>();
   if (error === undefined && (value === undefined || value.length === 0)) return null;
   return (

@@ -35,7 +35,7 @@ export function JobPage() {
   const live = useLive((signal) => getJob(id, signal), reading);
   const steps = useLive((signal) => stepsOf(id, signal), reading);
   const around = useRef<ReadonlySet<string>>(new Set([id]));
-  const graph = useLive((signal) => graphOf(id, signal), { key: id, every: 3_000, when: (change) => around.current.has(change.id) });
+  const graph = useLive((signal) => graphOf(id, signal), { key: id, every: 3_000, when: (change) => around.current.has(change.id) && (change.id !== id || change.state !== null) });
   around.current = new Set([id, ...(graph.value?.nodes ?? []).map((node) => node.id)]);
   const followed = useFollowed(id, run);
   useEffect(() => {
