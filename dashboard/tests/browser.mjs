@@ -8,7 +8,7 @@ import { Server } from "../../clients/js/tests/server.mjs";
 
 const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 /** Long enough for a busy machine. */
-export const options = { timeout: 300_000 };
+export const options = { timeout: 900_000 };
 const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
 
 let browser;

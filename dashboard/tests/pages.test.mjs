@@ -12,7 +12,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 process.env.LONGHAUL_DOCS = "not-built";
 const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-test("the pages fit, can be read by everybody, and nothing is complained of", { timeout: 240_000 }, async (t) => {
+test("the pages fit, can be read by everybody, and nothing is complained of", { timeout: 900_000 }, async (t) => {
   const server = await Server.start(t);
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: QUIET });
   t.after(() => browser.close());
@@ -44,7 +44,7 @@ test("the pages fit, can be read by everybody, and nothing is complained of", { 
   }
 });
 
-test("from the first page, a person gets to the dashboard and to an example of a call", { timeout: 120_000 }, async (t) => {
+test("from the first page, a person gets to the dashboard and to an example of a call", { timeout: 900_000 }, async (t) => {
   const server = await Server.start(t);
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: QUIET });
   t.after(() => browser.close());

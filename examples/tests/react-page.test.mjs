@@ -13,7 +13,7 @@ const { MemoryServer } = await import("@longhaul/client/testing");
 const { LonghaulProvider } = await import("@longhaul/react");
 const { Story } = await import("./react-page.mjs");
 
-test("the page of the guide runs a job and shows its text as it comes", { timeout: 60_000 }, async (t) => {
+test("the page of the guide runs a job and shows its text as it comes", { timeout: 300_000 }, async (t) => {
   const server = new MemoryServer();
   const client = server.client();
   const container = document.querySelector("#root");

@@ -539,7 +539,7 @@ const STORIES = {
   },
 };
 
-test("a client sees the same", { concurrency: 4, timeout: 240_000 }, async (t) => {
+test("a client sees the same", { concurrency: 4, timeout: 600_000 }, async (t) => {
   const { url } = await Server.start(t);
   const { components } = await (await fetch(`${url}/api/openapi.json`)).json();
   const fields = components.schemas.Job.required.toSorted();

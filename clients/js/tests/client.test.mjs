@@ -7,7 +7,7 @@ import { isApiError, isLonghaulError, Longhaul } from "@longhaul/client";
 import { Fatal, Snooze, Worker } from "@longhaul/worker";
 import { Server, signal } from "./server.mjs";
 
-const parallel = { concurrency: 4, timeout: 240_000 };
+const parallel = { concurrency: 4, timeout: 600_000 };
 
 /** A server, a client, and a worker that is started with what `register` gives it. */
 async function setUp(test, register, options = {}) {

@@ -32,7 +32,7 @@ function mounted(test, client, element) {
   return { container, root, shows };
 }
 
-test("a job is followed by all who show it over one connection", { timeout: 60_000 }, async (t) => {
+test("a job is followed by all who show it over one connection", { timeout: 300_000 }, async (t) => {
   const server = new MemoryServer();
   let connections = 0;
   // The stream stays open until the test sends what is next.
@@ -66,7 +66,7 @@ test("a job is followed by all who show it over one connection", { timeout: 60_0
   assert.equal(connections, 1);
 });
 
-test("a page has four streams at most, and reads the other jobs", { timeout: 60_000 }, async (t) => {
+test("a page has four streams at most, and reads the other jobs", { timeout: 300_000 }, async (t) => {
   const server = new MemoryServer();
   const streams = [];
   const fetch = async (input, init) => {
@@ -93,7 +93,7 @@ test("a page has four streams at most, and reads the other jobs", { timeout: 60_
   assert.equal(streams.length, 5);
 });
 
-test("a page that is loaded again goes on with its job", { timeout: 60_000 }, async (t) => {
+test("a page that is loaded again goes on with its job", { timeout: 300_000 }, async (t) => {
   const server = new MemoryServer();
   let run;
   const Run = () => {
@@ -112,7 +112,7 @@ test("a page that is loaded again goes on with its job", { timeout: 60_000 }, as
   await shows("completed|hello|done");
 });
 
-test("the README's page writes a story", { timeout: 60_000 }, async (t) => {
+test("the README's page writes a story", { timeout: 300_000 }, async (t) => {
   const { readFile, writeFile } = await import("node:fs/promises");
   const { createRequire } = await import("node:module");
   // The compiler of the packages' own build.
@@ -137,7 +137,7 @@ test("the README's page writes a story", { timeout: 60_000 }, async (t) => {
   await shows("completed");
 });
 
-test("a job is enqueued and followed, and a refusal is shown", { timeout: 60_000 }, async (t) => {
+test("a job is enqueued and followed, and a refusal is shown", { timeout: 300_000 }, async (t) => {
   const server = new MemoryServer();
   const client = server.client();
   let run;
@@ -187,7 +187,7 @@ const hide = (isHidden) => {
   document.dispatchEvent(new window.Event("visibilitychange"));
 };
 
-test("lists follow the feed of a server over one connection, also after it was away, and a hidden page reads nothing", { timeout: 240_000 }, async (t) => {
+test("lists follow the feed of a server over one connection, also after it was away, and a hidden page reads nothing", { timeout: 300_000 }, async (t) => {
   const server = await Server.start(t);
   t.after(() => hide(false));
   const another = new Longhaul({ url: server.url, maxRetries: 10 });
@@ -222,7 +222,7 @@ test("lists follow the feed of a server over one connection, also after it was a
   while (seen.open > 0) await new Promise((resolve) => setImmediate(resolve));
 });
 
-test("a list is read by time where there is no feed, and says what is wrong until it is well again", { timeout: 60_000 }, async (t) => {
+test("a list is read by time where there is no feed, and says what is wrong until it is well again", { timeout: 300_000 }, async (t) => {
   const server = new MemoryServer();
   let isAway = false;
   const client = new Longhaul({
@@ -247,7 +247,7 @@ test("a list is read by time where there is no feed, and says what is wrong unti
   await shows("1|undefined");
 });
 
-test("the status of step 10 has the seed's fields, and pages are rendered on a server", { timeout: 60_000 }, async (t) => {
+test("the status of step 10 has the seed's fields, and pages are rendered on a server", { timeout: 300_000 }, async (t) => {
   const status = {
     workflowId: "w", modulesGenerated: 1, totalModules: 4, allComplete: false, totalLessons: 10, totalContactHours: 15,
     jobs: { total: 2, active: 1, completed: 1, failed: 0, details: [{ jobId: "a", moduleIndex: 1, state: "active", progress: 50, attemptsMade: 0 }] },
