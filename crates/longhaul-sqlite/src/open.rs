@@ -105,7 +105,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The longest that a call waits for the write lock that another process holds.
-const CALL_PATIENCE: Duration = Duration::from_secs(5);
+const CALL_PATIENCE: Duration = Duration::from_secs(15);
 /// The same while a store opens: on a disk that is busy for seconds a process that gave up would only be started again.
 const OPENING_PATIENCE: Duration = Duration::from_secs(60);
 
