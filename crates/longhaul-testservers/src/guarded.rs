@@ -2,6 +2,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::cpu::{children, cpu_seconds};
 use crate::size::{disk_bytes, memory_bytes};
@@ -21,7 +22,7 @@ pub(crate) struct Program {
     /// The signal at which it ends as a crash would end it.
     pub(crate) crash: &'static str,
     /// The command for a folder, a port and settings.
-    pub(crate) command: fn(&Path, u16, &[&str]) -> Vec<String>,
+    pub(crate) command: fn(&Path, u16, &[String]) -> Vec<String>,
 }
 
 /// Starts the server and waits for a line on its standard input, or for the end of it, which comes when its parent is
@@ -39,7 +40,13 @@ const GUARD: &str = r#"
 
 impl Guarded {
     /// Starts a server in a new folder, which `prepare` may fill.
-    pub(crate) fn start(name: &str, program: Program, settings: &[&str], prepare: impl Fn(&Path)) -> Self {
+    /// It may be tried several times, for each of which `settings` are asked for.
+    pub(crate) fn start(
+        name: &str,
+        program: Program,
+        mut settings: impl FnMut() -> Vec<String>,
+        prepare: impl Fn(&Path),
+    ) -> Self {
         // The shell that guards the server removes it, for a test process that is killed cannot.
         let folder = tempfile::Builder::new().prefix(&format!("longhaul-{name}-")).tempdir();
         let folder = folder.expect("a folder").keep();
@@ -47,7 +54,7 @@ impl Guarded {
         // Another process may take the port between this look and the server's.
         for _ in 0..10 {
             let port = free_port();
-            if let Some(shell) = spawn(program, &folder, port, settings) {
+            if let Some(shell) = spawn(program, &folder, port, &settings()) {
                 return Self { program, folder, port, shell };
             }
         }
@@ -64,9 +71,16 @@ impl Guarded {
     }
 
     pub(crate) fn restart(&mut self, settings: &[&str]) {
-        // A Postgres that finds its dead predecessor's memory in use ends, and is started again.
-        let mut tries = (0..100).map(|_| spawn(self.program, &self.folder, self.port, settings));
-        self.shell = tries.find_map(|shell| shell).expect("the port is still free");
+        let settings = owned(settings);
+        // A Postgres that finds its dead predecessor's memory in use ends, and a port that was given up may be the end of
+        // another process's connection for a while: it is started again, for a minute at least.
+        let mut tries = (0..1_200).map(|number| {
+            if number > 0 {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            spawn(self.program, &self.folder, self.port, &settings)
+        });
+        self.shell = tries.find_map(|shell| shell).expect("the port is free again");
     }
 
     /// Seconds of CPU time that the server and its processes have used.
@@ -100,6 +114,11 @@ impl Drop for Guarded {
     }
 }
 
+/// Settings that each try to start gets.
+pub(crate) fn owned(settings: &[&str]) -> Vec<String> {
+    settings.iter().copied().map(String::from).collect()
+}
+
 /// A port that was free a moment ago.
 ///
 /// # Panics
@@ -110,7 +129,7 @@ pub fn free_port() -> u16 {
 }
 
 /// `None` where the server ended at once.
-fn spawn(program: Program, folder: &Path, port: u16, settings: &[&str]) -> Option<Child> {
+fn spawn(program: Program, folder: &Path, port: u16, settings: &[String]) -> Option<Child> {
     let mut command = Command::new("sh");
     command.args(["-c", GUARD, "sh", program.crash]).arg(folder);
     command.args((program.command)(folder, port, settings));

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::guarded::{Guarded, Program};
+use crate::guarded::{Guarded, Program, owned};
 
 /// A running Postgres. It is killed, as by a power cut, when this is dropped.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Postgres {
     /// If Postgres is not installed or does not start.
     #[must_use]
     pub fn start(settings: &[&str]) -> Self {
-        Self { server: Guarded::start("postgres", POSTGRES, settings, init) }
+        Self { server: Guarded::start("postgres", POSTGRES, || owned(settings), init) }
     }
 
     /// Ends the server as a crash would, and keeps its folder.
@@ -109,12 +109,13 @@ fn init(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-fn command(folder: &Path, port: u16, settings: &[&str]) -> Vec<String> {
+fn command(folder: &Path, port: u16, settings: &[String]) -> Vec<String> {
     let mut words = as_nobody();
     words.extend([program("postgres"), "-D".into(), data(folder), "-k".into(), folder.display().to_string()]);
     words.extend(["-p".into(), port.to_string()]);
-    for setting in ["listen_addresses=127.0.0.1", "max_connections=500"].iter().chain(settings) {
-        words.extend(["-c".into(), (*setting).to_owned()]);
+    let usual = ["listen_addresses=127.0.0.1", "max_connections=500"].map(String::from);
+    for setting in usual.iter().chain(settings) {
+        words.extend(["-c".into(), setting.clone()]);
     }
     words
 }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::guarded::{Guarded, Program};
+use crate::guarded::{Guarded, Program, free_port, owned};
 
 /// A running Redis. It is killed, as by a power cut, when this is dropped.
 #[derive(Debug)]
@@ -17,7 +17,23 @@ impl Redis {
     /// If Redis is not installed or does not start.
     #[must_use]
     pub fn start(settings: &[&str]) -> Self {
-        Self { server: Guarded::start("redis", REDIS, settings, |_| {}) }
+        Self { server: Guarded::start("redis", REDIS, || owned(settings), |_| {}) }
+    }
+
+    /// Starts a server with a second port, for TLS or a cluster's bus, which `settings` are given. Answers that port, too.
+    ///
+    /// # Panics
+    /// As for [`start`](Self::start).
+    #[must_use]
+    pub fn start_with_port(settings: impl Fn(u16) -> Vec<String>) -> (Self, u16) {
+        let mut second = 0;
+        // Another process may take this port, too, before the server does: then another one is drawn.
+        let settings = || {
+            second = free_port();
+            settings(second)
+        };
+        let server = Guarded::start("redis", REDIS, settings, |_| {});
+        (Self { server }, second)
     }
 
     /// Kills the server, as a power cut would, and keeps its folder.
@@ -75,8 +91,8 @@ impl Redis {
     }
 }
 
-fn command(folder: &Path, port: u16, settings: &[&str]) -> Vec<String> {
+fn command(folder: &Path, port: u16, settings: &[String]) -> Vec<String> {
     let (folder, port) = (folder.display().to_string(), port.to_string());
     let usual = ["redis-server", "--dir", &folder, "--port", &port, "--bind", "127.0.0.1", "--save", ""];
-    usual.iter().chain(settings).map(|word| (*word).to_owned()).collect()
+    usual.map(String::from).into_iter().chain(settings.iter().cloned()).collect()
 }

@@ -51,10 +51,10 @@ impl App {
         self.worker().start()
     }
 
-    /// Starts a worker that hears of a cancel soon, because it sends a heartbeat every half second. Its lease is long
+    /// Starts a worker that hears of a cancel soon, because it sends a heartbeat every three seconds. Its lease is long
     /// enough that a busy machine does not cost it the job.
     pub(crate) fn work_attentively(&self) -> Worker {
-        self.worker().lease(Duration::from_secs(5)).start()
+        self.worker().lease(Duration::from_secs(30)).start()
     }
 
     fn worker(&self) -> WorkerBuilder {

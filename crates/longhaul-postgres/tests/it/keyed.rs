@@ -30,7 +30,7 @@ fn children() -> Vec<NewJob> {
 
 #[tokio::test]
 async fn a_thousand_keyed_children_take_a_handful_of_statements() {
-    let server = Server::start(&["shared_preload_libraries=pg_stat_statements"]);
+    let server = Server::start(&["fsync=off", "shared_preload_libraries=pg_stat_statements"]);
     let options = server.options();
     let store = PostgresStore::open(options.clone()).await.unwrap();
     let client = client(&options).await;

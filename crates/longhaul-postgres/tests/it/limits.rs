@@ -243,7 +243,9 @@ async fn jobs_with_keys_that_wait_or_run_while_the_store_is_migrated_are_limited
 
 #[tokio::test]
 async fn a_slot_that_a_run_took_is_free_once_the_run_was_rescued_though_the_server_was_killed_meanwhile() {
-    let mut server = Server::start(&[]);
+    // The system keeps what the server has written, synced or not, when only the server is killed.
+    let settings = ["fsync=off"];
+    let mut server = Server::start(&settings);
     let (options, clock) = (server.options(), Clock::manual());
     let store = PostgresStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
     set_slots(&store, "provider", 1).await;
@@ -251,7 +253,7 @@ async fn a_slot_that_a_run_took_is_free_once_the_run_was_rescued_though_the_serv
     assert_eq!(ids(&claim_leases(&store).await), ["a"]);
     server.kill();
     drop(store);
-    server.restart(&[]);
+    server.restart(&settings);
     let next = PostgresStore::open_with_clock(options, clock.clone()).await.unwrap();
     assert!(claim_leases(&next).await.is_empty());
     clock.advance(LONG);
@@ -294,7 +296,8 @@ async fn cost(store: &PostgresStore, client: &Client, name: &str) -> (i64, Vec<S
 
 #[tokio::test]
 async fn very_many_jobs_and_keys_that_are_kept_back_cost_others_nothing() {
-    let server = Server::start(&["shared_preload_libraries=pg_stat_statements", "autovacuum=off"]);
+    let server =
+        Server::start(&["fsync=off", "shared_preload_libraries=pg_stat_statements", "autovacuum=off"]);
     let options = server.options();
     let store = open(&options).await;
     let client = client(&options).await;

@@ -41,15 +41,26 @@ async fn a_sweep_of_thousands_of_idle_queues_reads_a_handful_of_pages() {
     let probe =
         format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}", include_str!("../../src/sql/sweep_probe.sql"))
             .replace("$1::bigint", &clock.now().0.to_string());
-    let plan = client.simple_query(&probe).await.unwrap();
-    let row = plan.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    let plan: serde_json::Value = serde_json::from_str(row.unwrap()).unwrap();
-    let blocks = |name: &str| plan[0]["Plan"][name].as_u64().unwrap();
-    let pages = blocks("Shared Hit Blocks") + blocks("Shared Read Blocks");
-    assert!(pages < 50, "{pages} pages: {plan}");
+    let read = async || {
+        let plan = client.simple_query(&probe).await.unwrap();
+        let row = plan.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        let plan: serde_json::Value = serde_json::from_str(row.unwrap()).unwrap();
+        let blocks = |name: &str| plan[0]["Plan"][name].as_u64().unwrap();
+        (blocks("Shared Hit Blocks") + blocks("Shared Read Blocks"), plan)
+    };
+    // Entries of rows that the sweeps have changed are read, too, as long as a transaction of another test that shares
+    // the server might yet see them.
+    let mut last = read().await;
+    let handful = async {
+        while last.0 >= 50 {
+            last = read().await;
+        }
+    };
+    let is_handful = tokio::time::timeout(LONG / 5, handful).await.is_ok();
+    assert!(is_handful, "{} pages: {}", last.0, last.1);
 
     // A day later all are due, and pruned within as many sweeps as the limit asks for.
     clock.advance(25 * HOUR);
@@ -128,7 +139,7 @@ async fn claims_hear_of_jobs_again_after_the_session_that_listens_was_killed() {
 
 #[tokio::test]
 async fn tables_that_folds_take_rows_out_of_are_vacuumed_before_autovacuum_comes() {
-    let server = Server::start(&["autovacuum=off"]);
+    let server = Server::start(&["fsync=off", "autovacuum=off"]);
     let options = server.options();
     let store = PostgresStore::open(options.clone()).await.unwrap();
     let client = client(&options).await;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::server::{late_proxy, shared};
+use crate::server::{late_proxy, retry_until_available, shared};
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -53,7 +53,7 @@ async fn what_a_silent_process_holds_is_free_again_in_time() {
     let behind =
         PostgresOptions { response_timeout: Duration::from_secs(3), ..PostgresOptions::new(&url).unwrap() };
     let store = PostgresStore::open(options).await.unwrap();
-    let cut_off = PostgresStore::open(behind).await.unwrap();
+    let cut_off = retry_until_available(async || PostgresStore::open(behind.clone()).await).await;
     store.enqueue(vec![named("a")]).await.unwrap();
 
     swallow.store(true, Ordering::SeqCst);
@@ -89,7 +89,12 @@ async fn a_pause_is_not_over_early_where_the_clock_was_heard_of_late() {
     let address = late_proxy(server, held).await;
     let url = format!("postgres://longhaul@{address}/postgres?schema={}", options.schema);
     let store = PostgresStore::open(options).await.unwrap();
-    let late = PostgresStore::connect(&url).await.unwrap();
+    let behind = PostgresOptions {
+        connect_timeout: LONG,
+        response_timeout: LONG,
+        ..PostgresOptions::new(&url).unwrap()
+    };
+    let late = PostgresStore::open(behind).await.unwrap();
     let limited = |name| NewJob { limit_keys: vec!["provider".into()], ..named(name) };
     store.enqueue(vec![limited("a"), limited("b")]).await.unwrap();
     let one = Claim { queues: vec![slots("images", 1)], ..claim() };

@@ -8,14 +8,7 @@ use longhaul_conformance::jobs::{HOUR, claim, completed, delayed, id, job, json,
 use longhaul_redis::redis::{Cmd, cmd};
 use longhaul_redis::{RedisOptions, RedisStore};
 
-use crate::server::Server;
-
-/// The number of commands of a name, or of any, that the server has run.
-fn calls(server: &Server, name: &str) -> u64 {
-    let info: String = server.tell(cmd("INFO").arg("commandstats")).unwrap();
-    let lines = info.lines().filter(|line| line.starts_with(&format!("cmdstat_{name}")));
-    lines.filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok()).sum()
-}
+use crate::server::{Server, calls};
 
 async fn on_its_own_server() -> (Server, Fixture, RedisOptions) {
     let server = Server::start(&[]);
@@ -196,7 +189,8 @@ async fn a_waiting_claim_hears_of_a_job_after_its_connection_for_notifications_w
     });
     let watched = format!("{{{}}}:watched", options.prefix);
     until::<bool>(&server, cmd("SISMEMBER").arg(&watched).arg("qimages"), |is_watched| *is_watched).await;
-    assert_eq!(server.tell::<i64>(cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub")).unwrap(), 1);
+    // On a busy machine it may just be replaced, since the server was too late with the answer to a ping.
+    until::<i64>(&server, cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub"), |killed| *killed > 0).await;
     // Its notification reaches nobody.
     server.tell::<i64>(cmd("SREM").arg(&watched).arg("qimages")).unwrap();
     fx.enqueue(named("a")).await;

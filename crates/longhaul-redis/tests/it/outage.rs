@@ -134,7 +134,8 @@ async fn many_callers_of_a_dead_server_are_all_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_is_given_up_in_time() {
     let server = Server::start(&[]);
-    let options = RedisOptions { response_timeout: Duration::from_millis(300), ..server.options() };
+    let (short, seconds) = (Duration::from_millis(300), Duration::from_secs(5));
+    let options = RedisOptions { response_timeout: short, connect_timeout: seconds, ..server.options() };
     let store = retry_until_available(async || RedisStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     server.signal("STOP");
@@ -173,7 +174,8 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_says_nothing_is_given_up_in_time_and_goes_on_later() {
     let cluster = Cluster::start();
-    let options = RedisOptions { response_timeout: Duration::from_secs(1), ..cluster.options() };
+    let (short, seconds) = (Duration::from_secs(1), Duration::from_secs(5));
+    let options = RedisOptions { response_timeout: short, connect_timeout: seconds, ..cluster.options() };
     let store = retry_until_available(async || RedisStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     cluster.signal("STOP");

@@ -5,9 +5,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use longhaul::clock::Stopwatch;
 use longhaul_redis::redis::{self, Client, Cmd, FromRedisValue, RedisResult};
 use longhaul_redis::{RedisOptions, Topology};
-use longhaul_testservers::{Redis, free_port};
+use longhaul_testservers::Redis;
+
+/// Longer than a server that lives takes to answer on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running server. It is killed, as by a power cut, when this is dropped.
 pub(crate) struct Server(Redis);
@@ -18,9 +22,16 @@ impl Server {
         Self(Redis::start(settings))
     }
 
-    /// Options of a store with a prefix of its own.
+    /// Starts a server with a second port, for which settings are asked.
+    pub(crate) fn start_with_port(settings: impl Fn(u16) -> Vec<String>) -> (Self, u16) {
+        let (server, port) = Redis::start_with_port(settings);
+        (Self(server), port)
+    }
+
+    /// Options of a store with a prefix of its own, for which a busy machine is no outage.
     pub(crate) fn options(&self) -> RedisOptions {
-        RedisOptions::new(&self.url()).unwrap().prefix(new_prefix())
+        let options = RedisOptions::new(&self.url()).unwrap().prefix(new_prefix());
+        RedisOptions { connect_timeout: PATIENCE, response_timeout: PATIENCE, ..options }
     }
 
     /// Says something to the server directly.
@@ -64,6 +75,15 @@ pub(crate) fn shared() -> &'static Server {
     SERVER.get_or_init(|| Server::start(&[]))
 }
 
+/// The number of commands of a name, or of any, that the server has run, without those by which connections see that
+/// it lives: they come as time passes.
+pub(crate) fn calls(server: &Server, name: &str) -> u64 {
+    let info: String = server.tell(redis::cmd("INFO").arg("commandstats")).unwrap();
+    let lines = info.lines().filter(|line| line.starts_with(&format!("cmdstat_{name}")));
+    let lines = lines.filter(|line| !line.starts_with("cmdstat_ping:"));
+    lines.filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok()).sum()
+}
+
 /// Three masters that share the slots.
 pub(crate) struct Cluster {
     nodes: Vec<Server>,
@@ -82,26 +102,30 @@ impl Cluster {
         for ((node, _), (first, last)) in nodes.iter().zip(slots) {
             node.tell::<()>(redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(last)).unwrap();
         }
-        for (node, bus) in &nodes[1..] {
-            let meet = ["MEET".into(), "127.0.0.1".into(), node.port().to_string(), bus.to_string()];
-            nodes[0].0.tell::<()>(redis::cmd("CLUSTER").arg(&meet)).unwrap();
-        }
-        let nodes: Vec<Server> = nodes.into_iter().map(|(node, _)| node).collect();
-        for node in &nodes {
-            // The nodes tell each other in their own time, and nobody else.
-            while !is_whole(node) {
-                std::thread::sleep(Duration::from_millis(20));
+        // The nodes tell each other in their own time, and nobody else.
+        let waited = Stopwatch::start();
+        while !nodes.iter().all(|(node, _)| is_whole(node)) {
+            assert!(waited.elapsed() < PATIENCE, "the cluster never was whole");
+            // At the start, and again where a node has not answered for so long that it was forgotten. The others are not met
+            // twice: until they have answered to it, they would be counted twice.
+            if known_nodes(&nodes[0].0) < nodes.len() {
+                for (node, bus) in &nodes[1..] {
+                    let meet = ["MEET".into(), "127.0.0.1".into(), node.port().to_string(), bus.to_string()];
+                    nodes[0].0.tell::<()>(redis::cmd("CLUSTER").arg(&meet)).unwrap();
+                }
             }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        Self { nodes }
+        Self { nodes: nodes.into_iter().map(|(node, _)| node).collect() }
     }
 
+    /// A node, and the port on which it speaks to the others.
     fn start_node() -> (Server, u16) {
-        let bus = free_port();
-        let (bus_port, timeout) = (bus.to_string(), "5000");
-        let settings =
-            ["--cluster-enabled", "yes", "--cluster-port", &bus_port, "--cluster-node-timeout", timeout];
-        (Server::start(&settings), bus)
+        Server::start_with_port(|bus| {
+            // Of a busy machine's nodes none fails for being silent for a while.
+            let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "60000"];
+            [&settings.map(String::from)[..], &["--cluster-port".into(), bus.to_string()]].concat()
+        })
     }
 
     /// Sends every node's process a signal.
@@ -117,8 +141,20 @@ impl Cluster {
     }
 }
 
+/// What a node knows of its cluster.
+fn info(node: &Server) -> String {
+    node.tell(redis::cmd("CLUSTER").arg("INFO")).unwrap()
+}
+
+/// The nodes that a node knows or is about to, itself among them.
+fn known_nodes(node: &Server) -> usize {
+    let info = info(node);
+    let known = info.lines().find_map(|line| line.strip_prefix("cluster_known_nodes:"));
+    known.unwrap().trim().parse().unwrap()
+}
+
 fn is_whole(node: &Server) -> bool {
-    let info: String = node.tell(redis::cmd("CLUSTER").arg("INFO")).unwrap();
+    let info = info(node);
     info.contains("cluster_state:ok")
         && info.contains("cluster_known_nodes:3")
         && info.contains("cluster_slots_ok:16384")

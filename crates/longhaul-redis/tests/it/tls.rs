@@ -7,8 +7,6 @@ use longhaul::{Error, Store};
 use longhaul_conformance::jobs::{claim, named};
 use longhaul_redis::{RedisOptions, RedisStore};
 
-use longhaul_testservers::free_port;
-
 use crate::server::Server;
 
 /// Makes an authority (`ca.pem`) and a certificate of its for localhost (`server.pem`), with their keys.
@@ -35,20 +33,17 @@ async fn a_server_is_spoken_to_over_tls() {
     certify(folder.path());
     let [ca, certificate, key] =
         ["ca.pem", "server.pem", "server.key"].map(|name| folder.path().join(name).display().to_string());
-    let port = free_port();
-    let tls_port = port.to_string();
-    let _server = Server::start(&[
-        "--tls-port",
-        &tls_port,
-        "--tls-cert-file",
-        &certificate,
-        "--tls-key-file",
-        &key,
-        "--tls-ca-cert-file",
-        &ca,
-        "--tls-auth-clients",
-        "no",
-    ]);
+    let (_server, port) = Server::start_with_port(|port| {
+        let port = port.to_string();
+        let settings = [
+            ["--tls-port", &port],
+            ["--tls-cert-file", &certificate],
+            ["--tls-key-file", &key],
+            ["--tls-ca-cert-file", &ca],
+            ["--tls-auth-clients", "no"],
+        ];
+        settings.concat().into_iter().map(String::from).collect()
+    });
     let url = format!("rediss://localhost:{port}");
     let stranger = RedisStore::open(RedisOptions::new(&url).unwrap()).await;
     assert!(matches!(stranger, Err(Error::Unavailable { .. })), "{stranger:?}");

@@ -8,6 +8,7 @@ use longhaul::{JobId, Lookup};
 use longhaul_sqlite::rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::crew::Crew;
 use crate::server::{PATIENCE, Place, Server, client, stderr, stdout};
@@ -28,18 +29,22 @@ async fn a_backup_under_load_has_every_job_that_was_acknowledged_before_it() {
         .collect();
     drop(told);
     let mut before = BTreeSet::new();
+    let mut next = async || {
+        let id = timeout(PATIENCE, acknowledged.recv()).await.expect("a job is acknowledged in time");
+        id.expect("the senders go on")
+    };
     while before.len() < JOBS {
-        before.insert(acknowledged.recv().await.expect("the senders go on"));
+        before.insert(next().await);
     }
     let copied = place.run(&["backup", "copy.db"]).await;
     assert!(copied.status.success(), "{}", stderr(&copied));
     // The load went on behind it.
     for _ in 0..JOBS {
-        acknowledged.recv().await.expect("the senders go on");
+        next().await;
     }
     ended.store(true, Ordering::Relaxed);
     for sender in load {
-        sender.await.expect("every job was accepted");
+        sender.await.expect("no job was refused");
     }
     assert!(stdout(&copied).starts_with("sqlite:"), "{}", stdout(&copied));
     server.kill().await;
@@ -80,8 +85,12 @@ async fn enqueue(
         let id = format!("sender-{sender}-{n}");
         let job = json!({ "kind": "act", "queue": "stage", "id": id, "args": { "how": "talk", "n": n } });
         let answer = client.post(&address).json(&job).send().await.expect("the server answers");
-        assert_eq!(answer.status(), 202);
-        let _ = told.send(id);
+        match answer.status().as_u16() {
+            202 => drop(told.send(id)),
+            // The file's other writers, the worker and the backup, kept it away for too long. Nothing was promised.
+            503 => {}
+            status => panic!("{id} was answered {status}"),
+        }
     }
 }
 

@@ -1,13 +1,10 @@
 //! Jobs in Redis, tables elsewhere: what belongs together, and a Redis that is away.
 
-use std::time::Duration;
-
 use fakes::Double;
 use longhaul_testservers::Redis;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use crate::server::{PATIENCE, Place, Server, client, output, stderr};
+use crate::server::{Place, Server, client, output, stderr};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_with_tables_of_its_own_refuses_the_jobs_of_others_and_the_right_one_runs_them() {
@@ -62,9 +59,8 @@ async fn a_redis_that_is_away_at_the_start_costs_its_jobs_and_not_the_server() {
     assert_eq!(analysis["degraded"], true, "{analysis}");
 
     redis.restart(&[]);
-    let ready =
-        async { while client().get(server.at("/ready")).send().await.expect("an answer").status() != 200 {} };
-    timeout(PATIENCE, ready).await.expect("the server finds its store");
+    // It finds its store.
+    server.ready().await;
     let lesson = lesson(&server).await;
     assert_eq!(ended(&server, &lesson).await["state"], "completed");
 }
@@ -77,7 +73,5 @@ async fn lesson(server: &Server) -> String {
 }
 
 async fn ended(server: &Server, job: &str) -> Value {
-    let asking = client().get(server.at(&format!("/api/jobs/{job}"))).header("prefer", "wait=60");
-    let answer = timeout(PATIENCE + Duration::from_secs(30), asking.send()).await.expect("in time");
-    answer.expect("the server answers").json().await.expect("JSON")
+    crate::server::ended(client().get(server.at(&format!("/api/jobs/{job}")))).await
 }

@@ -7,7 +7,7 @@ use longhaul::{JobId, Json, NewJob, State};
 use serde_json::Value;
 
 use crate::crew::{Act, Crew};
-use crate::server::{Place, stderr, stdout};
+use crate::server::{Place, stderr, stdout, until};
 
 async fn enqueued(place: &Place, count: u64) {
     let longhaul = Crew::idle(place).await;
@@ -97,8 +97,10 @@ async fn workers_are_listed_with_their_slots() {
     assert!(nobody.contains("up to date"));
     assert!(place.printed(&["workers"]).await.starts_with("no worker was heard of"));
     let server = place.serve(&["--services", "lessons"]).await;
-    let list = place.run(&["workers", "--url", &server.url]).await;
-    assert!(stdout(&list).contains("lessons=64"), "{list:?}");
+    // The server listens before its worker is first heard of.
+    let list = async || place.printed(&["workers", "--url", &server.url]).await;
+    let list = until(list, |list| !list.starts_with("no worker was heard of")).await;
+    assert!(list.contains("lessons=64"), "{list}");
     let json = place.printed(&["workers", "--json"]).await;
     let worker: Value = serde_json::from_str(json.lines().next().expect("a worker")).expect("JSON");
     assert_eq!(worker["queues"][0]["queue"], "lessons");

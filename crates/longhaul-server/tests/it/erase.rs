@@ -101,8 +101,7 @@ fn text(value: &Value) -> String {
 }
 
 async fn ended(server: &Server, job: &str) {
-    let asking = client().get(server.at(&format!("/api/jobs/{job}"))).header("prefer", "wait=60");
-    let job: Value = asking.send().await.expect("an answer").json().await.expect("JSON");
+    let job = crate::server::ended(client().get(server.at(&format!("/api/jobs/{job}")))).await;
     assert_eq!(job["state"], "completed", "{job}\n{}", server.log());
 }
 

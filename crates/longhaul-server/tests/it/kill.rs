@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::courses::{Course, SCAN, Sample, job_id};
 use crate::events::{Event, follow};
-use crate::server::{PATIENCE, Place, Server};
+use crate::server::{Place, Server};
 
 /// Quick to read; [`SCAN`] takes OCR about a second.
 const DOCUMENTS: [Sample; 3] = [
@@ -122,7 +122,7 @@ async fn settle(life: &Life, course: &Course, acknowledged: &Acknowledged) {
         assert!(job["state"] != "running" || is_ours, "left to its lease: {job}\n{}", life.server.log());
     }
     for (id, sample) in acknowledged {
-        let job = course.ended(id, PATIENCE).await;
+        let job = course.ended(id).await;
         assert_eq!(job["state"], "completed", "{}: {job}\n{}", sample.name, life.server.log());
     }
 }
@@ -141,7 +141,7 @@ async fn check(course: &Course, acknowledged: &Acknowledged) {
     }
     // An upload whose answer was lost in a crash may be there too; it is then whole as well.
     for material in &listed {
-        let job = course.ended(material["id"].as_str().expect("an id"), PATIENCE).await;
+        let job = course.ended(material["id"].as_str().expect("an id")).await;
         assert_eq!(job["state"], "completed", "{job}");
         assert_eq!(
             job["errors"].as_array().map(Vec::len),

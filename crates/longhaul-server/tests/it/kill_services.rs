@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Place, Server, client};
+use crate::server::{Place, Server, client, ended};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_in_mid_analysis_lose_no_task_and_repeat_no_call_that_was_answered() {
@@ -240,8 +240,6 @@ impl Caller {
 
     /// A job once it has ended.
     async fn ended(&self, id: &str) -> Value {
-        let asking = client().get(format!("{}/api/jobs/{id}", self.url)).header("prefer", "wait=60");
-        let answer = tokio::time::timeout(2 * PATIENCE, asking.send()).await.expect("an answer in time");
-        answer.expect("the server answers").json().await.expect("JSON")
+        ended(client().get(format!("{}/api/jobs/{id}", self.url))).await
     }
 }

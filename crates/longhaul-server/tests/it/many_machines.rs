@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::server::{PATIENCE, Place, Server, client};
+use crate::server::{PATIENCE, Place, Server, client, ended};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_services_work_on_postgres_with_workers_apart() {
@@ -50,8 +50,8 @@ async fn all_services_work_on_postgres_with_workers_apart() {
         format!("step10-{workflow}-module-1"),
         format!("materials-{material}"),
     ] {
-        let ended = scene.ended(&api, &job).await;
-        assert_eq!(ended["state"], "completed", "{ended}");
+        let job = scene.ended(&api, &job).await;
+        assert_eq!(job["state"], "completed", "{job}");
     }
     let session = format!("/sessions/{}", text(&session["_id"]));
     let session = scene.ask(&api, Method::GET, &session, &Value::Null).await;
@@ -157,9 +157,7 @@ impl Scene {
 
     /// A job once it has ended.
     async fn ended(&self, api: &Server, id: &str) -> Value {
-        let asking = client().get(api.at(&format!("/api/jobs/{id}"))).header("prefer", "wait=60");
-        let answer = timeout(2 * PATIENCE, asking.send()).await.expect("an answer in time");
-        answer.expect("the server answers").json().await.expect("JSON")
+        ended(client().get(api.at(&format!("/api/jobs/{id}")))).await
     }
 }
 

@@ -11,7 +11,7 @@ use longhaul_postgres::PostgresStore;
 use longhaul_redis::RedisStore;
 
 use crate::crew::{Act, Crew};
-use crate::server::{Place, output, stderr};
+use crate::server::{PATIENCE, Place, output, stderr};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -138,11 +138,11 @@ async fn jobs_in_all_states_move_from_store_to_store_and_workers_finish_them() {
     assert_eq!(kept[0].body.as_str(), "\"s\"");
     moved.signal(&id("waits"), "curtain", &Json::null()).await.expect("a signal");
     for name in ["available", "limited", "batch", "blocked", "running", "waits"] {
-        let done = crew.longhaul.wait(&id(name), Duration::from_secs(60)).await.expect("an end");
+        let done = crew.longhaul.wait(&id(name), PATIENCE).await.expect("an end");
         assert_eq!(done.found().map(|job| job.state), Some(State::Completed), "{name}");
     }
     assert_eq!(moved.act(&JobFilter::id(id("failed")), Action::Retry, 1).await.expect("a retry").done, 1);
-    let done = crew.longhaul.wait(&id("failed"), Duration::from_secs(60)).await.expect("an end");
+    let done = crew.longhaul.wait(&id("failed"), PATIENCE).await.expect("an end");
     assert_eq!(done.found().map(|job| job.state), Some(State::Completed), "one retried by hand runs, too");
     let steps = moved.steps(&id("running")).await.expect("steps").expect("a job");
     assert_eq!(steps[0].name, "one", "what was done stays");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::erase::{Made, ask, furnish, shown};
-use crate::server::{Place, Server, client, output, stderr};
+use crate::server::{Place, Server, client, ended, output, stderr};
 
 const USER: &str = "ada";
 
@@ -136,8 +136,7 @@ async fn lessons_courses_sessions_and_their_searches_move_to_postgres_and_back()
     let body = json!({ "subject": "music", "topic": "scales", "user_id": USER, "include_wikipedia": false });
     let answer = client().post(server.at("/lessons")).json(&body).send().await.expect("an answer");
     let task = answer.json::<Value>().await.expect("JSON")["task_id"].as_str().expect("an id").to_owned();
-    let job = client().get(server.at(&format!("/api/jobs/{task}"))).header("prefer", "wait=60");
-    let job: Value = job.send().await.expect("an answer").json().await.expect("JSON");
+    let job = ended(client().get(server.at(&format!("/api/jobs/{task}")))).await;
     assert_eq!(job["state"], "completed", "{job}");
     let (_, versions) =
         ask(&server, &made.token, Method::GET, "/lessons/music/scales?version=1.1", Value::Null).await;

@@ -1,9 +1,12 @@
 //! A server under test, and the commands beside it.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
@@ -11,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// Longer than anything here takes on a busy machine. It guards against hanging, and measures nothing.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The binary under test.
 pub(crate) const LONGHAUL: &str = env!("CARGO_BIN_EXE_longhaul");
@@ -48,6 +51,8 @@ impl Place {
         let mut command = Command::new(LONGHAUL);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LONGHAUL_DATA", self.data()).env("LONGHAUL_LISTEN", "127.0.0.1:0");
+        // A busy disk is no outage: an analysis of the GitHub service gets its task, however long the commit takes.
+        command.env("GITHUB_STORE_TIMEOUT", "60");
         command.current_dir(self.folder.path()).args(args);
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
@@ -102,6 +107,12 @@ impl Server {
         format!("{}{path}", self.url)
     }
 
+    /// Waits until it is ready. It says that it is not while a write takes its disk more than two seconds.
+    pub(crate) async fn ready(&self) {
+        let asked = async || client().get(self.at("/ready")).send().await.expect("an answer").status();
+        until(asked, |status| *status == 200).await;
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
@@ -137,6 +148,36 @@ impl Server {
 pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().timeout(2 * PATIENCE).build().expect("a client")
+}
+
+/// Asks again and again until the answer is as wanted: what a process does beside its answers takes its own time.
+pub(crate) async fn until<T: Debug>(ask: impl AsyncFn() -> T, is_wanted: impl Fn(&T) -> bool) -> T {
+    let mut last = None;
+    let asking = async {
+        loop {
+            let answer = ask().await;
+            if is_wanted(&answer) {
+                return answer;
+            }
+            last = Some(answer);
+        }
+    };
+    let wanted = timeout(PATIENCE, asking).await;
+    wanted.unwrap_or_else(|_| panic!("no answer was as wanted, the last one neither: {last:?}"))
+}
+
+/// A job once it has ended, by a request for it. An answer is held for less than a minute, so it is asked for as often as
+/// the job takes.
+pub(crate) async fn ended(asking: RequestBuilder) -> Value {
+    let asking = asking.header("prefer", "wait=60");
+    let asked = async || {
+        let answer = asking.try_clone().expect("it has no body").send().await.expect("the server answers");
+        let status = answer.status();
+        let job: Value = answer.json().await.expect("JSON");
+        assert!(status.is_success(), "the job is there: {status} {job}");
+        job
+    };
+    until(asked, |job| ["completed", "failed", "cancelled"].map(Value::from).contains(&job["state"])).await
 }
 
 /// Waits until nobody listens at `address`. A closed listener tells nobody, so this asks again and again.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::courses::{Course, SCANNED_PDF, job_id};
-use crate::server::{PATIENCE, Place};
+use crate::server::Place;
 
 #[tokio::test]
 async fn a_scanned_pdf_is_read_and_found_by_what_it_says() {
@@ -11,7 +11,7 @@ async fn a_scanned_pdf_is_read_and_found_by_what_it_says() {
     let server = place.serve(&[]).await;
     let course = Course::create(&place, &server).await;
     let id = course.upload(SCANNED_PDF).await.expect("an answer");
-    let job = course.ended(&id, PATIENCE).await;
+    let job = course.ended(&id).await;
     assert_eq!(job["state"], "completed", "{job}");
     let material = course.material(&id).await;
     assert_eq!(material["processing_status"], "completed");
@@ -30,11 +30,11 @@ async fn a_server_without_a_worker_leaves_the_work_to_one() {
     let server = place.serve(&["--no-worker"]).await;
     let course = Course::create(&place, &server).await;
     let id = course.upload(SCANNED_PDF).await.expect("an answer");
-    assert_eq!(course.ended(&id, std::time::Duration::from_secs(1)).await["state"], "available");
+    assert_eq!(course.a_second_later(&id).await["state"], "available");
 
     let log = std::fs::File::create(place.log().with_extension("worker")).expect("a log");
     let mut worker = place.command(&["worker"]).stderr(log).spawn().expect("a worker");
-    assert_eq!(course.ended(&id, PATIENCE).await["state"], "completed");
+    assert_eq!(course.ended(&id).await["state"], "completed");
     worker.start_kill().expect("it runs");
     worker.wait().await.expect("it ends");
 }
@@ -51,6 +51,6 @@ async fn sigterm_hands_back_what_does_not_end_in_time_at_no_cost_of_an_attempt()
     assert!(server.log().contains("handed 1 unfinished jobs back"), "{}", server.log());
 
     let server = place.serve(&[]).await;
-    let job = course.on(&server).ended(&id, PATIENCE).await;
+    let job = course.on(&server).ended(&id).await;
     assert_eq!((&job["state"], &job["attempt"]), (&json!("completed"), &json!(1)), "{job}");
 }

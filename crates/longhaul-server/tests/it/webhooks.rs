@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::receiver::{next, receiver};
-use crate::server::{Place, Server, client, stderr, stdout};
+use crate::server::{Place, Server, client, ended, stderr, stdout};
 
 async fn run(place: &Place, server: &Server, args: &[&str]) -> Output {
     place.run(&[args, &["--url", server.url.as_str()]].concat()).await
@@ -49,10 +49,8 @@ async fn a_server_tells_a_receiver_and_the_commands_show_it_and_send_it_again() 
     assert_eq!((&body["type"], &body["data"]["output"]), (&json!("job.completed"), &output));
 
     let id = body["data"]["id"].as_str().expect("an id").to_owned();
-    // Its page is held until it has ended, which is right after the receiver was heard.
-    let held =
-        client().get(server.at(&format!("/api/jobs/webhook:{id}"))).header("prefer", "wait=60").send().await;
-    assert_eq!(held.expect("it answers").status(), 200);
+    // It ends right after the receiver was heard.
+    ended(client().get(server.at(&format!("/api/jobs/webhook:{id}")))).await;
     let shown = stdout(&run(&place, &server, &["deliveries", &id[..id.len() - 2]]).await);
     assert!(
         shown.contains("completed")

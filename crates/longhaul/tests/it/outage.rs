@@ -135,6 +135,8 @@ fn an_application_tells_of_an_outage_of_its_own_at_no_cost_of_an_attempt() {
 
 #[test]
 fn a_store_that_comes_back_is_not_swept_until_workers_have_handed_back_what_they_could_not_keep_alive() {
+    // Much shorter than the outage.
+    const LEASE: Duration = Duration::from_secs(5);
     let simulation = Simulation::new(1);
     let (longhaul, is_away) = switched(&simulation);
     let script = Script::new({
@@ -147,7 +149,7 @@ fn a_store_that_comes_back_is_not_swept_until_workers_have_handed_back_what_they
             }
         }
     });
-    let worker = worker(&longhaul, script).runtime(simulation.runtime()).start();
+    let worker = worker(&longhaul, script).lease(LEASE).runtime(simulation.runtime()).start();
     let ids: Vec<_> = (0..4).map(|number| simulation.run(enqueue(&longhaul, number))).collect();
     simulation.advance(LEASE);
     is_away.send_replace(true);

@@ -59,7 +59,7 @@ impl Job for Scripted {
 
 /// A lease that ends late enough for a busy machine, and whose heartbeats, ten to a lease, come soon enough
 /// for a test that waits for one.
-pub(crate) const LEASE: Duration = Duration::from_secs(5);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// A handle on a store whose clock only the test moves.
 pub(crate) fn longhaul() -> (Longhaul, Clock) {

@@ -156,7 +156,8 @@ async fn a_worker_survives_its_servers_store() {
 #[tokio::test]
 async fn a_job_is_cancelled_where_it_runs() {
     let elsewhere = elsewhere(declared()).await;
-    let worker = elsewhere.worker().lease(Duration::from_secs(5)).start();
+    // It hears of a cancel with a heartbeat, of which there are ten to a lease.
+    let worker = elsewhere.worker().lease(Duration::from_secs(30)).start();
     elsewhere.app.post("/api/jobs", r#"{"kind":"tell","args":{"lines":2},"id":"t"}"#).await;
     elsewhere.app.gate.add_permits(1);
     elsewhere.said("t", 1).await;
