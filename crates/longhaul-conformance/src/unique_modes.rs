@@ -503,6 +503,12 @@ pub async fn a_follow_behind_a_holder_that_is_an_ancestor_is_rejected(fx: &Fixtu
     }
     let run = fx.claim_one().await;
     assert_eq!(run.lease.id, id("j"));
+    // The parent of a job that was not created is nobody's ancestor.
+    let joins = child("j", keyed("joins", OnClash::Join));
+    let answers = fx.enqueue_all(vec![joins, child("joins", follow("l"))]).await;
+    let told: Vec<_> = answers.iter().map(|answer| (answer.id.as_str(), answer.status)).collect();
+    assert_eq!(told, [("j", EnqueueStatus::Duplicate), ("l", EnqueueStatus::Created)]);
+    fx.act(&id("l"), Action::cancel(Duration::ZERO)).await;
     assert_eq!(fx.enqueue(child("a", follow("k"))).await, id("k"));
     fx.end(&run.lease, completed()).await;
 }
