@@ -265,6 +265,7 @@ pub async fn a_job_that_depends_on_an_unfinished_ancestor_is_refused_with_its_ca
     // Of an id that is there the parent counts that it has.
     let answers = fx.enqueue_all(vec![of("b", named("x")), of("x", after("d", &["a"]))]).await;
     assert_eq!((answers[0].is_duplicate(), answers[1].is_duplicate()), (true, false));
+    assert_eq!(fx.state(&id("d")).await, State::Blocked);
     // A sibling is waited for, and an ancestor that has ended.
     fx.enqueue(of("b", after("sibling", &["first"]))).await;
     for name in ["first", "x"] {

@@ -374,6 +374,15 @@ pub async fn a_supersede_cancels_a_waiting_holder_and_takes_its_key(fx: &Fixture
     assert!(answers.iter().all(|answer| answer.status == EnqueueStatus::Created), "in one call, too");
     assert_eq!(fx.claim_ids().await, [id("d")]);
 
+    // So does one that is cancelled at once, because another that it depends on has been.
+    let other = |job| with(job, |unique| unique.key = "other".into());
+    fx.enqueue(other(supersede("e"))).await;
+    fx.enqueue(NewJob { depends_on: vec![Dependency::on(id("b"))], ..other(supersede("f")) }).await;
+    let reasons = [fx.job(&id("e")).await.cancel_reason, fx.job(&id("f")).await.cancel_reason];
+    assert_eq!(reasons, [Some(CancelReason::Superseded), Some(CancelReason::Dependency)]);
+    assert!(!fx.offer(other(keyed("g", OnClash::Join))).await.is_duplicate(), "and the key is free");
+    fx.act(&id("g"), Action::cancel(Duration::ZERO)).await;
+
     // A child that is superseded is counted.
     let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
     let child =

@@ -2,32 +2,27 @@ use std::collections::{BTreeSet, HashMap};
 
 use longhaul::lifecycle::ANCESTORS_LOOKED_AT;
 use longhaul::{JobId, NewJob, OnClash, Result};
+use tokio_postgres::Row;
 
 use crate::write_tx::WriteTx;
 
-/// The ancestors of the jobs of a call: each job that has one -> the parent that it names.
+/// The jobs that may be ancestors of those of a call, with the parents that they name.
 #[derive(Debug, Default)]
 pub(crate) struct Ancestors {
     /// `None` where no job of the call could come to wait for an ancestor.
-    parents: Option<HashMap<JobId, JobId>>,
+    parents: Option<HashMap<JobId, Option<JobId>>>,
 }
 
 impl Ancestors {
+    /// The parent that a job names; `None` where it names none, or is not there.
     pub(crate) fn parent_of(&self, id: &JobId) -> Option<JobId> {
-        self.parents.as_ref()?.get(id).cloned()
+        self.parents.as_ref()?.get(id)?.clone()
     }
 
-    /// Notes a job of the call that is to be written.
+    /// Notes a job of the call that is to be written. Where its id turns out to be taken, the parent of the job that is there holds.
     pub(crate) fn add(&mut self, id: &JobId, job: &NewJob) {
-        if let (Some(parents), Some(parent)) = (&mut self.parents, &job.parent) {
-            parents.insert(id.clone(), parent.clone());
-        }
-    }
-
-    /// Notes that a job of the call was not written.
-    pub(crate) fn forget(&mut self, id: &JobId) {
         if let Some(parents) = &mut self.parents {
-            parents.remove(id);
+            parents.entry(id.clone()).or_insert_with(|| job.parent.clone());
         }
     }
 }
@@ -49,8 +44,10 @@ impl WriteTx<'_> {
         let most = ANCESTORS_LOOKED_AT as i32;
         let sql = include_str!("sql/ancestors.sql");
         let rows = self.rows("look ancestors up", sql, &[&parents, &most]).await?;
-        let id = |text: String| JobId::from_store(text);
-        let parents = rows.iter().map(|row| (id(row.get(0)), id(row.get(1)))).collect();
+        let named = |row: &Row| {
+            (JobId::from_store(row.get(0)), row.get::<_, Option<String>>(1).map(JobId::from_store))
+        };
+        let parents = rows.iter().map(named).collect();
         Ok(Ancestors { parents: Some(parents) })
     }
 }

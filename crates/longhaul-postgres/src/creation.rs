@@ -213,11 +213,12 @@ impl<'j> Creation<'j> {
         self.unwritten.iter().any(|job| !job.depends_on.all.is_empty())
     }
 
-    /// The holder of a job's unique key, where it is the job's parent or one that it depends on.
-    pub(crate) fn holder_that_it_belongs_to(&self, job: &NewJob, depends_on: &DependsOn) -> Option<Target> {
+    /// The holder of a job's unique key, where it is superseded before the job is written: it is the job's parent or one that it depends
+    /// on, or the job is cancelled at once for another dependency, and supersedes the holder all the same.
+    pub(crate) fn holder_to_supersede_first(&self, job: &NewJob, depends_on: &DependsOn) -> Option<Target> {
         let Some(Held::Stored(holder)) = self.holders.get(&*job.unique.as_ref()?.key) else { return None };
         let belongs = job.parent.as_ref() == Some(&holder.id) || depends_on.contains(&holder.id);
-        belongs.then(|| (**holder).clone())
+        (belongs || depends_on.standing.has_failed).then(|| (**holder).clone())
     }
 
     /// Notes that a holder was superseded.
@@ -261,7 +262,6 @@ impl<'j> Creation<'j> {
         hold: &Hold,
     ) {
         self.answers[number] = duplicate(self.ids[number].clone());
-        self.ancestors.forget(&self.ids[number]);
         let job = &self.jobs[number];
         if created_as != CreatedAs::Dropped {
             self.room.was_there(job);

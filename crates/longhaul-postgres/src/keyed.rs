@@ -189,8 +189,7 @@ impl WriteTx<'_> {
             && creation.clash(number, self.time.latest) == Some(Clash::Supersede)
         {
             created_as = CreatedAs::Supersedes;
-            if let Some(holder) = creation.holder_that_it_belongs_to(job, &depends_on) {
-                // What was superseded is its parent, or one that it depends on.
+            if let Some(holder) = creation.holder_to_supersede_first(job, &depends_on) {
                 self.write(creation).await?;
                 self.supersede(&holder).await?;
                 creation.superseded(&holder, self.now);
