@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 type Keys = Record<string, (event: KeyboardEvent) => void>;
 
@@ -33,7 +33,8 @@ addEventListener("keydown", (event) => {
 
 /** Keys that act while the component is shown. */
 export function useKeys(keys: Keys): void {
-  useEffect(() => {
+  // Not `useEffect`, which waits for a frame: a key that is pressed as soon as the component is seen would be lost.
+  useLayoutEffect(() => {
     shown.push(keys);
     return () => void shown.splice(shown.indexOf(keys), 1);
   });

@@ -24,7 +24,19 @@ export const serve = (t, settings) => Server.start(t, settings);
 export async function visit(t, server, { width = 1440, colorScheme = "light" } = {}) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
   t.after(() => context.close());
+  await context.addInitScript(keepNotices);
   return new Visitor(context, await context.newPage(), server);
+}
+
+/** Runs in each page before its own scripts: keeps what the page tells of what was done, which it shows for some seconds only. */
+function keepNotices() {
+  globalThis.notices = [];
+  const look = () => {
+    const text = document.querySelector("output.notice")?.textContent ?? "";
+    if (text !== "" && text !== look.last) globalThis.notices.push(text);
+    look.last = text;
+  };
+  new MutationObserver(look).observe(document, { childList: true, characterData: true, subtree: true });
 }
 
 export class Visitor {
@@ -59,6 +71,14 @@ export class Visitor {
     await dialog.getByRole("heading", { name: title }).waitFor();
     await this.button(verb, dialog).click();
     await dialog.waitFor({ state: "detached" });
+  }
+
+  /** Waits until the page has told these words, or some that fit, of what was done. Each notice counts once, and those before it are over. */
+  async told(words) {
+    await this.page.waitForFunction((words) => {
+      const at = globalThis.notices.findIndex((notice) => (typeof words === "string" ? notice === words : words.test(notice)));
+      return at >= 0 && globalThis.notices.splice(0, at + 1).length > 0;
+    }, words);
   }
 
   /** Searches jobs, and waits until this many are listed. */

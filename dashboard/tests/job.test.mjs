@@ -130,7 +130,28 @@ test("a waiting job says why it waits, is given a priority, cancelled, retried a
   await visitor.button("Delete").click();
   await visitor.confirm("Delete this job?", "Delete");
   await page.waitForURL(/\/admin\/jobs$/);
-  await page.getByText("The job was deleted.").waitFor();
+  await visitor.told("The job was deleted.");
+  visitor.isQuiet();
+});
+
+test("a key acts as soon as what it is for is seen", options, async (t) => {
+  const server = await serve(t);
+  const visitor = await visit(t, server);
+  const { page } = visitor;
+  const { id } = await server.call("POST", "jobs", { kind: "mail", queue: "post", args: {}, delay: 86_400 });
+  await visitor.open(`/jobs/${id}`);
+  await page.locator("h1 .scheduled").waitFor();
+  // An observer is told before the browser draws: nobody is faster.
+  await page.evaluate(() => {
+    const observer = new MutationObserver(() => {
+      if (document.querySelector("h1 .cancelled") === null) return;
+      observer.disconnect();
+      document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "r", bubbles: true }));
+    });
+    observer.observe(document.body, { attributes: true, childList: true, characterData: true, subtree: true });
+  });
+  await server.call("POST", `jobs/${id}/cancel`);
+  await page.getByRole("dialog").getByRole("heading", { name: "Retry this job?" }).waitFor();
   visitor.isQuiet();
 });
 
@@ -145,7 +166,9 @@ test("a job tells its unique key with its holder, and that it is asked to stop",
   await visitor.open(`/jobs/${first.id}`);
   const key = visitor.page.locator(".facts > div", { hasText: "Unique key" });
   await key.filter({ hasText: `mail:digest held by ${id}` }).waitFor();
-  await server.call("POST", `jobs/${first.id}/cancel`);
+  // Not `jobs/ID/cancel`: after the ten seconds that it gives, the server ends the job and the page no longer says so.
+  const action = { action: "cancel", grace: { secs: 600, nanos: 0 } };
+  await server.call("POST", "worker/act", { filter: { ids: [first.id], states: [], kinds: [], queues: [], labels: [], text: null }, action, limit: 1 });
   await visitor.page.locator(".timeline", { hasText: "Asked to stop" }).waitFor();
   await visitor.page.locator(".facts a", { hasText: id }).first().click();
   await key.filter({ hasText: "mail:digest held by this job" }).waitFor();

@@ -75,14 +75,14 @@ test("some jobs, and all that match, are counted, cancelled, given a priority, r
   const dialog = page.getByRole("dialog");
   assert.match(await dialog.innerText(), /"priority":7/, "the command that does the same is shown");
   await visitor.confirm("Set priority 20 jobs?", "Set priority");
-  await page.getByText("20 jobs have the new priority.").waitFor();
+  await visitor.told("20 jobs have the new priority.");
 
   await visitor.button("Select all that match").click();
   await visitor.button("Cancel").click();
   await dialog.getByRole("heading", { name: "Cancel 20 jobs?" }).waitFor();
   assert.match(await dialog.innerText(), /longhaul jobs cancel queue:q0/);
   await visitor.confirm("Cancel 20 jobs?", "Cancel");
-  await page.getByText("20 jobs cancelled.").waitFor();
+  await visitor.told("20 jobs cancelled.");
   await visitor.search("state:cancelled", 20);
 
   await page.locator("tr[data-id] >> nth=0").getByRole("checkbox").check();
@@ -90,7 +90,7 @@ test("some jobs, and all that match, are counted, cancelled, given a priority, r
   await page.getByText("2 jobs selected").waitFor();
   await visitor.button("Delete").click();
   await visitor.confirm("Delete 2 jobs?", "Delete");
-  await page.getByText("2 jobs deleted.").waitFor();
+  await visitor.told("2 jobs deleted.");
   await visitor.listed(18);
 
   // By keyboard: two rows down, one of them selected, the other opened.
@@ -108,7 +108,7 @@ test("some jobs, and all that match, are counted, cancelled, given a priority, r
   await visitor.button("Select all that match").click();
   await visitor.button("Retry").click();
   await visitor.confirm("Retry 18 jobs?", "Retry");
-  await page.getByText("18 jobs run again.").waitFor();
+  await visitor.told("18 jobs run again.");
   await visitor.search("queue:q0 state:available", 18);
   assert.equal((await server.call("GET", "jobs?queue=q0&limit=1")).jobs[0].priority, 7);
   visitor.isQuiet();
@@ -123,7 +123,7 @@ test("more jobs than one request changes are given a priority, those that have i
   await visitor.button("Set priority").click();
   await visitor.page.getByLabel(/Priority/).fill("7");
   await visitor.confirm("Set priority 2,000 jobs?", "Set priority");
-  await visitor.page.getByText("2,000 jobs have the new priority.").waitFor();
+  await visitor.told("2,000 jobs have the new priority.");
   visitor.isQuiet();
 });
 

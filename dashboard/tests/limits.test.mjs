@@ -56,9 +56,10 @@ test("a key is bounded by itself or by its prefix, paused and resumed", options,
   await visitor.confirm("Resume the limit key provider?", "Resume");
   await provider.getByText("open", { exact: true }).waitFor();
   await visitor.button("Pause key provider").click();
-  await page.getByLabel("Minutes").fill("10");
+  // Ten days, which are true for hours.
+  await page.getByLabel("Minutes").fill("14400");
   await visitor.confirm("Pause the limit key provider?", "Pause");
-  await provider.getByText(/paused, opens in (9|10)/).waitFor();
+  await provider.getByText(/paused, opens in 10 ?d/).waitFor();
   await visitor.button("Resume key provider").click();
   await visitor.confirm("Resume the limit key provider?", "Resume");
   await provider.getByText("open", { exact: true }).waitFor();
@@ -115,7 +116,8 @@ test("a job says what it costs, and which limit key it waits for until when", op
   const { page } = visitor;
   const why = (words) => page.locator(".why", { hasText: words }).waitFor();
   await server.call("PUT", "keys/gpu", { slots: 3 });
-  await server.call("PUT", "keys/tokens", { rate: { n: 10, per: 36_000, burst: 10 } });
+  // One start in two days, which are true for hours.
+  await server.call("PUT", "keys/tokens", { rate: { n: 10, per: 20 * 86_400, burst: 10 } });
   await declare(server, "train", "gpus");
   await server.call("POST", "jobs", { kind: "train", queue: "gpus", args: {}, limit_keys: ["gpu", "tokens"], cost: { slots: 2, rate: 10 } });
   const run = await claim(server, "train", "gpus");
@@ -127,7 +129,7 @@ test("a job says what it costs, and which limit key it waits for until when", op
   await run.end({ completed: { output: null } });
   await page.getByText("too few free slots").waitFor({ state: "detached" });
   await visitor.open("/jobs/c");
-  await why(/The rate of its limit key tokens lets it start in (1|59|60)/);
+  await why(/The rate of its limit key tokens lets it start in 2 ?d/);
   assert.equal(await page.locator(".facts", { hasText: "Cost" }).count(), 0);
   await server.call("POST", "keys/tokens/pause", {});
   await why("Its limit key tokens is paused until it is resumed.");

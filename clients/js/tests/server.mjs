@@ -2,11 +2,18 @@
 // binary.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+
+/**
+ * An address of a server's own, on which nobody else listens: a port of 127.0.0.1 may go to somebody who asks for a free one while the
+ * server is started again. Linux has all of 127.0.0.0/8.
+ */
+const ownAddress = () => (process.platform === "linux" ? `127.${[0, 0, 0].map(() => randomInt(1, 255)).join(".")}` : "127.0.0.1");
 
 export class Server {
   #args;
@@ -18,7 +25,7 @@ export class Server {
     server.#args = args;
     server.#env = env;
     server.folder = await mkdtemp(join(tmpdir(), "longhaul-js-"));
-    await server.#serve("127.0.0.1:0");
+    await server.#serve(`${ownAddress()}:0`);
     test?.after(() => server.close());
     return server;
   }
@@ -27,7 +34,7 @@ export class Server {
     const args = ["serve", "--listen", listen, "--data", this.folder, "--accept-unknown-kinds", ...this.#args];
     this.process = spawn(process.env.LONGHAUL_BIN, args, { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, RUST_LOG: "off", ...this.#env } });
     for await (const line of createInterface({ input: this.process.stdout })) {
-      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
+      const url = /http:\/\/127[.\d]+:\d+/.exec(line)?.[0];
       if (url !== undefined) {
         this.url = url;
         this.process.stdout.resume();

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 
 BIN = os.environ["LONGHAUL_BIN"]
+
+
+def own_address() -> str:
+    """An address of a server's own, on which nobody else listens: a port of 127.0.0.1 may go to somebody who asks for a free one while
+    the server is started again. Linux has all of 127.0.0.0/8."""
+    return f"127.{'.'.join(str(random.randint(1, 254)) for _ in range(3))}" if sys.platform == "linux" else "127.0.0.1"
 
 
 class Server:
@@ -17,7 +26,7 @@ class Server:
     def __init__(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.url = ""
-        self.start("127.0.0.1:0")
+        self.start(f"{own_address()}:0")
 
     def start(self, listen: str) -> None:
         environment = {**os.environ, "RUST_LOG": "info", "LONGHAUL_LOG_FORMAT": "json"}
@@ -27,11 +36,9 @@ class Server:
         seen = []
         for line in self.process.stdout:
             seen.append(line.decode())
-            start = line.find(b"http://127.0.0.1:")
-            if start >= 0:
-                digits = line[start + len(b"http://127.0.0.1:") :]
-                port = digits[: next((i for i, c in enumerate(digits) if not chr(c).isdigit()), len(digits))]
-                self.url = f"http://127.0.0.1:{port.decode()}"
+            address = re.search(rb"http://127[.\d]+:\d+", line)
+            if address is not None:
+                self.url = address[0].decode()
                 break
         else:
             raise AssertionError("the server did not start: " + "".join(seen))

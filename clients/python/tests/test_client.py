@@ -48,6 +48,16 @@ class Case(unittest.TestCase):
         self.addCleanup(worker.stop)
         return thread
 
+    def process(self, lease: float) -> subprocess.Popen[bytes]:
+        """A worker in a process of its own. Four fifths of its lease without a heartbeat end a run, also on a busy machine."""
+        program = Path(__file__).with_name("worker_process.py")
+        process = subprocess.Popen([sys.executable, str(program), self.server.url, str(lease)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
     def worker(self, **options: object) -> Worker:
         return Worker(self.server.url, **{"lease": 5.0, "drain": 5.0, **options})  # type: ignore[arg-type]
 
@@ -170,8 +180,14 @@ class Jobs(Case):
             stopped["function"].set()
             return "too late"
 
+        @worker.job("brief")
+        async def brief(cx: longhaul.AsyncContext, args: int) -> int:
+            return args
+
         self.work(worker)
-        jobs = {kind: self.client.enqueue(kind, deadline=3) for kind in stopped}
+        # A deadline counts from the enqueue: the worker's own start must not use it up.
+        self.assertEqual(self.client.run("brief", 0, wait_timeout=60), 0)
+        jobs = {kind: self.client.enqueue(kind, deadline=15) for kind in stopped}
         for kind, job in jobs.items():
             with self.assertRaises(longhaul.JobExpired):
                 job.wait(60)
@@ -349,14 +365,13 @@ class Jobs(Case):
         self.assertEqual(calls, [1, 1])
 
     def test_a_cancelled_job_stops_its_handler(self) -> None:
-        worker, started = self.worker(lease=3.0), threading.Event()
-        stopped: list[str] = []
+        worker, started, stopped = self.worker(lease=30.0), threading.Event(), threading.Event()
 
         @worker.job("long")
         def long(cx: longhaul.Context, args: None) -> None:
             started.set()
             cx._run.stopped.wait()
-            stopped.append("it")
+            stopped.set()
             cx.raise_if_cancelled()
 
         self.work(worker)
@@ -365,7 +380,8 @@ class Jobs(Case):
         job.cancel()
         with self.assertRaises(longhaul.JobCancelled):
             job.wait(60)
-        self.assertEqual(stopped, ["it"])
+        # The job is cancelled without the handler, too, where that is late.
+        self.assertTrue(stopped.wait(60))
 
     def test_a_wait_that_is_over_leaves_the_job_alone(self) -> None:
         job = self.client.enqueue("nobody")
@@ -478,41 +494,37 @@ class Faults(Case):
 
     def test_a_handler_that_holds_the_event_loop_keeps_its_lease(self) -> None:
         beats = threading.Semaphore(0)
-        worker = self.worker(lease=6.0, transport=Counting(beats))
+        worker = self.worker(lease=20.0, transport=Counting(beats))
 
         @worker.job("rude")
         async def rude(cx: longhaul.AsyncContext, args: None) -> int:
-            # Nothing else of the loop runs meanwhile. There are ten heartbeats in a lease.
-            for _ in range(15):
+            # Nothing else of the loop runs meanwhile. There are ten heartbeats in a lease, of which some in a row may be late.
+            for _ in range(12):
                 beats.acquire()
             return cx.attempt
 
         self.work(worker)
         job = self.client.enqueue("rude")
-        self.assertEqual(job.wait(60), 1)
+        self.assertEqual(job.wait(120), 1)
         self.assertEqual(job.get().raw["crashes"], 0)
 
     def test_sigterm_lets_jobs_end_or_hands_them_back_at_no_cost(self) -> None:
-        program = Path(__file__).with_name("worker_process.py")
-        process = subprocess.Popen([sys.executable, str(program), self.server.url], stdout=subprocess.PIPE)
+        process = self.process(lease=60)
         assert process.stdout is not None
         job = self.client.enqueue("endless")
         self.assertEqual(process.stdout.readline(), b"started\n")
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(60), 0)
-        process.stdout.close()
         left = job.get()
         self.assertEqual((left.state, left.attempt, left.raw["crashes"]), ("available", 0, 0))
 
     def test_a_worker_that_is_killed_loses_no_job(self) -> None:
-        program = Path(__file__).with_name("worker_process.py")
-        process = subprocess.Popen([sys.executable, str(program), self.server.url], stdout=subprocess.PIPE)
+        process = self.process(lease=10)
         assert process.stdout is not None
         job = self.client.enqueue("endless", {"once": True})
         self.assertEqual(process.stdout.readline(), b"started\n")
         process.kill()
         process.wait()
-        process.stdout.close()
         worker = self.worker()
 
         @worker.job("endless")
@@ -524,8 +536,7 @@ class Faults(Case):
         self.assertEqual(job.get().raw["crashes"], 1)
 
     def test_jobs_of_a_call_whose_worker_is_killed_come_back_but_for_those_that_have_ended(self) -> None:
-        program = Path(__file__).with_name("worker_process.py")
-        process = subprocess.Popen([sys.executable, str(program), self.server.url])
+        process = self.process(lease=10)
         first, *others = self.client.enqueue_many([{"kind": "rows", "args": n} for n in range(3)])
         self.assertEqual(first.wait(120), "before the end")
         process.kill()

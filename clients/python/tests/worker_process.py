@@ -5,7 +5,7 @@ import sys
 
 from longhaul import AsyncContext, Collected, Worker
 
-worker = Worker(sys.argv[1], lease=2.0, drain=0.2)
+worker = Worker(sys.argv[1], lease=float(sys.argv[2]), drain=0.2)
 
 
 @worker.job("endless")

@@ -9,7 +9,8 @@
 //!   does), or every commit syncs the file's times as well, at about half the speed.
 //! - **One file, several processes.** The first process to open a file holds `<file>.lock` and owns what its workers
 //!   run: when it dies, the next one takes that over at once. Others may share the file (a command line beside a
-//!   server); their writes are noticed within 100 ms.
+//!   server); their writes are noticed within 100 ms, and they take turns (`<file>.turn`), so that one which writes without
+//!   a break does not starve the others.
 //! - **Leases outlive the clock.** They end on the time since the machine was started, so that setting its wall clock ends
 //!   none.
 //! - **A full disk.** A file `<file>.reserve` keeps a few megabytes free: where the disk is full, heartbeats, sweeps, cancels

@@ -33,18 +33,26 @@ struct Migration {
     oldest: u32,
 }
 
-/// Opens the connection that writes. `synchronous=FULL` is what makes an answer durable.
+/// Opens the connection that writes. `synchronous=FULL` is what makes an answer durable. Until [`opened`] it waits long for the
+/// write lock.
 pub(crate) fn writing(path: &Path) -> Result<Connection> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|e| open_fault(path, &e))?;
     }
     let connection = Connection::open(path).map_err(sqlite_fault(path))?;
-    // `auto_vacuum` counts only before the first table is made. The cache is small on purpose: balancing an index
-    // makes SQLite look through all of it at the next commit, and what it does not hold is in the system's.
+    connection.busy_timeout(OPENING_PATIENCE).map_err(sqlite_fault(path))?;
+    // `auto_vacuum` counts only before the first table is made, and takes the write lock each time.
+    let pages: u32 = connection
+        .query_row("SELECT page_count FROM pragma_page_count", [], |row| row.get(0))
+        .map_err(sqlite_fault(path))?;
+    if pages == 0 {
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").map_err(sqlite_fault(path))?;
+    }
+    // The cache is small on purpose: balancing an index makes SQLite look through all of it at the next commit, and what it
+    // does not hold is in the system's.
     connection
         .execute_batch(&format!(
-            "PRAGMA auto_vacuum = INCREMENTAL;
-             PRAGMA journal_mode = WAL;
+            "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA temp_store = MEMORY;
              PRAGMA cache_size = -8192;
@@ -55,6 +63,11 @@ pub(crate) fn writing(path: &Path) -> Result<Connection> {
         .map_err(sqlite_fault(path))?;
     prepare(&connection).map_err(sqlite_fault(path))?;
     Ok(connection)
+}
+
+/// From here on the connection serves calls.
+pub(crate) fn opened(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(CALL_PATIENCE).map_err(fault("open a file"))
 }
 
 /// The length of the log, in pages, at which it is folded back into the file.
@@ -81,19 +94,27 @@ pub(crate) fn reading(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite_fault(path))?;
     prepare(&connection).map_err(sqlite_fault(path))?;
+    opened(&connection)?;
     Ok(connection)
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(128);
     // Without this, SQLite plans a statement anew whenever a bound that its plan looked at is bound again.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.busy_timeout(Duration::from_secs(5))
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
+/// The longest that a call waits for the write lock that another process holds.
+const CALL_PATIENCE: Duration = Duration::from_secs(15);
+/// The same while a store opens: on a disk that is busy for seconds a process that gave up would only be started again.
+const OPENING_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Brings the schema up to this binary's version, under the write lock, so that two processes that start
-/// together do it once.
+/// together do it once. A schema that is there already is only read, whoever holds the lock.
 pub(crate) fn migrate(connection: &Connection) -> Result<()> {
+    if version(connection)? >= MIGRATIONS.len() {
+        return migrate_locked(connection);
+    }
     connection.execute_batch("BEGIN IMMEDIATE").map_err(fault("begin a migration"))?;
     let done = migrate_locked(connection);
     let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
@@ -101,12 +122,15 @@ pub(crate) fn migrate(connection: &Connection) -> Result<()> {
     done
 }
 
-fn migrate_locked(connection: &Connection) -> Result<()> {
-    let newest = MIGRATIONS.len();
-    let present: u32 = connection
+fn version(connection: &Connection) -> Result<usize> {
+    let version: u32 = connection
         .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
         .map_err(fault("read the schema's version"))?;
-    let present = present as usize;
+    Ok(version as usize)
+}
+
+fn migrate_locked(connection: &Connection) -> Result<()> {
+    let (present, newest) = (version(connection)?, MIGRATIONS.len());
     if present > newest {
         return check_compatibility(connection, present, newest);
     }

@@ -128,6 +128,7 @@ impl SqliteStore {
                 tracing::warn!(jobs = taken, "took over jobs that the last server was running when it ended");
             }
         }
+        crate::open::opened(&connection)?;
         let guard = Guard::default();
         guard.install(&mut connection)?;
         let role = Arc::new(role);

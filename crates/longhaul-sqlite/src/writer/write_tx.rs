@@ -18,12 +18,14 @@ use super::statements::Statements;
 use crate::error::{fault, panicked, unavailable};
 use crate::lease_clock::{LeaseClock, LeaseTime};
 use crate::limit_key::InUse;
+use crate::lock::Turns;
 use crate::sequence::Sequence;
 
 /// A transaction: what the operations of `enqueue.rs`, `claim.rs`, … work on. One serves after the other, so that
 /// statements are prepared and leases remembered once.
 pub(crate) struct WriteTx<'c> {
     pub(super) connection: &'c Connection,
+    turns: Turns,
     pub(super) statements: Statements<'c>,
     pub(super) sequence: Sequence,
     pub(super) clock: Clock,
@@ -185,6 +187,7 @@ impl<'c> WriteTx<'c> {
         let lease_clock = LeaseClock::open(connection, &clock)?;
         Ok(Self {
             connection,
+            turns: Turns::of(connection.path()),
             statements: Statements::prepare(connection).map_err(fault("prepare"))?,
             sequence: Sequence::default(),
             now: clock.now(),
@@ -230,7 +233,9 @@ impl<'c> WriteTx<'c> {
         self.forget_limits();
         self.isolation = isolation;
         self.is_observed = self.changes.is_observed();
+        let turn = self.turns.wait();
         self.statements.begin.raw_execute().map_err(fault("begin a transaction"))?;
+        drop(turn);
         // Read once the write lock is held, which may have been waited for.
         self.now = self.clock.now();
         self.lease_now = self.lease_clock.now(&self.clock);

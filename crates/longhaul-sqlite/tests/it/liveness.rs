@@ -89,6 +89,16 @@ async fn a_lease_of_the_release_before_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_store_that_joins_others_opens_while_one_of_them_keeps_the_write_lock() {
+    let (store, _fx) = store().await;
+    let other = Connection::open(store.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let joined = SqliteStore::open(store.path()).await.unwrap();
+    assert_eq!(joined.queues().await.unwrap().len(), 0);
+    other.execute_batch("COMMIT").unwrap();
+}
+
+#[tokio::test]
 async fn another_process_that_keeps_the_write_lock_is_named_and_waited_for() {
     let (store, fx) = store().await;
     store.transact(|tx| tx.connection().busy_timeout(Duration::from_millis(1))).await.unwrap().unwrap();

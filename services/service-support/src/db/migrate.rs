@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{Db, DbError, Rows, postgres, sqlite};
 
 /// One step of a service's schema, forward only. Once released, its text never changes.
@@ -18,9 +20,32 @@ pub(super) const HISTORY: &str = "CREATE TABLE IF NOT EXISTS service_migrations 
 pub(super) const OUTBOX: &str = "CREATE TABLE IF NOT EXISTS outbox (
     id TEXT PRIMARY KEY, jobs TEXT NOT NULL)";
 
+/// The attempts to migrate in a database that was there just now and is unavailable: another process keeps its write lock, or its
+/// disk is busy for seconds. Without them a server would end at its start, and be started into the same again.
+const ATTEMPTS: u32 = 12;
+/// The pause between them. An attempt itself takes seconds.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) async fn migrate(
+    db: &Db,
+    service: &'static str,
+    migrations: &'static [Migration],
+) -> Result<(), DbError> {
+    for attempt in 1..ATTEMPTS {
+        match migrate_once(db, service, migrations).await {
+            Err(DbError::Store(error @ longhaul::Error::Unavailable { .. })) => {
+                tracing::warn!(service, attempt, %error, "failed to migrate the service's tables, trying again");
+            }
+            done => return done,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    migrate_once(db, service, migrations).await
+}
+
 /// Migration `i` of the list is version `i + 1`. Each runs in the transaction that notes it, after a look at the
 /// notes in the same transaction: of two processes that start together, one runs it and the other sees it done.
-pub(super) async fn migrate(
+async fn migrate_once(
     db: &Db,
     service: &'static str,
     migrations: &'static [Migration],

@@ -1,4 +1,6 @@
-use longhaul::{Context, Job, JobId, JobResult, Longhaul, Lookup, NewJob};
+use std::time::Duration;
+
+use longhaul::{Context, Job, JobId, JobResult, Longhaul, Lookup, NewJob, Store};
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
@@ -88,6 +90,27 @@ on_both! {
     migrations_run_once_and_forward_only
     commits_that_choose_the_next_number_choose_different_ones
     a_table_of_answers_that_the_release_before_made_gets_the_column_of_users
+}
+
+#[tokio::test]
+async fn migrations_wait_for_another_process_that_keeps_the_write_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("test.db")).await.unwrap();
+    store.transact(|tx| tx.connection().busy_timeout(Duration::from_millis(1))).await.unwrap().unwrap();
+    let other = rusqlite::Connection::open(store.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let db = Db::sqlite(store.clone());
+    let migrating = tokio::spawn({
+        let db = db.clone();
+        async move { db.migrate("notes", MIGRATIONS).await }
+    });
+    // It is not ready once a write has failed.
+    while store.ready().await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    other.execute_batch("COMMIT").unwrap();
+    migrating.await.unwrap().unwrap();
+    assert!(db.read("SELECT * FROM notes", vec![]).await.unwrap().is_empty());
 }
 
 async fn a_table_of_answers_that_the_release_before_made_gets_the_column_of_users(f: Fixture) {
