@@ -150,8 +150,8 @@ pub async fn a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_th
     assert_eq!(fx.job(&id("c")).await.depends_on, [Dependency::on(held)]);
 }
 
-/// "A job that comes to depend on its unfinished parent is created and cancelled."
-pub async fn a_job_that_comes_to_depend_on_its_unfinished_parent_is_created_and_cancelled(fx: &Fixture) {
+/// "A job that comes to depend on an unfinished ancestor is created and cancelled."
+pub async fn a_job_that_comes_to_depend_on_an_unfinished_ancestor_is_created_and_cancelled(fx: &Fixture) {
     let parent = fx.running_from(NewJob { id: Some(id("parent")), ..unique("k", None) }).await.lease;
     let newcomer = || NewJob { id: Some(id("newcomer")), ..unique("k", None) };
     for (name, on_failure) in [("b", OnFailure::Cancel), ("c", OnFailure::Run)] {
@@ -167,6 +167,20 @@ pub async fn a_job_that_comes_to_depend_on_its_unfinished_parent_is_created_and_
     // Its parent need not wait for it.
     let children = fx.job(&id("parent")).await.children.expect("the parent counts both");
     assert_eq!((children.total, children.unfinished()), (2, 0));
+    // So it is with an earlier ancestor, and where a follow-up names one.
+    let middle = NewJob { parent: Some(id("parent")), start: Start::After(HOUR), ..named("middle") };
+    fx.enqueue(middle).await;
+    let grandchild = |name: &str, on: &str| NewJob { parent: Some(id("middle")), ..after(name, &[on]) };
+    fx.enqueue_all(vec![newcomer(), grandchild("e", "newcomer")]).await;
+    let last = fx.running_from(named("last")).await.lease;
+    let follow_ups = vec![grandchild("f", "parent")];
+    fx.finish_all(vec![Finish { follow_ups, ..finish(&last, completed()) }]).await;
+    for name in ["e", "f"] {
+        let record = fx.job(&id(name)).await;
+        let cancelled = (State::Cancelled, Some(CancelReason::Dependency));
+        assert_eq!((record.state, record.cancel_reason), cancelled, "{name} would wait for ever");
+        assert_eq!(record.depends_on, [Dependency::on(id("parent"))]);
+    }
     // One that has ended is not waited for.
     let ended = NewJob { unique: Some(Unique { period: Some(HOUR), ..Unique::new("k2") }), ..named("ended") };
     let lease = fx.running_from(ended).await.lease;
@@ -234,15 +248,41 @@ async fn refused(fx: &Fixture, jobs: Vec<NewJob>, place: &str) {
     }
 }
 
-/// "A job that depends on its parent is refused with its call."
-pub async fn a_job_that_depends_on_its_parent_is_refused_with_its_call(fx: &Fixture) {
-    let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
-    let child = NewJob { parent: Some(id("closing")), ..after("child", &["closing"]) };
-    refused(fx, vec![closing.clone(), child.clone()], "[1].depends_on[0]").await;
+/// "A job that depends on an unfinished ancestor is refused with its call."
+pub async fn a_job_that_depends_on_an_unfinished_ancestor_is_refused_with_its_call(fx: &Fixture) {
+    let closing = |name: &str| NewJob { start: Start::AfterChildren, ..named(name) };
+    let of = |parent: &str, job: NewJob| NewJob { parent: Some(id(parent)), ..job };
+    let line = || vec![closing("a"), of("a", closing("b"))];
+    refused(fx, vec![closing("a"), of("a", after("b", &["a"]))], "[1].depends_on[0]").await;
+    refused(fx, [line(), vec![of("b", after("c", &["a"]))]].concat(), "[2].depends_on[0]").await;
     assert_eq!(fx.list(&Default::default()).await, [], "nothing of the call is created");
-    // Nor may one that joins later, because the closing job waits for it, too.
-    fx.enqueue_all(vec![closing, NewJob { parent: Some(id("closing")), ..named("first") }]).await;
-    refused(fx, vec![child], "depends_on[0]").await;
+    // Nor may one that joins later, or whose ancestors are there in part. Of several the nearest is told.
+    fx.enqueue_all([line(), vec![of("b", named("first")), named("x")]].concat()).await;
+    refused(fx, vec![of("a", after("c", &["a"]))], "depends_on[0]").await;
+    refused(fx, vec![of("b", after("c", &["x", "a"]))], "depends_on[1]").await;
+    refused(fx, vec![of("b", closing("c")), of("c", after("d", &["a", "x", "b"]))], "[1].depends_on[2]")
+        .await;
+    // Of an id that is there the parent counts that it has.
+    let answers = fx.enqueue_all(vec![of("b", named("x")), of("x", after("d", &["a"]))]).await;
+    assert_eq!((answers[0].is_duplicate(), answers[1].is_duplicate()), (true, false));
+    assert_eq!(fx.state(&id("d")).await, State::Blocked);
+    // A sibling is waited for, and an ancestor that has ended.
+    fx.enqueue(of("b", after("sibling", &["first"]))).await;
+    for name in ["first", "x"] {
+        let claimed = fx.claim_one().await;
+        assert_eq!(claimed.lease.id, id(name));
+        fx.end(&claimed.lease, completed()).await;
+    }
+    fx.enqueue(of("x", NewJob { start: Start::After(HOUR), ..named("later") })).await;
+    fx.enqueue_all(vec![of("x", after("e", &["x"])), of("later", after("f", &["x"]))]).await;
+    assert_eq!(fx.claim_ids().await, [id("sibling"), id("e"), id("f")]);
+    // A hundred ancestors are looked at: the first of these is the parent.
+    let link = |n: usize| NewJob { start: Start::After(HOUR), ..named(&format!("l{n}")) };
+    let chain = (0..=100).map(|n| if n == 0 { link(n) } else { of(&format!("l{}", n - 1), link(n)) });
+    fx.enqueue_all(chain.collect()).await;
+    refused(fx, vec![of("l100", after("g", &["l1"]))], "depends_on[0]").await;
+    fx.enqueue(of("l100", after("g", &["l0"]))).await;
+    assert_eq!(fx.state(&id("g")).await, State::Blocked);
 }
 
 /// "A job that exists already is not asked for its dependencies."

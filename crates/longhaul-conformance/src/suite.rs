@@ -198,10 +198,10 @@ macro_rules! sentences {
                 a_job_whose_dependency_has_failed_already_is_created_and_cancelled
                 a_job_may_depend_on_one_that_stands_before_it_in_the_call
                 a_dependency_on_a_job_of_the_call_that_was_not_created_is_one_on_the_job_that_stands_for_it
-                a_job_that_comes_to_depend_on_its_unfinished_parent_is_created_and_cancelled
+                a_job_that_comes_to_depend_on_an_unfinished_ancestor_is_created_and_cancelled
                 of_several_dependencies_on_one_job_one_that_cancels_holds
                 a_job_that_depends_on_one_that_is_not_there_is_refused_with_its_call
-                a_job_that_depends_on_its_parent_is_refused_with_its_call
+                a_job_that_depends_on_an_unfinished_ancestor_is_refused_with_its_call
                 a_job_that_exists_already_is_not_asked_for_its_dependencies
                 a_dependant_starts_no_sooner_than_its_own_time
                 a_closing_job_with_dependencies_waits_for_both

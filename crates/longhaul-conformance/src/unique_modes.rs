@@ -374,6 +374,15 @@ pub async fn a_supersede_cancels_a_waiting_holder_and_takes_its_key(fx: &Fixture
     assert!(answers.iter().all(|answer| answer.status == EnqueueStatus::Created), "in one call, too");
     assert_eq!(fx.claim_ids().await, [id("d")]);
 
+    // So does one that is cancelled at once, because another that it depends on has been.
+    let other = |job| with(job, |unique| unique.key = "other".into());
+    fx.enqueue(other(supersede("e"))).await;
+    fx.enqueue(NewJob { depends_on: vec![Dependency::on(id("b"))], ..other(supersede("f")) }).await;
+    let reasons = [fx.job(&id("e")).await.cancel_reason, fx.job(&id("f")).await.cancel_reason];
+    assert_eq!(reasons, [Some(CancelReason::Superseded), Some(CancelReason::Dependency)]);
+    assert!(!fx.offer(other(keyed("g", OnClash::Join))).await.is_duplicate(), "and the key is free");
+    fx.act(&id("g"), Action::cancel(Duration::ZERO)).await;
+
     // A child that is superseded is counted.
     let closing = NewJob { start: Start::AfterChildren, ..named("closing") };
     let child =
@@ -503,6 +512,12 @@ pub async fn a_follow_behind_a_holder_that_is_an_ancestor_is_rejected(fx: &Fixtu
     }
     let run = fx.claim_one().await;
     assert_eq!(run.lease.id, id("j"));
+    // The parent of a job that was not created is nobody's ancestor.
+    let joins = child("j", keyed("joins", OnClash::Join));
+    let answers = fx.enqueue_all(vec![joins, child("joins", follow("l"))]).await;
+    let told: Vec<_> = answers.iter().map(|answer| (answer.id.as_str(), answer.status)).collect();
+    assert_eq!(told, [("j", EnqueueStatus::Duplicate), ("l", EnqueueStatus::Created)]);
+    fx.act(&id("l"), Action::cancel(Duration::ZERO)).await;
     assert_eq!(fx.enqueue(child("a", follow("k"))).await, id("k"));
     fx.end(&run.lease, completed()).await;
 }

@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use longhaul::lifecycle::unique::ANCESTORS_LOOKED_AT;
 use longhaul::lifecycle::{self, counts_child};
-use longhaul::{Change, Children, JobId, NewJob, OnClash, Result, State, Timestamp, WaitsFor};
+use longhaul::{Change, Children, JobId, NewJob, Result, State, Timestamp, WaitsFor};
 use tokio_postgres::types::ToSql;
 
 use crate::row::{children, priority, signed, small, state, waits_for};
@@ -47,29 +46,6 @@ impl WriteTx<'_> {
             counts_child(state(row, 2), started_at, children.as_ref())
         });
         Ok(counting.map(|row| (row.get(0), row.get(1))).collect())
-    }
-
-    /// The parents of the parents of new jobs that may come to follow another, and so on: id -> the parent that it names.
-    pub(crate) async fn ancestors(&self, jobs: &[NewJob]) -> Result<HashMap<JobId, JobId>> {
-        let follows = |job: &NewJob| {
-            let may_follow = job.unique.as_ref().is_some_and(|unique| unique.on_clash == OnClash::Follow);
-            may_follow && job.parent.is_some()
-        };
-        if !jobs.iter().any(follows) {
-            return Ok(HashMap::new());
-        }
-        // All parents: that of one which follows may be a job of this call.
-        let parents: BTreeSet<&str> =
-            jobs.iter().filter_map(|job| Some(job.parent.as_ref()?.as_str())).collect();
-        let parents: Vec<&str> = parents.into_iter().collect();
-        let most = ANCESTORS_LOOKED_AT as i32;
-        let sql = include_str!("sql/ancestors.sql");
-        let rows = self.rows("look ancestors up", sql, &[&parents, &most]).await?;
-        let id = |text: String| JobId::from_store(text);
-        let stored = rows.iter().map(|row| (id(row.get(0)), id(row.get(1))));
-        let new = jobs.iter().filter_map(|job| Some((job.id.clone()?, job.parent.clone()?)));
-        // Of two with one id, the one that is there holds.
-        Ok(new.chain(stored).collect())
     }
 
     /// Counts children that join.

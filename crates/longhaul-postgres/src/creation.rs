@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use longhaul::lifecycle::unique::{self, Clash, Hold, Holder};
 use longhaul::{EnqueueStatus, Enqueued, Error, Idempotency, JobId, NewJob, State, Timestamp, lifecycle};
 
+use crate::ancestors::Ancestors;
 use crate::bounds::Room;
 use crate::new_dependencies::{DependsOn, NewDependencies};
 use crate::new_rows::{JOBS_PER_STATEMENT, duplicate};
@@ -23,8 +24,8 @@ pub(crate) struct Creation<'j> {
     pub(crate) holders: HashMap<&'j str, Held>,
     /// The room under the bounds on waiting jobs.
     pub(crate) room: Room,
-    /// Job -> the parent that it names, of the ancestors of jobs that may come to follow another.
-    pub(crate) ancestors: HashMap<JobId, JobId>,
+    /// The ancestors of the call's jobs, and those of the jobs that it has created.
+    pub(crate) ancestors: Ancestors,
     /// Id -> job that counts children.
     pub(crate) batches: HashMap<&'j str, i64>,
     pub(crate) dependencies: NewDependencies,
@@ -122,7 +123,7 @@ impl<'j> Creation<'j> {
             taken: HashSet::new(),
             holders: HashMap::new(),
             room,
-            ancestors: HashMap::new(),
+            ancestors: Ancestors::default(),
             batches: HashMap::new(),
             dependencies: NewDependencies::default(),
             answers: Vec::with_capacity(jobs.len()),
@@ -153,11 +154,13 @@ impl<'j> Creation<'j> {
         is_refused.then_some(answers)
     }
 
-    /// The refusal of a job that depends on one that is not there.
+    /// The refusal of a job that depends on one that is not there, or on an unfinished ancestor.
     pub(crate) fn refused_dependency(&self) -> Option<Error> {
-        let is_there = |id: &JobId| Ok(self.dependencies.is_stored(id));
+        let state_of = |id: &JobId| Ok(self.dependencies.stored_state(id));
+        let parent_of = |id: &JobId| Ok(self.ancestors.parent_of(id));
         let is_promised = |key: &Idempotency| Ok(self.promises.contains_key(key.key.as_str()));
-        let Ok(refused) = lifecycle::refused_dependency::<Infallible>(self.jobs, is_there, is_promised);
+        let Ok(refused) =
+            lifecycle::refused_dependency::<Infallible>(self.jobs, state_of, parent_of, is_promised);
         refused
     }
 
@@ -187,10 +190,11 @@ impl<'j> Creation<'j> {
         let unique = job.unique.as_ref()?;
         let holder = self.holders.get(&*unique.key)?;
         let clash = unique::clash(job, unique, &holder.as_holder(self.jobs, now), now);
-        let parent_of = |id: &JobId| Ok(self.ancestors.get(id).cloned());
         let is_ancestor = || {
-            let Ok(found) = unique::is_ancestor::<Infallible>(&holder.id(self.ids), job, parent_of);
-            found
+            let holder = holder.id(self.ids);
+            let parent_of = |id: &JobId| Ok(self.ancestors.parent_of(id));
+            let Ok(found) = lifecycle::nearest_ancestor::<Infallible>(job, |id| *id == holder, parent_of);
+            found.is_some()
         };
         Some(if clash == Clash::Follow && is_ancestor() { Clash::Reject } else { clash })
     }
@@ -209,11 +213,12 @@ impl<'j> Creation<'j> {
         self.unwritten.iter().any(|job| !job.depends_on.all.is_empty())
     }
 
-    /// The holder of a job's unique key, where it is the job's parent or one that it depends on.
-    pub(crate) fn holder_that_it_belongs_to(&self, job: &NewJob, depends_on: &DependsOn) -> Option<Target> {
+    /// The holder of a job's unique key, where it is superseded before the job is written: it is the job's parent or one that it depends
+    /// on, or the job is cancelled at once for another dependency, and supersedes the holder all the same.
+    pub(crate) fn holder_to_supersede_first(&self, job: &NewJob, depends_on: &DependsOn) -> Option<Target> {
         let Some(Held::Stored(holder)) = self.holders.get(&*job.unique.as_ref()?.key) else { return None };
         let belongs = job.parent.as_ref() == Some(&holder.id) || depends_on.contains(&holder.id);
-        belongs.then(|| (**holder).clone())
+        (belongs || depends_on.standing.has_failed).then(|| (**holder).clone())
     }
 
     /// Notes that a holder was superseded.

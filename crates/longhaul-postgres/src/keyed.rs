@@ -43,6 +43,7 @@ impl WriteTx<'_> {
             return Ok(Ok(refused));
         }
         creation.dependencies = self.new_dependencies(jobs).await?;
+        creation.ancestors = self.ancestors(jobs).await?;
         if reused == KeyReused::RefusesAll
             && let Some(refused) = creation.refused_dependency()
         {
@@ -56,7 +57,6 @@ impl WriteTx<'_> {
         let holders = self.holders(jobs).await?;
         let stored = |holder: &Target| Held::Stored(Box::new(holder.clone()));
         creation.holders.extend(holders.iter().map(|(key, holder)| (key.as_str(), stored(holder))));
-        creation.ancestors = self.ancestors(jobs).await?;
         let batches = self.parents_that_count(jobs).await?;
         creation.batches.extend(batches.iter().map(|(id, batch)| (id.as_str(), *batch)));
         for (number, job) in jobs.iter().enumerate() {
@@ -166,7 +166,7 @@ impl WriteTx<'_> {
         let (job, id) = (&jobs[number], &ids[number]);
         let (mut state, run_at) = unique::start(job, self.time.latest);
         let followed = creation.followed(number, self.time.latest);
-        let mut depends_on = creation.dependencies.of(job, followed.as_ref());
+        let mut depends_on = creation.dependencies.of(job, followed.as_ref(), &creation.ancestors);
         let mut created_as = CreatedAs::Created;
         if !creation.room.is_free() && waiting::counts(state) && !depends_on.standing.is_waited_for() {
             match creation.room.admission(number) {
@@ -189,8 +189,7 @@ impl WriteTx<'_> {
             && creation.clash(number, self.time.latest) == Some(Clash::Supersede)
         {
             created_as = CreatedAs::Supersedes;
-            if let Some(holder) = creation.holder_that_it_belongs_to(job, &depends_on) {
-                // What was superseded is its parent, or one that it depends on.
+            if let Some(holder) = creation.holder_to_supersede_first(job, &depends_on) {
                 self.write(creation).await?;
                 self.supersede(&holder).await?;
                 creation.superseded(&holder, self.now);
@@ -200,7 +199,7 @@ impl WriteTx<'_> {
         }
         if created_as != CreatedAs::Dropped && (creation.dependencies.are_needed || followed.is_some()) {
             // Some may have been dropped or superseded.
-            depends_on = creation.dependencies.of(job, followed.as_ref());
+            depends_on = creation.dependencies.of(job, followed.as_ref(), &creation.ancestors);
             if depends_on.standing.has_failed {
                 created_as = CreatedAs::Fails;
             } else if depends_on.standing.is_waited_for() {
@@ -209,6 +208,7 @@ impl WriteTx<'_> {
         }
         let ends_at_once = matches!(created_as, CreatedAs::Dropped | CreatedAs::Fails);
         creation.dependencies.add(id, if ends_at_once { State::Cancelled } else { state });
+        creation.ancestors.add(id, job);
         creation.taken.insert(id.as_str());
         let mut before = None;
         let hold = job.unique.as_ref().map(|unique| Hold::of(unique, self.time.latest));

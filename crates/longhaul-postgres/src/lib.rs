@@ -14,6 +14,7 @@
 //! - **The clock** is the server's.
 
 mod act;
+mod ancestors;
 mod apply;
 mod batches;
 mod bounds;

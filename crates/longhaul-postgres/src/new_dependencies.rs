@@ -1,8 +1,10 @@
 use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 
 use longhaul::lifecycle::{self, Standing};
 use longhaul::{Dependency, JobId, NewJob, OnFailure, Result, State};
 
+use crate::ancestors::Ancestors;
 use crate::row::state;
 use crate::target::Target;
 use crate::write_tx::WriteTx;
@@ -58,6 +60,11 @@ impl NewDependencies {
         self.stored.contains_key(id)
     }
 
+    /// Its state, of such a job.
+    pub(crate) fn stored_state(&self, id: &JobId) -> Option<State> {
+        self.stored.get(id).map(|(_, state)| *state)
+    }
+
     /// Notes a job of the call that is to be written, as one that waits or as one that is cancelled.
     pub(crate) fn add(&mut self, id: &JobId, state: State) {
         if self.are_needed {
@@ -90,8 +97,7 @@ impl NewDependencies {
     }
 
     /// The dependencies of a job, in their present states; with the job that it follows by its unique key, if it does.
-    pub(crate) fn of(&mut self, job: &NewJob, followed: Option<&Target>) -> DependsOn {
-        let mut found = DependsOn::default();
+    pub(crate) fn of(&mut self, job: &NewJob, followed: Option<&Target>, ancestors: &Ancestors) -> DependsOn {
         if let Some(target) = followed {
             self.stored.entry(target.id.clone()).or_insert((target.seq, target.state));
         }
@@ -102,24 +108,23 @@ impl NewDependencies {
         let mut all: Vec<_> =
             named.chain(followed.map(|target| Dependency::on_any_end(target.id.clone()))).collect();
         lifecycle::once_each(&mut all);
-        for Dependency { id, on_failure } in &all {
+        let (mut there, mut states) = (Vec::new(), Vec::with_capacity(all.len()));
+        for dependency in &all {
+            let Dependency { id, on_failure } = dependency;
             let created = self.created.get(id).map(|created| match created.is_cancelled {
                 true => State::Cancelled,
                 false => State::Available,
             });
-            let there = created.or_else(|| self.stored.get(id).map(|(_, state)| *state));
+            let found = created.or_else(|| self.stored_state(id));
             // One that is not there is a follow-up's: what is enqueued by itself is refused before.
-            let state = there.unwrap_or(State::Cancelled);
-            if there.is_some() {
-                found.there.push((id.clone(), *on_failure, state.is_finished()));
+            let state = found.unwrap_or(State::Cancelled);
+            if found.is_some() {
+                there.push((id.clone(), *on_failure, state.is_finished()));
             }
-            found.standing.add(state, *on_failure);
-            if job.parent.as_ref() == Some(id) {
-                found.standing.add_parent(state);
-            }
+            states.push((dependency, state));
         }
-        found.all = all;
-        found
+        let Ok(standing) = Standing::of::<Infallible>(job, states, |id| Ok(ancestors.parent_of(id)));
+        DependsOn { all, there, standing }
     }
 
     /// Adds what a new job, which is written, depends on. Answers false where another transaction has taken the id of a job of

@@ -333,12 +333,12 @@ impl Transactor {
             tx.has_ended_dependencies = true;
             tx.settle().await?;
         }
+        if wants_jobs && tx.falls_due {
+            // Those that were due at the beginning are available by now. These have to come to their groups, too, before the claims.
+            tx.promote_due(PROMOTED_AT_ONCE).await?;
+        }
         if tx.limits.has_opened || fold == Fold::All {
             tx.fold_limits().await?;
-        }
-        if wants_jobs && tx.falls_due {
-            // Those that were due at the beginning are available by now.
-            tx.promote_due(PROMOTED_AT_ONCE).await?;
         }
         let (served, look) = match waiting {
             Some((waiting, look)) => serve(&mut tx, waiting, look).await?,

@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use longhaul::{Cost, EnqueueStatus, Enqueued, Error, Full, JobId, NewJob, Result, Start, lifecycle};
+use longhaul::lifecycle::RefusedDependency;
+use longhaul::{Cost, EnqueueStatus, Enqueued, Error, Full, JobId, NewJob, Result, Start};
 use parking_lot::RwLock;
 use redis::Value;
 
@@ -46,7 +47,7 @@ pub(crate) async fn enqueue(driver: &Driver, jobs: Vec<NewJob>) -> Result<Vec<En
     }
     let script = &scripts::ENQUEUE;
     let answers = driver.share(script, arguments, jobs.len(), driver.reporter.on_enqueued()).await?;
-    if let Some(error) = answers.first().and_then(|answer| unknown_dependency(&jobs, answer)) {
+    if let Some(error) = answers.first().and_then(|answer| refused_dependency(&jobs, answer)) {
         return Err(error);
     }
     read(jobs, &answers).ok_or_else(|| unreadable(script.operation))
@@ -73,15 +74,20 @@ fn read(jobs: Vec<New>, answers: &[Value]) -> Option<Vec<Enqueued>> {
     jobs.into_iter().zip(answers).map(|(new, answer)| enqueued(new.id, new.is_ours, answer)).collect()
 }
 
-/// The refusal of a call with a job that depends on one that is not there, where the answer is that.
-fn unknown_dependency(jobs: &[New], answer: &Value) -> Option<Error> {
+/// The refusal of a call with a job that depends on one that is not there, or on an unfinished ancestor, where the answer is that.
+fn refused_dependency(jobs: &[New], answer: &Value) -> Option<Error> {
     let Value::Array(parts) = answer else { return None };
     let [word, job, place] = parts.as_slice() else { return None };
+    let refused = match text(word)? {
+        "unknown" => RefusedDependency::Unknown,
+        "ancestor" => RefusedDependency::Ancestor,
+        _ => return None,
+    };
     let number = |value| usize::try_from(int(value)?).ok();
     let (job, place) = (number(job)?, number(place)?);
     let dependency = jobs.get(job)?.job.depends_on.get(place)?;
     let given = jobs.iter().map(|new| &new.job);
-    (text(word)? == "unknown").then(|| lifecycle::unknown_dependency(job, given, place, &dependency.id))
+    Some(refused.error(job, given, place, &dependency.id))
 }
 
 /// True where nothing needs to be looked up for a job: see `enqueue_simple.lua`.

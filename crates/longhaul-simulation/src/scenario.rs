@@ -163,6 +163,10 @@ pub(crate) fn draw(seed: u64) -> Scenario {
     for _ in 0..random.between(0, 6) {
         steps.push((random.millis(1_000, storm.as_millis() as usize), draw.fault(places)));
     }
+    let lines = Draw { random: Random::of(seed, 5) };
+    for number in 0..lines.random.below(3) {
+        steps.extend(lines.line(number, storm));
+    }
     steps.sort_by_key(|(at, _)| *at);
     Scenario { workers, servers, fault_rates: draw.fault_rates(), steps, storm }
 }
@@ -235,6 +239,32 @@ impl Draw {
         };
         ids.extend(jobs.iter().filter_map(|job: &NewJob| job.id.clone()));
         Step::Enqueue { jobs, is_read }
+    }
+
+    /// A job and a child of it, and later a child of that one, which would wait for the first: by its id, by that of a job which the
+    /// first stands for, or as the next of its unique key.
+    fn line(&self, number: usize, storm: Duration) -> [(Duration, Step); 2] {
+        let random = &self.random;
+        let id = |name: &str| Some(JobId::from_store(format!("l{number}.{name}")));
+        let key = |on_clash| Some(Unique { on_clash, ..Unique::new(format!("l{number}")) });
+        let job = |name: &str| NewJob { id: id(name), idempotency: None, unique: None, ..self.job(0) };
+        let first = NewJob { unique: key(OnClash::Join), ..job("first") };
+        let second = NewJob { parent: first.id.clone(), ..job("second") };
+        let mut third = NewJob { parent: second.id.clone(), ..job("third") };
+        let on = |name: &str| id(name).map(Dependency::on).into_iter().collect();
+        let mut later = Vec::new();
+        match random.below(3) {
+            0 => third.depends_on = on("first"),
+            1 => {
+                later.push(NewJob { unique: key(OnClash::Join), ..job("joins") });
+                third.depends_on = on("joins");
+            }
+            _ => third.unique = key(OnClash::Follow),
+        }
+        later.push(third);
+        let at = random.millis(0, storm.as_millis() as usize);
+        let enqueue = |jobs| Step::Enqueue { jobs, is_read: false };
+        [(at, enqueue(vec![first, second])), (at + random.millis(1, 4_000), enqueue(later))]
     }
 
     /// Makes a job depend on others that stand before it.

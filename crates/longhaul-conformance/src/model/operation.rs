@@ -85,6 +85,7 @@ pub(super) fn any() -> impl Strategy<Value = Operation> {
         6 => vec(any_job(), 1..4).prop_map(Operation::Enqueue),
         3 => any_batch().prop_map(Operation::Enqueue),
         3 => any_graph().prop_map(Operation::Enqueue),
+        2 => any_line().prop_map(Operation::Enqueue),
         3 => (select(&IDS[..]), select(&SIGNALS[..]), 0..100_u32)
             .prop_map(|(job, name, value)| Operation::Signal(job, name, value)),
         10 => any_claim().prop_map(Operation::Claim),
@@ -275,6 +276,26 @@ fn any_batch() -> impl Strategy<Value = Vec<NewJob>> {
             let mut jobs: Vec<NewJob> = children.into_iter().map(child).collect();
             jobs.insert(place.min(jobs.len()), closing);
             jobs
+        },
+    )
+}
+
+/// A job, a child of it, and a child of that one, which may depend on the first or follow it.
+fn any_line() -> impl Strategy<Value = Vec<NewJob>> {
+    let names = (select(vec![("a", "b"), ("b", "c")]), select(&IDS[3..]));
+    let follow = select(vec!["u", "v"]);
+    let follow = follow.prop_map(|key| Unique { on_clash: OnClash::Follow, ..Unique::new(key) });
+    let on_failure = select(vec![OnFailure::Cancel, OnFailure::Run]);
+    (names, vec(any_job(), 3), option::of(follow), on_failure).prop_map(
+        |(((first, second), last), mut jobs, follow, on_failure)| {
+            jobs[0].id = Some(id(first));
+            (jobs[1].id, jobs[1].parent) = (Some(id(second)), Some(id(first)));
+            (jobs[2].id, jobs[2].parent) = (Some(id(last)), Some(id(second)));
+            match follow {
+                Some(follow) => jobs[2].unique = Some(follow),
+                None => jobs[2].depends_on = vec![Dependency { id: id(first), on_failure }],
+            }
+            jobs.into_iter().map(admissible).collect()
         },
     )
 }

@@ -24,6 +24,7 @@ enum Fault {
     DropsResets,
     DropsSecondErrors,
     DropsTheNewestAlways,
+    FollowsAncestors,
     FollowsNothing,
     FollowsWithoutWaiting,
     ForgetsForkedSteps,
@@ -76,11 +77,12 @@ enum Fault {
     TakesEveryVersion,
     TellsNoDeadline,
     ThrottlesNothing,
+    WaitsForAncestors,
     WaitsForDeletedChildren,
     WaitsForNoChildren,
 }
 
-const FAULTS: [Fault; 63] = [
+const FAULTS: [Fault; 65] = [
     Fault::CancelsAfterAnyFailure,
     Fault::CancelsAsAsked,
     Fault::DebouncesNothing,
@@ -90,6 +92,7 @@ const FAULTS: [Fault; 63] = [
     Fault::DropsResets,
     Fault::DropsSecondErrors,
     Fault::DropsTheNewestAlways,
+    Fault::FollowsAncestors,
     Fault::FollowsNothing,
     Fault::FollowsWithoutWaiting,
     Fault::ForgetsForkedSteps,
@@ -142,6 +145,7 @@ const FAULTS: [Fault; 63] = [
     Fault::TakesEveryVersion,
     Fault::TellsNoDeadline,
     Fault::ThrottlesNothing,
+    Fault::WaitsForAncestors,
     Fault::WaitsForDeletedChildren,
     Fault::WaitsForNoChildren,
 ];
@@ -167,6 +171,11 @@ fn the_model_test_finds_each_fault() {
 /// Passes a call to the store, bent by the fault on its way in or out.
 async fn around(fault: Fault, store: Arc<dyn Store>, mut call: Call) -> Result<Answer> {
     match &mut call {
+        Call::Enqueue(jobs) if matches!(fault, Fault::FollowsAncestors | Fault::WaitsForAncestors) => {
+            for job in jobs {
+                disown(fault, store.as_ref(), job).await?;
+            }
+        }
         Call::Enqueue(jobs) => jobs.iter_mut().for_each(|job| bend_job(fault, job)),
         Call::Record(records) if fault == Fault::DropsChunks => {
             for record in records {
@@ -362,6 +371,31 @@ fn bend_record(fault: Fault, job: &mut JobRecord) {
         }
         _ => {}
     }
+}
+
+/// Has a job that would wait for an ancestor above its parent be nobody's child, so that it does wait.
+async fn disown(fault: Fault, store: &dyn Store, job: &mut NewJob) -> Result<()> {
+    let is_waited_for = |job: &NewJob, above: &JobRecord| match (&job.unique, &above.unique) {
+        _ if fault == Fault::WaitsForAncestors => {
+            !above.state.is_finished() && job.depends_on.iter().any(|on| on.id == above.id)
+        }
+        (Some(own), Some(held)) => {
+            let has_begun = above.state == State::Running
+                || (above.state == State::Blocked && above.started_at.is_some());
+            own.on_clash == OnClash::Follow && own.states.is_none() && own.key == held.key && has_begun
+        }
+        _ => false,
+    };
+    let mut next = job.parent.clone();
+    for generation in 1..5 {
+        let Some(id) = next.take() else { break };
+        let Some(above) = store.get(&[id]).await?.remove(0).found() else { break };
+        if generation > 1 && is_waited_for(job, &above) {
+            job.parent = None;
+        }
+        next = above.parent;
+    }
+    Ok(())
 }
 
 /// Shows a job as waiting still whose last child was deleted after its end.

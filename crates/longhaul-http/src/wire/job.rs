@@ -120,8 +120,9 @@ pub(crate) struct NewJobBody {
     /// Names and values to find it by; at most 8 KiB in all.
     #[serde(default)]
     labels: BTreeMap<String, String>,
-    /// The jobs that must end before it may run, at most 1,000. Each is there already or stands before it in the same call; a
-    /// follow-up may also name the job that it follows.
+    /// The jobs that must end before it may run, at most 1,000. Each is there already or stands before it in the same call, and
+    /// none is an ancestor that has not ended; a follow-up may also name the job that it follows, and is cancelled where it names an
+    /// unfinished ancestor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     depends_on: Vec<DependencyRequest>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use longhaul::{EventBody, JobId, Longhaul, State};
+use longhaul::{EventBody, JobId, Json, Longhaul, NewJob, State, Unique};
 use longhaul_http::{HttpConfig, Secret};
 use serde_json::{Value, json};
 
@@ -78,6 +78,34 @@ async fn dependencies_that_cannot_be_are_refused_with_their_place() {
         assert!(error["message"].as_str().unwrap().contains(word), "{error}");
     }
     assert_eq!(app.get("/api/jobs/me").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_job_that_names_an_unfinished_ancestor_is_refused_with_its_place() {
+    let app = App::new();
+    enqueue(&app, "a", json!({})).await;
+    enqueue(&app, "b", json!({"parent": "a"})).await;
+    for (parent, on, field) in [
+        ("a", json!(["a"]), "depends_on[0]"),
+        ("b", json!(["a"]), "depends_on[0]"),
+        ("b", json!([{"id": "a", "on_failure": "run"}]), "depends_on[0]"),
+    ] {
+        let refused = enqueue(&app, "c", json!({"parent": parent, "depends_on": on})).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid".into()));
+        let error = refused.json()["errors"][0].clone();
+        assert_eq!(error["field"], field, "{error}");
+        let message = "must not be an ancestor that has not ended, and 'a' is one: it may wait for its children, and both would wait \
+                       for ever; a follow-up runs after it";
+        assert_eq!(error["message"], message);
+    }
+    let job = |id: &str, parent: &str, on: &[&str]| json!({"kind": "greet", "args": {"name": id}, "id": id, "parent": parent, "depends_on": on});
+    let batch = json!([job("c", "b", &[]), job("d", "c", &["a"])]).to_string();
+    let refused = app.post("/api/jobs/batch", &batch).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "[1].depends_on[0]");
+    assert_eq!(app.get("/api/jobs/c").await.status, StatusCode::NOT_FOUND, "nothing of the call was created");
+    app.post("/api/jobs/a/cancel", "").await;
+    let ended = json!({"parent": "b", "depends_on": [{"id": "a", "on_failure": "run"}]});
+    assert_eq!(enqueue(&app, "c", ended).await.status, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]
@@ -544,4 +572,32 @@ async fn a_follower_waits_behind_the_job_that_runs_and_takes_the_newest_args() {
     finish(&app, &lease, failed()).await;
     let (_, claimed) = claim(&app).await;
     assert_eq!((&claimed["lease"]["id"], &claimed["args"]), (&json!("b"), &json!({"name": "c"})));
+}
+
+#[tokio::test]
+async fn a_holder_that_cannot_be_followed_is_told_with_the_reasons_that_it_may_have() {
+    let app = App::new();
+    let follow = json!({"key": "k", "on_clash": "follow"});
+    enqueue(&app, "a", json!({ "unique": follow })).await;
+    claim(&app).await;
+    enqueue(&app, "c", json!({"parent": "a"})).await;
+    let parent = enqueue(&app, "d", json!({"parent": "a", "unique": follow})).await;
+    let earlier = enqueue(&app, "d", json!({"parent": "c", "unique": follow})).await;
+    // One that waits and is of another kind: over HTTP a key is one of a kind.
+    let id = JobId::new("b").unwrap();
+    let unique = Some(Unique::new("nap:k"));
+    let of_nap = NewJob { id: Some(id), unique, ..NewJob::new("greet", Json::null()) };
+    app.longhaul.enqueue_many(vec![of_nap]).await.unwrap();
+    let nap = json!({"kind": "nap", "args": {"seconds": 1}, "id": "d", "unique": follow}).to_string();
+    let waits = app.post("/api/jobs", &nap).await;
+    for (refused, holder) in [(parent, "a"), (earlier, "a"), (waits, "b")] {
+        assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "duplicate".into()));
+        assert_eq!(refused.header("location"), format!("/api/jobs/{holder}"));
+        let detail = format!(
+            "job {holder} holds the unique key and cannot be followed: it is an ancestor, which may wait for this job, or it waits and is of \
+             another kind; nothing was created"
+        );
+        assert_eq!(refused.json()["detail"], detail);
+    }
+    assert_eq!(app.get("/api/jobs/d").await.status, StatusCode::NOT_FOUND);
 }

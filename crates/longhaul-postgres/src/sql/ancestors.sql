@@ -1,5 +1,5 @@
 -- The parents of jobs, the parents of those, and so on.
--- in: ids, the most generations    out: id, parent (each once)    index: jobs_by_id
+-- in: ids, the most generations    out: id, parent or null (each job once)    index: jobs_by_id
 WITH RECURSIVE line (id, parent, generation) AS (
   SELECT id, parent, 1 FROM jobs WHERE id = ANY ($1::text[])
   UNION
@@ -7,4 +7,4 @@ WITH RECURSIVE line (id, parent, generation) AS (
   FROM line JOIN jobs ON jobs.id = line.parent
   WHERE generation < $2::int4
 )
-SELECT DISTINCT id, parent FROM line WHERE parent IS NOT NULL
+SELECT DISTINCT id, parent FROM line

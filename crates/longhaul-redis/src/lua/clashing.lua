@@ -1,5 +1,6 @@
 -- What becomes of new jobs whose unique keys are held, whose queue or limit keys bound what waits, or that have a tail. Made where a
--- script needs it, because most jobs have none of these. It repeats `lifecycle/unique.rs` and `lifecycle/waiting.rs`.
+-- script needs it, because most jobs have none of these. It repeats `lifecycle/unique.rs`,
+-- `lifecycle/waiting.rs` and `lifecycle/ancestors.rs`.
 
 -- The packed keys of a new job, each of which may be false: its idempotency key and the request's digest, and how long the two are
 -- remembered; its unique key, and what becomes of it where that is held; its parent; what few jobs have; and the names and outputs of
@@ -129,18 +130,18 @@ local function clashing()
     if id then keyed.stopping().cancel(id, job_of(id), DROPPED) end
   end
 
-  -- The most ancestors of a new job that are compared with the holder of its unique key.
+  -- The most ancestors of a new job that are looked at.
   local ANCESTORS_LOOKED_AT = 100
 
-  -- True where the holder of a new job's key is its parent, its parent's parent, and so on. A job that followed it would wait for one
-  -- that may wait for it.
-  local function is_ancestor(holder, parent)
+  -- The nearest ancestor of a new job that is in a set of ids: of its parent, its parent's parent, and so on. A job that waited for an
+  -- unfinished one would wait for one that may wait for it. `new` are the parents, or false, of jobs that may be made before it.
+  function api.nearest_ancestor(parent, wanted, new)
     for _ = 1, ANCESTORS_LOOKED_AT do
-      if not parent or parent == holder then return parent == holder end
+      if not parent or wanted[parent] then return parent end
       local job = job_of(parent)
-      parent = job and job[PARENT]
+      if job then parent = job[PARENT] else parent = new and new[parent] end
     end
-    return false
+    return nil
   end
 
   -- What becomes of a new job: false where it is created, and besides true where it is to be cancelled at once, or false and the job
@@ -153,7 +154,7 @@ local function clashing()
     local how, state, run_at
 
     if holder then how, state, run_at = clash(job_of(holder), keys, kind, delay, at) end
-    if how == FOLLOW and is_ancestor(holder, keys[PARENT_ID]) then how = REJECT end
+    if how == FOLLOW and api.nearest_ancestor(keys[PARENT_ID], { [holder] = true }) then how = REJECT end
     if how == JOIN then return holder end
     if how == REJECT then return { 'rejected', holder } end
     if how == LEADING then

@@ -39,13 +39,14 @@ local function depending()
 
   -- Looks at the dependencies that the data of a new job names. Answers the data, and the dependencies: those that are there, as ids and
   -- bits in turn, how many have not ended, true where one has ended in a way that cancels the job, and the job that it follows. One that is not there is a
-  -- follow-up's and counts as cancelled: what is enqueued by itself is refused before. Nor may it depend on its unfinished parent, which a
-  -- call that names it is refused for: the parent may wait for it. So one that stands for another job counts as cancelled, too.
+  -- follow-up's and counts as cancelled: what is enqueued by itself is refused before. Nor may it depend on an unfinished ancestor, which a
+  -- call that names it is refused for: the ancestor may wait for it. So one of a follow-up, or that stands for another job, counts as
+  -- cancelled, too.
   function api.look(data, stand_ins, parent, followed)
     local list
     data, list = resolved(data, cmsgpack.unpack(data), stand_ins, followed)
     local found = { unfinished = 0, has_failed = false, behind = followed or '' }
-    local ids = {}
+    local ids, unfinished = {}, {}
     for n = 1, #list, 2 do
       ids[#ids + 1] = list[n]
     end
@@ -58,10 +59,13 @@ local function depending()
       end
       if state < COMPLETED then
         found.unfinished = found.unfinished + 1
-        if list[n] == parent then found.has_failed = true end
+        unfinished[list[n]] = true
       elseif state ~= COMPLETED and list[n + 1] == CANCELS then
         found.has_failed = true
       end
+    end
+    if parent and found.unfinished > 0 and not found.has_failed then
+      found.has_failed = clashing().nearest_ancestor(parent, unfinished) and true or false
     end
     found.is_waited_for = found.unfinished > 0 or found.has_failed
     return data, found
@@ -110,21 +114,28 @@ local function depending()
     keyed.brought[id] = true
   end
 
-  -- The first job of a call that would be created and depends on one that is neither there nor before it in the call, and which of its
-  -- dependencies that is, both counted from 0. `job_at` answers the id, the start and the data of the nth job.
-  function api.unknown_in(many, job_at)
-    local seen, promises_seen = {}, {}
+  -- The first job of a call that would be created and depends on one that is neither there nor before it in the call ('unknown'), or on an
+  -- ancestor that has not ended ('ancestor'): which of these, the job, and which of its dependencies that is, both counted from 0. `job_at`
+  -- answers the id, the start and the data of the nth job. `parents` are those of the jobs before, or false.
+  function api.refused_in(many, job_at)
+    local seen, promises_seen, parents = {}, {}, {}
     for n = 1, many do
       local id, start, data = job_at(n)
       local keys = keys_of(start)
-      local key = keys and keys[IDEMPOTENCY]
+      local key, parent = keys and keys[IDEMPOTENCY], keys and keys[PARENT_ID] or false
       local stands = key and (promises_seen[key] or promised(key)) or seen[id] or is_there(id)
       if not stands and bit.band(flags_of(start), HAS_DEPENDENCIES) ~= 0 then
-        local list = cmsgpack.unpack(data)[DEPENDS_ON]
+        local list, unfinished = cmsgpack.unpack(data)[DEPENDS_ON], {}
         for place = 1, #list, 2 do
-          if not seen[list[place]] and not is_there(list[place]) then return n - 1, (place - 1) / 2 end
+          local other = list[place]
+          if not seen[other] and not is_there(other) then return 'unknown', n - 1, (place - 1) / 2 end
+          local job = parent and job_of(other)
+          if job and job[STATE] < COMPLETED or not job and seen[other] then unfinished[other] = (place - 1) / 2 end
         end
+        local ancestor = parent and clashing().nearest_ancestor(parent, unfinished, parents)
+        if ancestor then return 'ancestor', n - 1, unfinished[ancestor] end
       end
+      if not seen[id] then parents[id] = parent end
       seen[id] = true
       if key then promises_seen[key] = true end
     end

@@ -4,8 +4,8 @@
 -- Returns    for each job the answer of `created_in` where it was created, 1 where its idempotency key was used for another request, 2 where
 --            another job of its call was refused, the id of the job that stands for it, or a list of 'dropped' or 'cancelled' and the answer of
 --            `created_in`, 'replaced' or 'rejected' and the id of the holder of its unique key, 'full' and 'qQUEUE' or 'kKEY', or where
---            a job of the call depends on one that is not there 'unknown', and which job and which of its dependencies. The
---            last one of a caller that wants to be told is a list of 'told', the answer, and the changes
+--            a job of the call depends on one that is not there 'unknown', or on an unfinished ancestor 'ancestor', and which job and which of
+--            its dependencies. The last one of a caller that wants to be told is a list of 'told', the answer, and the changes
 
 local NEW_JOB = 5
 local answers = {}
@@ -47,25 +47,25 @@ local function refused(from, many)
   return true
 end
 
--- The same where a job of the call depends on one that is not there.
-local function is_unknown(from, many)
+-- The same where a job of the call depends on one that is not there, or on an unfinished ancestor.
+local function has_bad_dependency(from, many)
   local any = false
   for i = from, from + NEW_JOB * (many - 1), NEW_JOB do
     any = any or bit.band(flags_of(ARGV[i + 2]), HAS_DEPENDENCIES) ~= 0
   end
   if not any then return false end
-  local job, place = depending().unknown_in(many, function(n)
+  local why, job, place = depending().refused_in(many, function(n)
     local i = from + NEW_JOB * (n - 1)
     return ARGV[i], ARGV[i + 2], ARGV[i + 4]
   end)
-  for _ = 1, job and many or 0 do
-    answers[#answers + 1] = { 'unknown', job, place }
+  for _ = 1, why and many or 0 do
+    answers[#answers + 1] = { why, job, place }
   end
-  return job
+  return why
 end
 
 for_each_caller(function(from, many, tells)
-  if refused(from, many) or is_unknown(from, many) then return end
+  if refused(from, many) or has_bad_dependency(from, many) then return end
   if tells then note_changes() end
   local others, states, stand_ins = {}, {}, {}
   for n = 1, many do

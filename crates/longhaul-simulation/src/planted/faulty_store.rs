@@ -181,6 +181,13 @@ impl FaultyStore {
                     jobs.iter_mut().for_each(|job| job.depends_on.truncate(1));
                 }
             }
+            Planted::DependantWaitsForItsAncestor => {
+                if let Call::Enqueue(jobs) = &mut call {
+                    for job in jobs {
+                        disown(store.as_ref(), job).await?;
+                    }
+                }
+            }
             Planted::FailedDependencyIsOverlooked => {
                 if let Call::Enqueue(jobs) = &mut call {
                     let all = jobs.iter_mut().flat_map(|job| &mut job.depends_on);
@@ -367,6 +374,19 @@ impl FaultyStore {
 
 async fn found(store: &dyn Store, id: &JobId) -> Result<Option<JobRecord>> {
     Ok(store.get(std::slice::from_ref(id)).await?.pop().and_then(Lookup::found))
+}
+
+/// Has a job that depends on an unfinished ancestor be nobody's child, so that it waits.
+async fn disown(store: &dyn Store, job: &mut NewJob) -> Result<()> {
+    let mut next = job.parent.clone().filter(|_| !job.depends_on.is_empty());
+    while let Some(id) = next {
+        let Some(above) = found(store, &id).await? else { break };
+        if !above.state.is_finished() && job.depends_on.iter().any(|on| on.id == id) {
+            job.parent = None;
+        }
+        next = above.parent;
+    }
+    Ok(())
 }
 
 /// The jobs whose runs a call ends.

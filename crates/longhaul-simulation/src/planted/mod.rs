@@ -49,6 +49,8 @@ pub enum Planted {
     LeaseEndsEarly,
     /// A job that depends on several others waits for the first of them.
     DependantStartsTooSoon,
+    /// A job waits for an ancestor, which may wait for it.
+    DependantWaitsForItsAncestor,
     /// The failure of a dependency means nothing to those that depend on it.
     FailedDependencyIsOverlooked,
     /// A signal that comes before its wait is not kept.
@@ -96,6 +98,9 @@ impl Planted {
             Planted::LeaseEndsEarly => ("a lease ends before its time", "a rescue by the start of the run"),
             Planted::DependantStartsTooSoon => {
                 ("a dependant starts before all of its dependencies have ended", "one edge of many")
+            }
+            Planted::DependantWaitsForItsAncestor => {
+                ("a job waits for its parent's parent", "a circle through children")
             }
             Planted::FailedDependencyIsOverlooked => {
                 ("a failed dependency cancels nobody", "an end taken for a success")

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use longhaul::testing::Call;
 use longhaul::{
     Action, Change, Children, Dependency, Finish, JobFilter, JobId, JobRecord, OnExhausted, OnFailure,
-    Outcome, Start, State, Timestamp, WaitsFor,
+    Outcome, Start, State, Timestamp, WaitsFor, lifecycle,
 };
 
 use super::ledger::{Deed, Job, Ledger};
@@ -62,8 +62,10 @@ impl Ledger {
         }
         let closes = job.spec.start == Start::AfterChildren;
         let (depends_on, follows) = (job.spec.depends_on.clone(), job.wait.follows.clone());
-        let mut wait = self.dependencies(&depends_on);
+        let parent = job.spec.parent.clone();
+        let mut wait = self.dependencies(&depends_on, parent.as_ref());
         if let Some(followed) = &follows {
+            wait.is_doomed |= self.is_ancestor(&followed.0, parent.as_ref());
             wait.pending.push((followed.clone(), OnFailure::Run));
         }
         wait.follows = follows;
@@ -88,17 +90,35 @@ impl Ledger {
         }
     }
 
-    fn dependencies(&self, depends_on: &[Dependency]) -> Wait {
+    /// The dependencies of a new job of this parent. One that has not ended and is an ancestor dooms it: the two would wait for each other.
+    fn dependencies(&self, depends_on: &[Dependency], parent: Option<&JobId>) -> Wait {
         let mut wait = Wait::default();
         for Dependency { id, on_failure } in depends_on {
             match self.jobs.get(id).and_then(|job| Some((job, job.state?))) {
                 // It may be a duplicate of a job of the call, which the answer shows.
                 None => wait.is_unresolved = true,
                 Some((_, state)) if state.is_finished() => wait.is_doomed |= dooms(state, *on_failure),
-                Some((job, _)) => wait.pending.push(((id.clone(), job.born), *on_failure)),
+                Some((job, _)) => {
+                    wait.pending.push(((id.clone(), job.born), *on_failure));
+                    wait.is_doomed |= self.is_ancestor(id, parent);
+                }
             }
         }
         wait
+    }
+
+    /// True for the parent of a new job, the parent's parent, and so on.
+    fn is_ancestor(&self, id: &JobId, parent: Option<&JobId>) -> bool {
+        let mut ancestor = parent;
+        for _ in 0..lifecycle::ANCESTORS_LOOKED_AT {
+            let Some(above) = ancestor else { return false };
+            if above == id {
+                return true;
+            }
+            let there = self.jobs.get(above).filter(|job| job.state.is_some());
+            ancestor = there.and_then(|job| job.spec.parent.as_ref());
+        }
+        false
     }
 
     /// The answer of a call is there: what depended on a job that was not created depends on the one that stands for it. A
@@ -106,7 +126,7 @@ impl Ledger {
     pub(super) fn resolve(&mut self, stand_ins: &[(JobId, JobId)]) {
         for id in std::mem::take(&mut self.asked.unresolved) {
             let Some(job) = self.jobs.get(&id) else { continue };
-            let mut depends_on = job.spec.depends_on.clone();
+            let (mut depends_on, parent) = (job.spec.depends_on.clone(), job.spec.parent.clone());
             for dependency in &mut depends_on {
                 if let Some((_, stand_in)) = stand_ins.iter().find(|(given, _)| *given == dependency.id) {
                     dependency.id = stand_in.clone();
@@ -128,7 +148,7 @@ impl Ledger {
                 }
             }
             for dependency in &depends_on {
-                let one = self.dependencies(std::slice::from_ref(dependency));
+                let one = self.dependencies(std::slice::from_ref(dependency), parent.as_ref());
                 wait.is_doomed |=
                     one.is_doomed || (one.is_unresolved && dependency.on_failure == OnFailure::Cancel);
                 wait.pending.extend(one.pending);

@@ -1,6 +1,7 @@
 use longhaul::lifecycle::{self, End, Standing};
 use longhaul::{
-    CancelReason, DEPENDANTS_LOOKED_AT, Dependency, Idempotency, NewJob, OnFailure, Result, State, WaitsFor,
+    CancelReason, DEPENDANTS_LOOKED_AT, Dependency, Idempotency, JobId, NewJob, OnFailure, Result, State,
+    WaitsFor,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -19,7 +20,7 @@ pub(super) struct Ended {
 }
 
 /// The dependencies of a new job.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dependencies {
     /// Those that are there, by their numbers, and whether they have ended.
     edges: Vec<(i64, OnFailure, bool)>,
@@ -31,10 +32,12 @@ pub(super) struct Dependencies {
 /// The end of a job is counted by its dependants in the transaction that ends it, up to a bound. What is left then stands in
 /// `ended_dependencies`, and the claims, finishes and sweeps after that work it off.
 impl WriteTx<'_> {
-    /// Refuses a call with a job that would be created and depends on one that is neither there nor before it in the call.
+    /// Refuses a call with a job that would be created and depends on one that is neither there nor before it in the call, or on an
+    /// unfinished ancestor.
     pub(super) fn check_dependencies(&self, jobs: &[NewJob]) -> Result<()> {
         let is_promised = |key: &Idempotency| Ok(self.idempotency_holder(key)?.is_some());
-        lifecycle::refused_dependency(jobs, |id| self.exists(id), is_promised)
+        let (state_of, parent_of) = (|id: &JobId| self.state_of(id), |id: &JobId| self.parent_of(id));
+        lifecycle::refused_dependency(jobs, state_of, parent_of, is_promised)
             .map_err(fault("look up dependencies"))?
             .map_or(Ok(()), Err)
     }
@@ -45,25 +48,36 @@ impl WriteTx<'_> {
         job: &NewJob,
         depends_on: &[Dependency],
     ) -> rusqlite::Result<Dependencies> {
-        let mut found = Dependencies::default();
-        for Dependency { id, on_failure } in depends_on {
+        let (mut edges, mut states) = (Vec::new(), Vec::new());
+        for dependency in depends_on {
             let row = self
                 .connection
                 .prepare_cached("SELECT seq, state FROM jobs WHERE id = ?1")?
-                .query_row([id.as_str()], |row| {
+                .query_row([dependency.id.as_str()], |row| {
                     let mut columns = Columns::new(row);
                     Ok((columns.next::<i64>(), columns.state()))
                 })
                 .optional()?;
             // One that is not there is a follow-up's: what is enqueued by itself is refused before.
             let state = row.map_or(State::Cancelled, |(_, state)| state);
-            found.edges.extend(row.map(|(seq, _)| (seq, *on_failure, state.is_finished())));
-            found.standing.add(state, *on_failure);
-            if job.parent.as_ref() == Some(id) {
-                found.standing.add_parent(state);
-            }
+            edges.extend(row.map(|(seq, _)| (seq, dependency.on_failure, state.is_finished())));
+            states.push((dependency, state));
         }
-        Ok(found)
+        let standing = Standing::of(job, states, |id| self.parent_of(id))?;
+        Ok(Dependencies { edges, standing })
+    }
+
+    /// The state of a job; `None` where it is not there.
+    fn state_of(&self, id: &JobId) -> rusqlite::Result<Option<State>> {
+        let mut state = self.connection.prepare_cached("SELECT state FROM jobs WHERE id = ?1")?;
+        state.query_row([id.as_str()], |row| Ok(Columns::new(row).state())).optional()
+    }
+
+    /// The parent that a job names; `None` where it names none, or is not there.
+    pub(super) fn parent_of(&self, id: &JobId) -> rusqlite::Result<Option<JobId>> {
+        let mut parent = self.connection.prepare_cached("SELECT parent FROM jobs WHERE id = ?1")?;
+        let found = parent.query_row([id.as_str()], |row| row.get::<_, Option<String>>(0)).optional()?;
+        Ok(found.flatten().map(JobId::from_store))
     }
 
     /// Makes a new job depend on others. It is cancelled at once where one of them has failed.

@@ -8,7 +8,7 @@ use longhaul::{
     CancelReason, Change, Dependency, EnqueueStatus, Enqueued, JobId, Json, NewJob, Result, Start, State,
     Timestamp, joined_keys,
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::dependencies::Dependencies;
 use super::groups::Keyed;
@@ -185,16 +185,10 @@ impl WriteTx<'_> {
         let holder = self.unique_holder(&unique.key)?;
         let Some(holder) = holder else { return Ok(None) };
         let clash = unique::clash(job, unique, &holder.facts(), self.now);
-        let parent_of = |id: &JobId| self.parent_of(id);
-        let is_rejected = clash == Clash::Follow && unique::is_ancestor(&holder.id, job, parent_of)?;
+        let (is_holder, parent_of) = (|id: &JobId| *id == holder.id, |id: &JobId| self.parent_of(id));
+        let is_rejected =
+            clash == Clash::Follow && lifecycle::nearest_ancestor(job, is_holder, parent_of)?.is_some();
         Ok(Some((holder, if is_rejected { Clash::Reject } else { clash })))
-    }
-
-    /// The parent that a job names; `None` where it names none, or is not there.
-    fn parent_of(&self, id: &JobId) -> rusqlite::Result<Option<JobId>> {
-        let mut parent = self.connection.prepare_cached("SELECT parent FROM jobs WHERE id = ?1")?;
-        let found = parent.query_row([id.as_str()], |row| row.get::<_, Option<String>>(0)).optional()?;
-        Ok(found.flatten().map(JobId::from_store))
     }
 
     /// Does to the holder what comes of a job that is not created.

@@ -1,6 +1,6 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::wait_until;
+use super::{nearest_ancestor, wait_until};
 use crate::clock::Timestamp;
 use crate::model::{Children, Dependency, Idempotency, JobId, NewJob, OnFailure, State};
 use crate::store::Error;
@@ -33,20 +33,33 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Adds a dependency in `state`.
-    pub fn add(&mut self, state: State, on_failure: OnFailure) {
-        if !state.is_finished() {
-            self.unfinished += 1;
-        } else if dependency_ends(state, on_failure) == End::Cancels {
-            self.has_failed = true;
+    /// How the dependencies of a new job stand, each of which is in the state beside it. A job that would wait for an unfinished
+    /// [ancestor](nearest_ancestor) is cancelled, because the two might wait for each other for ever. A call that names the ancestor is
+    /// [refused](refused_dependency) before; this is a follow-up, or names a job that the ancestor stands for. `parent_of` tells the
+    /// parent of a job that is there, and is called only for a job with a parent that has something to wait for.
+    ///
+    /// # Errors
+    /// Those of `parent_of`.
+    pub fn of<'d, E>(
+        job: &NewJob,
+        dependencies: impl IntoIterator<Item = (&'d Dependency, State)>,
+        parent_of: impl FnMut(&JobId) -> Result<Option<JobId>, E>,
+    ) -> Result<Self, E> {
+        let (mut standing, mut unfinished) = (Self::default(), HashSet::new());
+        for (Dependency { id, on_failure }, state) in dependencies {
+            if !state.is_finished() {
+                standing.unfinished += 1;
+                if job.parent.is_some() {
+                    unfinished.insert(id);
+                }
+            } else if dependency_ends(state, *on_failure) == End::Cancels {
+                standing.has_failed = true;
+            }
         }
-    }
-
-    /// Adds that the new job depends on its parent, which is in `state`: a parent that waits for its children would wait for the job
-    /// for ever, so the job is cancelled where the parent has not ended. A call that names the parent is refused before; this one names
-    /// a job that the parent stands for.
-    pub fn add_parent(&mut self, state: State) {
-        self.has_failed |= !state.is_finished();
+        if !unfinished.is_empty() && !standing.has_failed {
+            standing.has_failed = nearest_ancestor(job, |id| unfinished.contains(id), parent_of)?.is_some();
+        }
+        Ok(standing)
     }
 
     /// True where the new job is blocked, if only for a moment.
@@ -57,58 +70,96 @@ impl Standing {
 }
 
 /// The refusal of a call with a job that would be created and depends on one that neither exists nor stands before it
-/// in the call. `is_there` is true if a job existed before the call, `is_promised` if an idempotency key was used
-/// before it. Neither is called if no job has dependencies.
+/// in the call, or on an [ancestor](nearest_ancestor) that has not ended. `state_of` tells the state of a job that existed before the
+/// call, `parent_of` its parent, and `is_promised` is true if an idempotency key was used before it. None is called if no job
+/// has dependencies, and `parent_of` only for a job that has a parent, too.
 ///
 /// # Errors
-/// Those of `is_there` and `is_promised`.
+/// Those of the three.
 pub fn refused_dependency<E>(
     jobs: &[NewJob],
-    is_there: impl Fn(&JobId) -> Result<bool, E>,
+    state_of: impl Fn(&JobId) -> Result<Option<State>, E>,
+    parent_of: impl Fn(&JobId) -> Result<Option<JobId>, E>,
     is_promised: impl Fn(&Idempotency) -> Result<bool, E>,
 ) -> Result<Option<Error>, E> {
     if jobs.iter().all(|job| job.depends_on.is_empty()) {
         return Ok(None);
     }
-    let (mut ids, mut keys): (HashSet<&JobId>, HashSet<&str>) = Default::default();
+    // The ids of the jobs before, with their parents; of one that is there already, its own parent counts.
+    let mut before: HashMap<&JobId, Option<&JobId>> = HashMap::new();
+    let mut keys: HashSet<&str> = HashSet::new();
     for (number, job) in jobs.iter().enumerate() {
-        let is_known = |id: &JobId| Ok(ids.contains(id) || is_there(id)?);
         // A job that is not created is not asked.
         let stands = |job: &NewJob| {
             Ok(match (&job.idempotency, &job.id) {
                 (Some(key), _) if keys.contains(&*key.key) || is_promised(key)? => true,
-                (_, Some(id)) => is_known(id)?,
+                (_, Some(id)) => before.contains_key(id) || state_of(id)?.is_some(),
                 _ => false,
             })
         };
         if !job.depends_on.is_empty() && !stands(job)? {
-            for (place, dependency) in job.depends_on.iter().enumerate() {
-                if !is_known(&dependency.id)? {
-                    return Ok(Some(unknown_dependency(number, jobs, place, &dependency.id)));
+            let mut unfinished = HashMap::new();
+            for (place, Dependency { id, .. }) in job.depends_on.iter().enumerate() {
+                let stands_before = before.contains_key(id);
+                let state = if stands_before && job.parent.is_none() { None } else { state_of(id)? };
+                if state.is_none() && !stands_before {
+                    return Ok(Some(RefusedDependency::Unknown.error(number, jobs, place, id)));
+                }
+                if job.parent.is_some() && !state.is_some_and(State::is_finished) {
+                    unfinished.insert(id, place);
                 }
             }
+            let parent_of = |id: &JobId| match before.get(id) {
+                Some(parent) if state_of(id)?.is_none() => Ok(parent.cloned()),
+                _ => parent_of(id),
+            };
+            if !unfinished.is_empty()
+                && let Some(ancestor) = nearest_ancestor(job, |id| unfinished.contains_key(id), parent_of)?
+                && let Some(place) = unfinished.get(&ancestor)
+            {
+                return Ok(Some(RefusedDependency::Ancestor.error(number, jobs, *place, &ancestor)));
+            }
         }
-        ids.extend(&job.id);
+        if let Some(id) = &job.id {
+            before.entry(id).or_insert(job.parent.as_ref());
+        }
         keys.extend(job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()));
     }
     Ok(None)
 }
 
-/// The refusal of a job that depends on one which is neither there nor before it in the call: `job` and `dependency` are
-/// places, in a call of `jobs`. Its field names no place where the caller gave one job: what the door has added for a webhook does
-/// not count.
-#[must_use]
-pub fn unknown_dependency<'j>(
-    job: usize,
-    jobs: impl IntoIterator<Item = &'j NewJob>,
-    dependency: usize,
-    id: &JobId,
-) -> Error {
-    let given = jobs.into_iter().filter(|job| job.kind != webhook::KIND).count();
-    let place = if given > 1 { format!("[{job}].") } else { String::new() };
-    Error::Invalid {
-        field: format!("{place}depends_on[{dependency}]"),
-        reason: format!("must be a job that is there or stands before in the call, and '{id}' is neither"),
+/// Why a job may not depend on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedDependency {
+    /// The other neither exists nor stands before it in the call.
+    Unknown,
+    /// The other is an ancestor that has not ended.
+    Ancestor,
+}
+
+impl RefusedDependency {
+    /// The refusal: `job` and `dependency` are places, in a call of `jobs`. Its field names no place where the caller gave one job:
+    /// what the door has added for a webhook does not count.
+    #[must_use]
+    pub fn error<'j>(
+        self,
+        job: usize,
+        jobs: impl IntoIterator<Item = &'j NewJob>,
+        dependency: usize,
+        id: &JobId,
+    ) -> Error {
+        let given = jobs.into_iter().filter(|job| job.kind != webhook::KIND).count();
+        let place = if given > 1 { format!("[{job}].") } else { String::new() };
+        let reason = match self {
+            Self::Unknown => {
+                format!("must be a job that is there or stands before in the call, and '{id}' is neither")
+            }
+            Self::Ancestor => format!(
+                "must not be an ancestor that has not ended, and '{id}' is one: it may wait for its children, and both would wait for \
+                 ever; a follow-up runs after it"
+            ),
+        };
+        Error::Invalid { field: format!("{place}depends_on[{dependency}]"), reason }
     }
 }
 

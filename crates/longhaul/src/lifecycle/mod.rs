@@ -4,6 +4,7 @@
 //! follow-ups are one round trip there. The conformance suite compares every store with this module, event by event, and
 //! `docs/states.md` is made of [`transitions`].
 
+mod ancestors;
 mod dependencies;
 pub mod limits;
 pub mod prefer;
@@ -13,8 +14,9 @@ mod times;
 pub mod unique;
 pub mod waiting;
 
+pub use ancestors::{ANCESTORS_LOOKED_AT, nearest_ancestor};
 pub use dependencies::{
-    End, Standing, dependency_ends, once_each, refused_dependency, undepend, unknown_dependency,
+    End, RefusedDependency, Standing, dependency_ends, once_each, refused_dependency, undepend,
 };
 pub use stand_ins::StandIns;
 pub use table::{Transition, table, transitions};

@@ -119,7 +119,8 @@ pub enum Clash {
     Supersede,
     /// It is created, takes the key with a [`Hold::behind`] that names the holder, and depends on the holder as by
     /// [`Dependency::on_any_end`](crate::Dependency::on_any_end), unless it was enqueued to depend on it anyway. Nothing
-    /// happens to the holder. A store makes it a [`Reject`](Clash::Reject) where the holder [is an ancestor](is_ancestor).
+    /// happens to the holder. A store makes it a [`Reject`](Clash::Reject) where the holder is an
+    /// [ancestor](lifecycle::nearest_ancestor).
     Follow,
 }
 
@@ -176,31 +177,6 @@ pub fn clash(job: &NewJob, unique: &Unique, holder: &Holder<'_>, now: Timestamp)
             }
         }
     }
-}
-
-/// The most ancestors of a new job that are compared with the holder of its unique key.
-pub const ANCESTORS_LOOKED_AT: usize = 100;
-
-/// True where the holder of a new job's unique key is its parent, its parent's parent, and so on, of the first
-/// [`ANCESTORS_LOOKED_AT`]. Such a job is rejected where it would [follow](Clash::Follow) the holder: it would wait for a job that
-/// may wait for it, and both would do so for ever. `parent_of` tells the parent of a job that is there.
-///
-/// # Errors
-/// Those of `parent_of`.
-pub fn is_ancestor<E>(
-    holder: &JobId,
-    job: &NewJob,
-    mut parent_of: impl FnMut(&JobId) -> Result<Option<JobId>, E>,
-) -> Result<bool, E> {
-    let mut ancestor = job.parent.clone();
-    for _ in 0..ANCESTORS_LOOKED_AT {
-        match ancestor {
-            None => return Ok(false),
-            Some(id) if id == *holder => return Ok(true),
-            Some(id) => ancestor = parent_of(&id)?,
-        }
-    }
-    Ok(false)
 }
 
 /// The state of a new job, and the moment from which it may run: a debounced one waits for its delay.
@@ -337,23 +313,6 @@ mod tests {
             assert_eq!(meet(&follow, in_state(state)), Clash::Take, "{state}");
         }
         assert!(Clash::Follow.creates());
-    }
-
-    #[test]
-    fn an_ancestor_is_found_however_far_up_and_a_circle_of_parents_ends() {
-        let id = |name: &str| JobId::from_store(name.to_owned());
-        let child = NewJob { parent: Some(id("a1")), ..NewJob::new("k", Json::null()) };
-        let line = |of: &JobId| -> Result<_, std::convert::Infallible> {
-            let number: u32 = of.as_str()[1..].parse().unwrap_or_default();
-            Ok((number < 5).then(|| id(&format!("a{}", number + 1))))
-        };
-        for (holder, is_found) in [("a1", true), ("a2", true), ("a5", true), ("a6", false), ("b", false)] {
-            assert_eq!(is_ancestor(&id(holder), &child, line), Ok(is_found), "{holder}");
-        }
-        let circle = |of: &JobId| Ok::<_, std::convert::Infallible>(Some(of.clone()));
-        assert_eq!(is_ancestor(&id("b"), &child, circle), Ok(false));
-        let alone = NewJob { parent: None, ..child };
-        assert_eq!(is_ancestor(&id("a1"), &alone, line), Ok(false));
     }
 
     #[test]

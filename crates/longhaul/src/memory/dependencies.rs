@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use super::row::Row;
 use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle::{self, End, Standing};
-use crate::model::{CancelReason, Dependency, Idempotency, JobId, NewJob, OnFailure, State, WaitsFor};
+use crate::model::{CancelReason, Idempotency, JobId, NewJob, OnFailure, State, WaitsFor};
 use crate::store::{DEPENDANTS_LOOKED_AT, Result};
 
 /// The edges of the dependency graph, by the number of the dependency and then by that of the dependant.
@@ -57,7 +58,7 @@ impl Edges {
 }
 
 /// The dependencies of a new job.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dependencies {
     /// Those that are there.
     edges: Vec<(u64, Edge)>,
@@ -65,28 +66,34 @@ pub(super) struct Dependencies {
 }
 
 impl Table {
-    /// Refuses a job that would be created and depends on one that is neither there nor before it in the call.
+    /// Refuses a job that would be created and depends on one that is neither there nor before it in the call, or on an unfinished
+    /// ancestor.
     pub(super) fn check_dependencies(&self, jobs: &[NewJob], now: Timestamp) -> Result<()> {
-        let is_there = |id: &JobId| Ok(self.ids.contains_key(id));
+        let state_of = |id: &JobId| Ok(self.find(id).map(|row| row.record.state));
+        let parent_of = |id: &JobId| Ok(self.parent_of(id));
         let is_promised = |key: &Idempotency| Ok(self.keys.promised(&key.key, now).is_some());
-        lifecycle::refused_dependency(jobs, is_there, is_promised)?.map_or(Ok(()), Err)
+        lifecycle::refused_dependency(jobs, state_of, parent_of, is_promised)?.map_or(Ok(()), Err)
     }
 
     /// Looks at the dependencies of a new job.
     pub(super) fn dependencies(&self, job: &NewJob) -> Dependencies {
-        let mut found = Dependencies::default();
-        for Dependency { id, on_failure } in &job.depends_on {
-            let row = self.find(id);
+        let (mut edges, mut states) = (Vec::new(), Vec::new());
+        for dependency in &job.depends_on {
+            let row = self.find(&dependency.id);
             // One that is not there is a follow-up's: what is enqueued by itself is refused before.
             let state = row.map_or(State::Cancelled, |row| row.record.state);
-            let edge = Edge { on_failure: *on_failure, is_settled: state.is_finished() };
-            found.edges.extend(row.map(|row| (row.seq, edge)));
-            found.standing.add(state, *on_failure);
-            if job.parent.as_ref() == Some(id) {
-                found.standing.add_parent(state);
-            }
+            let edge = Edge { on_failure: dependency.on_failure, is_settled: state.is_finished() };
+            edges.extend(row.map(|row| (row.seq, edge)));
+            states.push((dependency, state));
         }
-        found
+        let parent_of = |id: &JobId| Ok(self.parent_of(id));
+        let Ok(standing) = Standing::of::<Infallible>(job, states, parent_of);
+        Dependencies { edges, standing }
+    }
+
+    /// The parent that a job names; `None` where it names none, or is not there.
+    pub(super) fn parent_of(&self, id: &JobId) -> Option<JobId> {
+        self.find(id)?.record.parent.clone()
     }
 
     /// Makes a new job depend on others. It is cancelled at once where one of them has failed.

@@ -7,7 +7,7 @@ use super::table::Table;
 use crate::clock::Timestamp;
 use crate::lifecycle::unique::{self, Clash, Hold};
 use crate::lifecycle::waiting::{self, Admission};
-use crate::lifecycle::{StandIns, Times};
+use crate::lifecycle::{self, StandIns, Times};
 use crate::model::{
     CancelReason, Children, Dependency, EnqueueStatus, Enqueued, JobId, JobRecord, NewJob, Start, State,
     UniqueKey, WaitsFor,
@@ -148,10 +148,11 @@ impl Table {
         let seq = self.keys.holder(&unique.key, now)?;
         let holder = self.rows.get(&seq)?;
         let clash = unique::clash(job, unique, &holder.as_holder(), now);
-        let parent_of = |id: &JobId| Ok(self.find(id).and_then(|row| row.record.parent.clone()));
+        let parent_of = |id: &JobId| Ok(self.parent_of(id));
         let is_ancestor = || {
-            let Ok(found) = unique::is_ancestor::<Infallible>(&holder.record.id, job, parent_of);
-            found
+            let is_holder = |id: &JobId| *id == holder.record.id;
+            let Ok(found) = lifecycle::nearest_ancestor::<Infallible>(job, is_holder, parent_of);
+            found.is_some()
         };
         Some((seq, if clash == Clash::Follow && is_ancestor() { Clash::Reject } else { clash }))
     }

@@ -80,7 +80,8 @@ pub struct NewJob {
     /// Names and values that lists filter by; at most 8 KiB in all.
     pub labels: BTreeMap<String, String>,
     /// The jobs that must end before it may run, at most [`MAX_DEPENDENCIES`](super::MAX_DEPENDENCIES). Each is there already or
-    /// stands before this one in the same call, so that no circle can be made.
+    /// stands before this one in the same call, so that no circle can be made; and none is an ancestor (its parent, its parent's parent,
+    /// and so on) that has not ended, because that may wait for its children.
     #[serde(default)]
     pub depends_on: Vec<Dependency>,
     /// Steps that are done already, in their order, with their outputs: those that a fork takes over.
@@ -258,7 +259,7 @@ const CHECKS: [fn(&NewJob) -> Result<()>; 20] = [
         check_key("idempotency.fingerprint", &idempotency.fingerprint)
     },
     NewJob::validate_labels,
-    |job| check_dependencies(job.id.as_ref(), job.parent.as_ref(), &job.depends_on),
+    |job| check_dependencies(job.id.as_ref(), &job.depends_on),
     NewJob::validate_steps,
     |job| job.forked_from.as_ref().map_or(Ok(()), |id| check_name("forked_from", id.as_str())),
     |job| job.webhook.as_ref().map_or(Ok(()), Webhook::validate),

@@ -70,11 +70,7 @@ impl FromStr for OnFailure {
 pub const MAX_DEPENDENCIES: usize = 1_000;
 
 /// Checks that dependencies are few, each is named once, and none is the job itself.
-pub(crate) fn check_dependencies(
-    own: Option<&JobId>,
-    parent: Option<&JobId>,
-    dependencies: &[Dependency],
-) -> Result<()> {
+pub(crate) fn check_dependencies(own: Option<&JobId>, dependencies: &[Dependency]) -> Result<()> {
     let invalid = |field: String, reason: String| Err(Error::Invalid { field, reason });
     if dependencies.len() > MAX_DEPENDENCIES {
         let reason = format!(
@@ -89,10 +85,6 @@ pub(crate) fn check_dependencies(
         check_name(&field, id.as_str())?;
         if own == Some(id) {
             return invalid(field, "must be another job".into());
-        }
-        if parent == Some(id) {
-            let reason = "must not be its parent: one that waits for its children would wait for ever; a follow-up runs after it";
-            return invalid(field, reason.into());
         }
         if !seen.insert(id) {
             return invalid(field, format!("'{id}' stands there already"));
@@ -230,21 +222,18 @@ mod tests {
         let on = |name: &str| Dependency::on(JobId::from_store(name.into()));
         let check = |own: &str, names: &[&str]| {
             let names: Vec<Dependency> = names.iter().map(|name| on(name)).collect();
-            let (own, parent) = (JobId::from_store(own.into()), JobId::from_store("parent".into()));
-            check_dependencies(Some(&own), Some(&parent), &names).map_err(|error| error.to_string())
+            let own = JobId::from_store(own.into());
+            check_dependencies(Some(&own), &names).map_err(|error| error.to_string())
         };
         assert_eq!(check("a", &["b", "c"]), Ok(()));
-        for (names, field) in [
-            (["b", "a"], "depends_on[1]"),
-            (["b", "b"], "depends_on[1]"),
-            (["/", "b"], "depends_on[0]"),
-            (["b", "parent"], "depends_on[1]"),
-        ] {
+        for (names, field) in
+            [(["b", "a"], "depends_on[1]"), (["b", "b"], "depends_on[1]"), (["/", "b"], "depends_on[0]")]
+        {
             assert!(check("a", &names).unwrap_err().contains(field), "{names:?}");
         }
         let many: Vec<Dependency> = (0..=MAX_DEPENDENCIES).map(|n| on(&n.to_string())).collect();
-        let error = check_dependencies(None, None, &many).unwrap_err().to_string();
+        let error = check_dependencies(None, &many).unwrap_err().to_string();
         assert!(error.contains("at most 1000 jobs, and are 1001"), "{error}");
-        assert!(check_dependencies(None, None, &many[1..]).is_ok());
+        assert!(check_dependencies(None, &many[1..]).is_ok());
     }
 }

@@ -106,10 +106,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A job whose dependency has failed already is created and cancelled.
     /// - A job may depend on one that stands before it in the call.
     /// - A dependency on a job of the call that was not created is one on the job that stands for it.
-    /// - A job that comes to depend on its unfinished parent is created and cancelled.
+    /// - A job that comes to depend on an unfinished ancestor is created and cancelled.
     /// - Of several dependencies on one job one that cancels holds.
     /// - A job that depends on one that is not there is refused with its call.
-    /// - A job that depends on its parent is refused with its call.
+    /// - A job that depends on an unfinished ancestor is refused with its call.
     /// - A job that exists already is not asked for its dependencies.
     /// - A dependant starts no sooner than its own time.
     /// - A closing job with dependencies waits for both.

@@ -71,7 +71,8 @@ pub(crate) struct JobRequest {
     /// The job that it belongs to; where that one waits for its children, this one is waited for too.
     parent: Option<String>,
     /// The jobs that must end before it may run, at most 1,000: ids, or `{id, on_failure}` where their failure is to be no more
-    /// than an end. Each is there already, or stands before this one in the same call. One that has ended counts at once.
+    /// than an end. Each is there already, or stands before this one in the same call. One that has ended counts at once. None is an
+    /// ancestor (`parent`, the parent of that, and so on) that has not ended: it may wait for its children.
     depends_on: Option<Vec<DependencyRequest>>,
     /// Its fate when its last attempt fails: as its kind has it, unless given.
     on_exhausted: Option<OnExhausted>,
