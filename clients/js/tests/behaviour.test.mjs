@@ -246,6 +246,18 @@ const STORIES = {
     await of("tenant:2", "there");
   },
 
+  "a job that would wait for an unfinished ancestor is refused": async ({ client, server }) => {
+    await client.enqueue("k", 1, { id: "top" });
+    await client.enqueue("k", 2, { id: "middle", parent: "top" });
+    const below = (...depends_on) => client.enqueue("k", 3, { parent: "middle", depends_on });
+    const isRefused = (field) => (error) => isApiError(error, 422) && error.errors[0].field === field && /an ancestor that has not ended/.test(error.errors[0].message);
+    await assert.rejects(below("top"), isRefused("depends_on[0]"));
+    await assert.rejects(below("top", "middle"), isRefused("depends_on[1]"), "the nearest");
+    await assert.rejects(client.enqueueMany([{ kind: "k", id: "low", parent: "middle" }, { kind: "k", parent: "low", depends_on: ["top"] }]), isRefused("[1].depends_on[0]"));
+    await server.run("k", () => undefined);
+    assert.equal((await (await below("top")).get()).state, "available", "one that has ended is waited for no more");
+  },
+
   "a job waits for those that it depends on, and is cancelled with them unless told otherwise": async ({ client, server }) => {
     const [one, two] = [await client.enqueue("k", 1, { id: "one" }), await client.enqueue("broken", 2, { id: "two", max_attempts: 1 })];
     const on = (n, ...depends_on) => client.enqueue("later", n, { depends_on });

@@ -214,6 +214,27 @@ class Stories:
             impatient.enqueue("k", 1, key="tenant:1", queue="there")
         impatient.enqueue("k", 1, key="tenant:2", queue="there")
 
+    def test_a_job_that_would_wait_for_an_unfinished_ancestor_is_refused(self) -> None:
+        client = self.client
+        client.enqueue("k", 1, id="top")
+        client.enqueue("k", 2, id="middle", parent="top")
+
+        def below(*depends_on: str) -> JobHandle:
+            return client.enqueue("k", 3, parent="middle", depends_on=depends_on)
+
+        line = [{"kind": "k", "args": 1, "id": "low", "parent": "middle"}, {"kind": "k", "args": 1, "parent": "low", "depends_on": ["top"]}]
+        for call, field in (
+            (lambda: below("top"), "depends_on[0]"),
+            (lambda: below("top", "middle"), "depends_on[1]"),
+            (lambda: client.enqueue_many(line), "[1].depends_on[0]"),
+        ):
+            with self.assertRaises(longhaul.Invalid) as caught:
+                call()
+            self.assertEqual(caught.exception.errors[0]["field"], field)
+            self.assertIn("an ancestor that has not ended", caught.exception.errors[0]["message"])
+        self.work("k", lambda args: None)
+        self.assertEqual(below("top").get().state, "available", "one that has ended is waited for no more")
+
     def test_a_job_waits_for_those_that_it_depends_on_and_is_cancelled_with_them_unless_told_otherwise(self) -> None:
         client = self.client
         one, _ = client.enqueue("k", 1, id="one"), client.enqueue("broken", 2, id="two", max_attempts=1)

@@ -6,7 +6,7 @@ import { LimitKeys, type Reason } from "./testing-keys.js";
 import { Queues } from "./testing-queues.js";
 import { type Body, now, waits } from "./testing-rules.js";
 import { keyOf, startOf, UniqueKeys } from "./testing-unique.js";
-import { Graphs } from "./testing-waits.js";
+import { ancestors, Graphs } from "./testing-waits.js";
 
 type CancelReason = Schemas["CancelReason"];
 /** The job that stands for one that was asked for, and what became of that; nothing where a bound is full. */
@@ -34,7 +34,9 @@ export class Jobs {
     if (there !== undefined) return { job: there, status: "duplicate" };
     const clash = this.#unique.clash(body);
     if (clash?.fate === "join") return { job: clash.holder, status: "duplicate" };
-    if (clash?.fate === "reject") return { job: clash.holder, status: "rejected" };
+    // An ancestor may wait for its children, so that none waits for it.
+    const isBehindAncestor = clash?.fate === "follow" && ancestors(body, this.byId).includes(clash.holder.id);
+    if (clash?.fate === "reject" || isBehindAncestor) return { job: clash.holder, status: "rejected" };
     if (clash?.fate === "replace") {
       this.#replace(clash.holder, body, clash.at);
       return { job: clash.holder, status: "replaced" };

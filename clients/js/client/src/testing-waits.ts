@@ -111,13 +111,31 @@ export function waitsOf(job: Job, steps: Map<string, Schemas["Step"]>, graphs: G
   };
 }
 
-/** The dependencies of a job that are not there, and do not stand before it in its call. */
-export function dependencyRules({ depends_on }: Body, place: string, jobs: ReadonlyMap<string, Job>, before: Body[]): Broken[] {
-  return (depends_on ?? []).flatMap((on, at) => {
-    const id = typeof on === "string" ? on : on.id;
+/** The most ancestors of a new job that are looked at. */
+const LOOKED_AT = 100;
+
+/** The parent of a new job, the parent of that, and so on, as many as the server looks at. `before` stand before it in its call. */
+export function ancestors({ parent }: Body, jobs: ReadonlyMap<string, Job>, before: Body[] = []): string[] {
+  const line: string[] = [];
+  for (let id = parent; id != null && line.length < LOOKED_AT; ) {
+    line.push(id);
+    const of = id;
+    id = (jobs.get(of) ?? before.find((one) => one.id === of))?.parent;
+  }
+  return line;
+}
+
+/** The dependencies of a job that are not there, and do not stand before it in its call, or the unfinished ancestor among them. */
+export function dependencyRules(body: Body, place: string, jobs: ReadonlyMap<string, Job>, before: Body[]): Broken[] {
+  const given = (body.depends_on ?? []).map((on) => (typeof on === "string" ? on : on.id));
+  const missing = given.flatMap((id, at) => {
     const isThere = jobs.has(id) || before.some((one) => one.id === id);
     return isThere ? [] : [{ field: `${place}depends_on[${at}]`, message: `must be a job that is there or stands before in the call, and '${id}' is neither` }];
   });
+  const isUnfinished = (id: string) => !isFinished(jobs.get(id)?.state ?? "available");
+  const nearest = ancestors(body, jobs, before).find((id) => given.includes(id) && isUnfinished(id));
+  if (missing.length > 0 || nearest === undefined) return missing;
+  return [{ field: `${place}depends_on[${given.indexOf(nearest)}]`, message: `must not be an ancestor that has not ended, and '${nearest}' is one` }];
 }
 
 function isFailure({ state }: Job): boolean {

@@ -14,7 +14,7 @@ from .attempt import now, waits, written
 from .keys import LimitKeys
 from .queues import Queues
 from .unique import UniqueKeys, read_time, start_of
-from .waits import Graphs, read_dependencies
+from .waits import Graphs, ancestors, read_dependencies
 
 Status = Literal["created", "duplicate", "replaced", "rejected", "full"]
 #: The fields of a new job that have no value yet.
@@ -46,8 +46,12 @@ class Jobs:
         if body.get("id") in self.by_id:
             return "duplicate", self.by_id[body["id"]]
         clash = self.unique.clash(body)
-        if clash is not None and clash.fate in ("join", "reject"):
-            return "duplicate" if clash.fate == "join" else "rejected", clash.holder
+        if clash is not None and clash.fate == "join":
+            return "duplicate", clash.holder
+        # An ancestor may wait for its children, so that none waits for it.
+        is_behind_ancestor = clash is not None and clash.fate == "follow" and clash.holder["id"] in ancestors(body, self.by_id)
+        if clash is not None and (clash.fate == "reject" or is_behind_ancestor):
+            return "rejected", clash.holder
         if clash is not None and clash.fate == "replace":
             self._replace(clash.holder, body, clash.at)
             return "replaced", clash.holder

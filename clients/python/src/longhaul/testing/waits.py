@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from ..job import FINISHED
 from .rules import Broken
 
 Fate = Literal["blocked", "cancelled", "ready"]
+#: The most ancestors of a new job that are looked at.
+LOOKED_AT = 100
 
 
 class Graphs:
@@ -92,12 +94,28 @@ def read_dependencies(body: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"id": on, "on_failure": "cancel"} if isinstance(on, str) else {"on_failure": "cancel", **on} for on in given]
 
 
+def ancestors(body: Mapping[str, Any], jobs: Mapping[str, Any], before: Sequence[Mapping[str, Any]] = ()) -> Iterator[str]:
+    """The parent of a new job, the parent of that, and so on, as many as the server looks at. `before` stand before it in its call."""
+    parents = {one["id"]: one.get("parent") for one in reversed(before) if one.get("id") is not None}
+    parents.update((id, job["parent"]) for id, job in jobs.items())
+    ancestor = body.get("parent")
+    for _ in range(LOOKED_AT):
+        if ancestor is None:
+            return
+        yield ancestor
+        ancestor = parents.get(ancestor)
+
+
 def dependency_rules(body: Mapping[str, Any], place: str, jobs: Mapping[str, Any], before: Sequence[Mapping[str, Any]] = ()) -> list[Broken]:
-    """The dependencies of a job that are not there, and do not stand before it in its call."""
-    there = {one.get("id") for one in before}
+    """The dependencies of a job that are not there, and do not stand before it in its call, or the unfinished ancestor among them."""
+    there, given = {one.get("id") for one in before}, [on["id"] for on in read_dependencies(body)]
     message = "must be a job that is there or stands before in the call, and '{}' is neither"
-    missing = [(n, on["id"]) for n, on in enumerate(read_dependencies(body)) if on["id"] not in jobs and on["id"] not in there]
-    return [(f"{place}depends_on[{n}]", message.format(id)) for n, id in missing]
+    missing = [(f"{place}depends_on[{n}]", message.format(id)) for n, id in enumerate(given) if id not in jobs and id not in there]
+    unfinished = [id for id in given if id not in jobs or jobs[id]["state"] not in FINISHED]
+    nearest = next((id for id in ancestors(body, jobs, before) if id in unfinished), None)
+    if missing or nearest is None:
+        return missing
+    return [(f"{place}depends_on[{given.index(nearest)}]", f"must not be an ancestor that has not ended, and '{nearest}' is one")]
 
 
 def _is_failure(job: Mapping[str, Any]) -> bool:
