@@ -197,8 +197,9 @@ async fn observe(args: &OutageArgs, kind: StoreKind, absence: Absence) -> Result
     let load =
         Load { servers: cluster.addresses.subscribe(), history: cluster.history.clone(), rate: RATE, over };
     let load = tokio::spawn(load.run(0, CLIENTS));
-    wait_for(&cluster, |line| matches!(&line.what, What::Ticked { .. })).await?;
-    wait_for(&cluster, |line| matches!(&line.what, What::Finished { .. })).await?;
+    wait_for(&cluster, "the job that is watched to run", |line| matches!(&line.what, What::Ticked { .. }))
+        .await?;
+    wait_for(&cluster, "a job to end", |line| matches!(&line.what, What::Finished { .. })).await?;
 
     cluster.target.take_away(absence);
     cluster.note(Fault::StoreKilled, 0);
@@ -210,23 +211,27 @@ async fn observe(args: &OutageArgs, kind: StoreKind, absence: Absence) -> Result
     let cores = cores(&cpu, &self::cpu(&cluster), away);
     let connections_while_away = cluster.target.connections() - connections;
 
+    // Others may be served before this process hears that the store is back.
+    let returns = cluster.history.now();
     cluster.target.bring_back(absence).await?;
     cluster.note(Fault::StoreBack, 0);
     let (back, connections) = (cluster.history.now(), cluster.target.connections());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let rush = cluster.target.connections() - connections;
-    let after = |line: &Line| line.at > back;
+    let after = |line: &Line| line.at > returns;
+    let is_acknowledgement = |line: &Line| after(line) && matches!(line.what, What::Acknowledged { .. });
     let acknowledged =
-        wait_for(&cluster, |line| after(line) && matches!(line.what, What::Acknowledged { .. })).await?;
-    let claimed = wait_for(&cluster, |line| after(line) && matches!(line.what, What::Claimed { .. })).await?;
+        wait_for(&cluster, "a job to be acknowledged by the store that is back", is_acknowledgement).await?;
+    let is_claim = |line: &Line| after(line) && matches!(line.what, What::Claimed { .. });
+    let claimed = wait_for(&cluster, "a job to be claimed from it", is_claim).await?;
     let is_rescue = |line: &Line| {
         after(line) && matches!(&line.what, What::Claimed { job, .. } if *job == known.as_str())
     };
-    let rescued = wait_for(&cluster, is_rescue).await?;
+    let rescued = wait_for(&cluster, "the job that is watched to be claimed again", is_rescue).await?;
     phase.send_replace(Phase::Drain);
     let sent = load.await??;
     let findings = cluster.verify(&sent).await?;
-    let ticks = |line: &&Line| matches!(&line.what, What::Ticked { .. }) && line.at < back;
+    let ticks = |line: &&Line| matches!(&line.what, What::Ticked { .. }) && line.at <= returns;
     let last_sign = cluster.read_history()?.iter().rfind(ticks).map(|line| line.at.since(gone));
     Ok(Seen {
         answers,
@@ -292,14 +297,14 @@ fn cores(from: &[f64], to: &[f64], length: Duration) -> Vec<f64> {
 }
 
 /// Polls the history until it has the line, and returns its time: there is no notification of a growing file.
-async fn wait_for(cluster: &Cluster<'_>, is_it: impl Fn(&Line) -> bool) -> Result<Timestamp> {
+async fn wait_for(cluster: &Cluster<'_>, what: &str, is_it: impl Fn(&Line) -> bool) -> Result<Timestamp> {
     let waiting = Stopwatch::start();
     loop {
         if let Some(line) = cluster.read_history()?.iter().find(|line| is_it(line)) {
             return Ok(line.at);
         }
         if waiting.elapsed() > PATIENCE {
-            return Err("waited in vain for something to go on".into());
+            return Err(format!("waited in vain for {what}").into());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
