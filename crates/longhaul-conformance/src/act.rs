@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longhaul::{
-    Action, CancelReason, Finish, JobFilter, JobRecord, LeaseStatus, Lookup, NewJob, Outcome, Start, State,
-    Swept,
+    Action, CancelReason, Condition, Finish, JobFilter, JobRecord, LeaseStatus, Lookup, NewJob, Outcome,
+    Start, State, Swept, Term,
 };
 
 use crate::Fixture;
@@ -311,6 +311,16 @@ pub async fn an_action_tells_how_many_jobs_fit_and_how_many_it_changed(fx: &Fixt
     let keyed = JobFilter { ids: vec![id("a"), id("b")], ..JobFilter::default() };
     let retried = act(keyed, Action::Retry, 10).await;
     assert_eq!((retried.matched, retried.done, retried.complete), (2, 1, true));
+
+    // The cancel of its only child frees a closing job, which fits all the same, also where its args were looked at before.
+    let args = json("\"wanted\"");
+    let closing = NewJob { start: Start::AfterChildren, args: args.clone(), ..named("closing") };
+    let child = NewJob { parent: Some(id("closing")), args, ..named("child") };
+    fx.enqueue_all(vec![closing, child]).await;
+    let condition = Condition::Text("wanted".to_owned());
+    let wanted = JobFilter { terms: vec![Term { condition, negated: false }], ..JobFilter::default() };
+    let both = act(wanted, CANCEL, 10).await;
+    assert_eq!((both.matched, both.done, both.complete), (2, 2, true));
 }
 
 /// "An action checks its filter where it writes."

@@ -279,6 +279,7 @@ macro_rules! sentences {
             unique_modes {
                 a_newcomer_takes_the_key_of_a_holder_in_a_state_that_it_does_not_name
                 a_job_whose_key_was_given_to_another_frees_nothing_when_it_ends
+                a_job_whose_key_was_given_to_another_does_not_take_it_back_when_it_ends
                 a_holder_that_has_ended_in_a_state_that_it_names_keeps_its_key
                 a_reject_creates_nothing_and_tells_the_holder
                 a_refused_job_leaves_its_idempotency_key_free

@@ -103,6 +103,20 @@ pub async fn a_job_whose_key_was_given_to_another_frees_nothing_when_it_ends(fx:
     }
 }
 
+/// "A job whose key was given to another does not take it back when it ends."
+pub async fn a_job_whose_key_was_given_to_another_does_not_take_it_back_when_it_ends(fx: &Fixture) {
+    let former = with(keyed("former", OnClash::Join), |unique| {
+        unique.states = Some(vec![State::Running, State::Failed, State::Cancelled]);
+    });
+    let former = fx.running_from(former).await;
+    fx.enqueue(keyed("heir", OnClash::Supersede)).await;
+    fx.act(&id("heir"), Action::cancel(Duration::ZERO)).await;
+    fx.end_asked(&former.lease, retry(secs(1))).await;
+    let ended = fx.job(&former.lease.id).await;
+    assert_eq!((ended.state, ended.unique.map(|unique| unique.holder)), (State::Cancelled, Some(None)));
+    assert_free(fx).await;
+}
+
 /// "A holder that has ended in a state that it names keeps its key."
 pub async fn a_holder_that_has_ended_in_a_state_that_it_names_keeps_its_key(fx: &Fixture) {
     let states = vec![State::Available, State::Running, State::Failed];

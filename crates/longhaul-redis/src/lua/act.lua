@@ -156,16 +156,19 @@ else
 end
 read_jobs(ids)
 local matched, acted, is_cut, changed_since = 0, 0, 0, 0
--- Those that fit before any is changed, and none that comes to fit by what happens to another: the closing job that a cancel frees.
-local is_meant = {}
+-- Those that fit, and those that have changed since they were looked at, before any is changed here: the cancel of its only child frees
+-- a closing job, which does not come to fit by that, nor is it any other than it was.
+local is_meant, is_changed = {}, {}
 for i, id in ipairs(ids) do
   local job = jobs[id]
-  is_meant[i] = job and job[SEQ] == seqs[i] and fits(job)
+  local is_there = job and job[SEQ] == seqs[i]
+  is_changed[i] = is_there and state_events[i] and job[STATE_EVENT] ~= state_events[i]
+  is_meant[i] = is_there and fits(job)
 end
 for i, id in ipairs(ids) do
   local job = jobs[id]
   if job and job[SEQ] == seqs[i] then
-    if state_events[i] and job[STATE_EVENT] ~= state_events[i] then
+    if is_changed[i] then
       changed_since = changed_since + 1
     elseif is_meant[i] and fits(job) then
       if acted == limit then

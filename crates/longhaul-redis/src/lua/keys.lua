@@ -42,8 +42,9 @@ end
 local function settle_key(id, job)
   if job[UNIQUE] == '' then return end
   local held_until, _, holder = keyed.held_after(job), hold_of(job[UNIQUE])
-  if holder and holder ~= id then return end
-  local followed = holder and (job[BEHIND] or '') ~= '' and job_of(job[BEHIND])
+  -- Also where the one that it was given to has ended meanwhile, and the key is free.
+  if holder ~= id then return end
+  local followed = (job[BEHIND] or '') ~= '' and job_of(job[BEHIND])
   -- One made anew under the old id may have another key.
   if followed and followed[STATE] < COMPLETED and followed[UNIQUE] == job[UNIQUE] then
     return hold(job[UNIQUE], job[BEHIND], followed[HELD_UNTIL] or 0)

@@ -72,6 +72,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A refresh takes the key from a finished holder.
     /// - A newcomer takes the key of a holder in a state that it does not name.
     /// - A job whose key was given to another frees nothing when it ends.
+    /// - A job whose key was given to another does not take it back when it ends.
     /// - A holder that has ended in a state that it names keeps its key.
     /// - A reject creates nothing and tells the holder.
     /// - A refused job leaves its idempotency key free.
