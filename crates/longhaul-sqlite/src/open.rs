@@ -112,8 +112,9 @@ const OPENING_PATIENCE: Duration = Duration::from_secs(60);
 /// Brings the schema up to this binary's version, under the write lock, so that two processes that start
 /// together do it once. A schema that is there already is only read, whoever holds the lock.
 pub(crate) fn migrate(connection: &Connection) -> Result<()> {
-    if version(connection)? >= MIGRATIONS.len() {
-        return migrate_locked(connection);
+    let (present, newest) = (version(connection)?, MIGRATIONS.len());
+    if present >= newest {
+        return check_compatibility(connection, present, newest);
     }
     connection.execute_batch("BEGIN IMMEDIATE").map_err(fault("begin a migration"))?;
     let done = migrate_locked(connection);
@@ -131,7 +132,8 @@ fn version(connection: &Connection) -> Result<usize> {
 
 fn migrate_locked(connection: &Connection) -> Result<()> {
     let (present, newest) = (version(connection)?, MIGRATIONS.len());
-    if present > newest {
+    if present >= newest {
+        // Another process was first.
         return check_compatibility(connection, present, newest);
     }
     for migration in &MIGRATIONS[present..] {
@@ -148,8 +150,11 @@ fn migrate_locked(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// A newer release has migrated the file, and has noted in it how old a binary may still work on it.
+/// Where a newer release has migrated the file, it has noted in it how old a binary may still work on it.
 fn check_compatibility(connection: &Connection, present: usize, newest: usize) -> Result<()> {
+    if present == newest {
+        return Ok(());
+    }
     let oldest: u32 = connection
         .query_row("SELECT oldest FROM compatibility", [], |row| row.get(0))
         .map_err(fault("read which releases may share the file"))?;

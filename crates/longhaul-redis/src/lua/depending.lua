@@ -116,7 +116,7 @@ local function depending()
 
   -- The first job of a call that would be created and depends on one that is neither there nor before it in the call ('unknown'), or on an
   -- ancestor that has not ended ('ancestor'): which of these, the job, and which of its dependencies that is, both counted from 0. `job_at`
-  -- answers the id, the start and the data of the nth job. `parents` are those of the jobs before, or false.
+  -- answers the id, the start and the data of the nth job.
   function api.refused_in(many, job_at)
     local seen, promises_seen, parents = {}, {}, {}
     for n = 1, many do
