@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::{
-    Action, Claim, Claimed, Clock, EnqueueStatus, Enqueued, Entry, Event, Finish, FinishAndClaim, JobFilter,
-    JobId, JobRecord, Lease, LeaseStatus, Lookup, NewJob, Outcome, Page, QueueConfig, QueueInfo, Record,
-    Result, State, Store, Swept, Timestamp, WorkerInfo,
+    Action, Claim, Claimed, Clock, EnqueueStatus, Enqueued, Entry, Error, Event, Finish, FinishAndClaim,
+    JobFilter, JobId, JobRecord, Lease, LeaseStatus, Lookup, NewJob, Outcome, Page, QueueConfig, QueueInfo,
+    Record, Result, State, Store, Swept, Timestamp, WorkerInfo,
 };
 
 use crate::jobs::{LEASE, QUEUE, claim, finish, job, slots, worker};
@@ -286,6 +286,22 @@ impl Fixture {
 /// The value, where a store's answer is no fault.
 pub(crate) fn ok<T>(operation: &str, answer: Result<T>) -> T {
     answer.unwrap_or_else(|error| panic!("failed to {operation}: {error}"))
+}
+
+/// Asks until the store's server is there to answer: on a busy machine a short response timeout may pass without a fault, too.
+/// `patience` bounds the time that this takes.
+pub async fn retry_until_available<T>(patience: Duration, ask: impl AsyncFn() -> Result<T>) -> T {
+    let retrying = async {
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
+            }
+            // While the server is away a call fails at once.
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(patience, retrying).await.expect("the store never came back")
 }
 
 /// Sees to it that a call which is to wait has looked and found nothing before the test goes on.

@@ -57,5 +57,5 @@ pub mod waits;
 pub mod walk;
 pub mod webhooks;
 
-pub use fixture::{Fixture, within};
+pub use fixture::{Fixture, retry_until_available, within};
 pub use suite::{SENTENCES, on_many_threads, on_one_thread};

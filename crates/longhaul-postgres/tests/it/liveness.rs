@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use longhaul::{Claim, Error, JobFilter, LeaseStatus, NewJob, Page, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots, unique, worker};
+use longhaul_conformance::retry_until_available;
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 
 use crate::releases::client;
-use crate::server::{retry_until_available, shared};
+use crate::server::{PATIENCE, shared};
 
 /// No call of these tests is answered by giving up.
 const LONG: Duration = Duration::from_secs(300);
@@ -146,7 +147,7 @@ async fn a_lease_whose_row_was_locked_is_extended_once_it_is_free() {
 async fn a_call_that_waits_for_longer_than_the_response_timeout_is_unavailable() {
     let (patient, options) = patient().await;
     let options = PostgresOptions { response_timeout: Duration::from_secs(3), ..options };
-    let store = retry_until_available(async || PostgresStore::open(options.clone()).await).await;
+    let store = retry_until_available(PATIENCE, async || PostgresStore::open(options.clone()).await).await;
     let mut client = client(&options).await;
     let transaction = client.transaction().await.unwrap();
     store.enqueue_in(&transaction, vec![unique("key", None)]).await.unwrap();
@@ -163,8 +164,9 @@ async fn a_read_that_is_given_up_is_cancelled_on_the_server() {
     let name = format!("reader-{}", options.schema);
     let mut named_options = options.clone();
     named_options.config.application_name(&name);
-    let store = retry_until_available(async || PostgresStore::open(named_options.clone()).await).await;
-    retry_until_available(async || store.enqueue(vec![named("a")]).await).await;
+    let store =
+        retry_until_available(PATIENCE, async || PostgresStore::open(named_options.clone()).await).await;
+    retry_until_available(PATIENCE, async || store.enqueue(vec![named("a")]).await).await;
     let mut holder = client(&options).await;
     let transaction = holder.transaction().await.unwrap();
     transaction.batch_execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -180,5 +182,5 @@ async fn a_read_that_is_given_up_is_cancelled_on_the_server() {
     };
     tokio::time::timeout(LONG / 5, cancelled).await.expect("the server still waits for the lock");
     transaction.rollback().await.unwrap();
-    retry_until_available(async || store.get(&[id("a")]).await).await;
+    retry_until_available(PATIENCE, async || store.get(&[id("a")]).await).await;
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use longhaul::{Action, Claim, Finish, JobFilter, JobRecord, LeaseStatus, Outcome, State, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named};
+use longhaul_conformance::retry_until_available;
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 use tokio::sync::watch;
 
 use crate::releases::client;
-use crate::server::{late_proxy, retry_until_available, shared};
+use crate::server::{PATIENCE, late_proxy, shared};
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -25,7 +26,7 @@ async fn store_and_late() -> (PostgresStore, PostgresStore, watch::Sender<bool>)
         connect_timeout: short,
         ..PostgresOptions::new(&url).unwrap()
     };
-    let late = retry_until_available(async || PostgresStore::open(late.clone()).await).await;
+    let late = retry_until_available(PATIENCE, async || PostgresStore::open(late.clone()).await).await;
     (PostgresStore::open(options).await.unwrap(), late, hold)
 }
 
@@ -57,7 +58,7 @@ async fn lose_the_answer(
     store.enqueue(vec![named("first")]).await.unwrap();
     // Where a busy machine takes longer than its patience for this claim, too, the job comes back for the next one.
     let first = Claim { wait: LONG, ..claim() };
-    let claimed = retry_until_available(async || late.claim(first.clone()).await).await;
+    let claimed = retry_until_available(PATIENCE, async || late.claim(first.clone()).await).await;
     let end = finish(&claimed[0].lease, completed());
     store.enqueue(vec![named("a")]).await.unwrap();
     hold.send_replace(true);

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use longhaul::{Claim, Enqueued, Error, JobRecord, LeaseStatus, NewJob, QueueConfig, Result, State, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
+use longhaul_conformance::retry_until_available;
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 
-use crate::server::{Server, retry_until_available};
+use crate::server::{PATIENCE, Server};
 
 const LONG: Duration = Duration::from_secs(300);
 /// What a server has handed to the system outlives its crash without a sync, which is for power cuts.
@@ -14,13 +15,13 @@ const SETTINGS: [&str; 2] = ["fsync=off", "shared_buffers=16MB"];
 
 /// Enqueues until the server is there to do so.
 async fn persist(store: &PostgresStore, job: NewJob) -> Vec<Enqueued> {
-    retry_until_available(async || store.enqueue(vec![job.clone()]).await).await
+    retry_until_available(PATIENCE, async || store.enqueue(vec![job.clone()]).await).await
 }
 
 /// The job, where the server can be asked: reads go over connections of their own, of which each has to find out that the
 /// server is back.
 async fn found(store: &PostgresStore, name: &str) -> Option<JobRecord> {
-    retry_until_available(async || store.get(&[id(name)]).await).await.remove(0).found()
+    retry_until_available(PATIENCE, async || store.get(&[id(name)]).await).await.remove(0).found()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +115,7 @@ async fn a_server_that_says_nothing_is_given_up_in_time() {
     let options = PostgresOptions { response_timeout: Duration::from_millis(500), ..server.options() };
     let options = PostgresOptions { connect_timeout: Duration::from_secs(30), ..options };
     let options = PostgresOptions { pool_size: 1, ..options };
-    let store = retry_until_available(async || PostgresStore::open(options.clone()).await).await;
+    let store = retry_until_available(PATIENCE, async || PostgresStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     assert!(found(&store, "before").await.is_some());
 
@@ -133,7 +134,7 @@ async fn a_server_that_says_nothing_is_given_up_in_time() {
 async fn a_server_that_does_not_answer_is_given_up_in_time() {
     let options = crate::server::shared().options();
     let options = longhaul_postgres::PostgresOptions { response_timeout: Duration::from_secs(1), ..options };
-    let store = retry_until_available(async || PostgresStore::open(options.clone()).await).await;
+    let store = retry_until_available(PATIENCE, async || PostgresStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     let mut client = store.pool().get().await.unwrap();
     let holder = client.transaction().await.unwrap();
@@ -160,7 +161,7 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
     let server = Server::start(&SETTINGS);
     let short = Duration::from_millis(300);
     let options = PostgresOptions { response_timeout: short, connect_timeout: short, ..server.options() };
-    let store = retry_until_available(async || PostgresStore::open(options.clone()).await).await;
+    let store = retry_until_available(PATIENCE, async || PostgresStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     server.signal("STOP");
     let waited = async {

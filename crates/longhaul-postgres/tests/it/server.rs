@@ -5,7 +5,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use longhaul::{Error, Result};
 use longhaul_postgres::PostgresOptions;
 use longhaul_testservers::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Longer than a server that lives takes to answer on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running server. It is killed, as by a power cut, when this is dropped.
 pub(crate) struct Server(Postgres);
@@ -49,21 +48,6 @@ impl DerefMut for Server {
 pub(crate) fn shared() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| Server::start(&["fsync=off", "full_page_writes=off", "shared_buffers=32MB"]))
-}
-
-/// Asks until the server is there to answer: on a busy machine a short response timeout may pass without a fault, too.
-pub(crate) async fn retry_until_available<T>(ask: impl AsyncFn() -> Result<T>) -> T {
-    let retrying = async {
-        loop {
-            match ask().await {
-                Ok(answer) => return answer,
-                Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
-            }
-            // While the server is away a call fails at once.
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, retrying).await.expect("the store never came back")
 }
 
 /// A proxy before the server of a port; while it is held, what the server says waits.

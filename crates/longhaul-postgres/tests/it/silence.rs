@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use longhaul::{Claim, Error, LeaseStatus, NewJob, Outcome, Store, Timestamp};
 use longhaul_conformance::jobs::{claim, finish, id, named, slots, unique};
+use longhaul_conformance::retry_until_available;
 use longhaul_postgres::{PostgresOptions, PostgresStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::server::{late_proxy, retry_until_available, shared};
+use crate::server::{PATIENCE, late_proxy, shared};
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -53,7 +54,7 @@ async fn what_a_silent_process_holds_is_free_again_in_time() {
     let behind =
         PostgresOptions { response_timeout: Duration::from_secs(3), ..PostgresOptions::new(&url).unwrap() };
     let store = PostgresStore::open(options).await.unwrap();
-    let cut_off = retry_until_available(async || PostgresStore::open(behind.clone()).await).await;
+    let cut_off = retry_until_available(PATIENCE, async || PostgresStore::open(behind.clone()).await).await;
     store.enqueue(vec![named("a")]).await.unwrap();
 
     swallow.store(true, Ordering::SeqCst);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use longhaul::{Claim, Enqueued, Error, LeaseStatus, NewJob, Result, State, Store};
 use longhaul_conformance::jobs::{claim, completed, finish, id, named, slots};
+use longhaul_conformance::retry_until_available;
 use longhaul_redis::{RedisOptions, RedisStore, redis};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,24 +16,9 @@ use crate::server::{Cluster, Server};
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 const LONG: Duration = Duration::from_secs(300);
 
-/// Asks until the server is there to answer: on a busy machine a short response timeout may pass without a fault, too.
-async fn retry_until_available<T>(ask: impl AsyncFn() -> Result<T>) -> T {
-    let retrying = async {
-        loop {
-            match ask().await {
-                Ok(answer) => return answer,
-                Err(error) => assert!(matches!(error, Error::Unavailable { .. }), "{error}"),
-            }
-            // While the server is away a call fails at once.
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(LONG / 5, retrying).await.expect("the store never came back")
-}
-
 /// Enqueues until the server is there to do so.
 async fn persist(store: &RedisStore, job: NewJob) -> Vec<Enqueued> {
-    retry_until_available(async || store.enqueue(vec![job.clone()]).await).await
+    retry_until_available(LONG / 5, async || store.enqueue(vec![job.clone()]).await).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,7 +122,7 @@ async fn a_server_that_says_nothing_is_given_up_in_time() {
     let server = Server::start(&[]);
     let (short, seconds) = (Duration::from_millis(300), Duration::from_secs(5));
     let options = RedisOptions { response_timeout: short, connect_timeout: seconds, ..server.options() };
-    let store = retry_until_available(async || RedisStore::open(options.clone()).await).await;
+    let store = retry_until_available(LONG / 5, async || RedisStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     server.signal("STOP");
     let refused = store.enqueue(vec![named("meanwhile")]).await;
@@ -150,7 +136,7 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
     let server = Server::start(&[]);
     let short = Duration::from_millis(300);
     let options = RedisOptions { response_timeout: short, connect_timeout: short, ..server.options() };
-    let store = retry_until_available(async || RedisStore::open(options.clone()).await).await;
+    let store = retry_until_available(LONG / 5, async || RedisStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     server.signal("STOP");
     let waited = async {
@@ -166,7 +152,7 @@ async fn while_a_server_is_silent_calls_fail_at_once_until_it_answers_again() {
     server.signal("CONT");
 
     // No call gets as far as to find out by itself that the server is back.
-    let mut found = retry_until_available(async || store.get(&[id("before")]).await).await;
+    let mut found = retry_until_available(LONG / 5, async || store.get(&[id("before")]).await).await;
     assert!(found.remove(0).found().is_some());
     persist(&store, named("after")).await;
 }
@@ -176,7 +162,7 @@ async fn a_cluster_that_says_nothing_is_given_up_in_time_and_goes_on_later() {
     let cluster = Cluster::start();
     let (short, seconds) = (Duration::from_secs(1), Duration::from_secs(5));
     let options = RedisOptions { response_timeout: short, connect_timeout: seconds, ..cluster.options() };
-    let store = retry_until_available(async || RedisStore::open(options.clone()).await).await;
+    let store = retry_until_available(LONG / 5, async || RedisStore::open(options.clone()).await).await;
     persist(&store, named("before")).await;
     cluster.signal("STOP");
     let refused = store.enqueue(vec![named("meanwhile")]).await;
