@@ -22,6 +22,8 @@ pub(super) struct Sample {
     pub(super) acknowledged: Times,
     /// The times from a job's creation until its end.
     pub(super) ended: Times,
+    /// The jobs that were acknowledged so far.
+    pub(super) jobs: u64,
 }
 
 /// Parts of all times since the sample before.
@@ -43,6 +45,8 @@ impl Times {
 pub(super) struct Series {
     pub(super) name: &'static str,
     pub(super) unit: Unit,
+    /// Whether it holds the ids of removed jobs.
+    pub(super) ids: Ids,
     value: fn(&Sample) -> Option<f64>,
 }
 
@@ -53,29 +57,55 @@ pub(super) enum Unit {
     Seconds,
 }
 
+/// Whether a figure holds the ids of removed jobs, which the store keeps for a day so that it can tell that they are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ids {
+    Held,
+    Absent,
+}
+
 pub(super) const SERIES: [Series; 8] = [
-    Series { name: "memory of a worker", unit: Unit::Bytes, value: |s| Some(s.worker as f64) },
-    Series { name: "memory of a server", unit: Unit::Bytes, value: |s| Some(s.server as f64) },
-    Series { name: "memory of the store's server", unit: Unit::Bytes, value: |s| Some(s.store? as f64) },
-    Series { name: "the store on disk", unit: Unit::Bytes, value: |s| Some(s.disk as f64) },
+    Series {
+        name: "memory of a worker",
+        unit: Unit::Bytes,
+        ids: Ids::Absent,
+        value: |s| Some(s.worker as f64),
+    },
+    Series {
+        name: "memory of a server",
+        unit: Unit::Bytes,
+        ids: Ids::Absent,
+        value: |s| Some(s.server as f64),
+    },
+    Series {
+        name: "memory of the store's server",
+        unit: Unit::Bytes,
+        ids: Ids::Held,
+        value: |s| Some(s.store? as f64),
+    },
+    Series { name: "the store on disk", unit: Unit::Bytes, ids: Ids::Held, value: |s| Some(s.disk as f64) },
     Series {
         name: "until a request is acknowledged, p50",
         unit: Unit::Seconds,
+        ids: Ids::Absent,
         value: |s| Some(s.acknowledged.half.as_secs_f64()),
     },
     Series {
         name: "until a request is acknowledged, p99",
         unit: Unit::Seconds,
+        ids: Ids::Absent,
         value: |s| Some(s.acknowledged.most.as_secs_f64()),
     },
     Series {
         name: "until a job has ended, p50",
         unit: Unit::Seconds,
+        ids: Ids::Absent,
         value: |s| Some(s.ended.half.as_secs_f64()),
     },
     Series {
         name: "until a job has ended, p99",
         unit: Unit::Seconds,
+        ids: Ids::Absent,
         value: |s| Some(s.ended.most.as_secs_f64()),
     },
 ];
