@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
 use service_support::{
-    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Schema,
-    Service, Table,
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Providers, Queue, Repeats,
+    Schema, Service, Table,
 };
 use utoipa::openapi::OpenApi;
 
@@ -30,9 +30,13 @@ pub(crate) struct App {
 }
 
 const MIGRATIONS: &[Migration] = &[
-    Migration { name: "workflows", sql: include_str!("migrations/0001_workflows.sql") },
-    Migration { name: "edits", sql: include_str!("migrations/0002_edits.sql") },
-    Migration { name: "owners", sql: include_str!("migrations/0003_owners.sql") },
+    Migration {
+        name: "workflows",
+        sql: include_str!("migrations/0001_workflows.sql"),
+        older: Older::Refused,
+    },
+    Migration { name: "edits", sql: include_str!("migrations/0002_edits.sql"), older: Older::Refused },
+    Migration { name: "owners", sql: include_str!("migrations/0003_owners.sql"), older: Older::GoesOn },
 ];
 
 /// A module refers to its workflow.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Queue, Repeats, Schema, Service,
-    Table, TrustedProxies,
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Queue, Repeats, Schema,
+    Service, Table, TrustedProxies,
 };
 use utoipa::openapi::OpenApi;
 
@@ -36,8 +36,11 @@ pub(crate) struct App {
     pub(crate) outage: Outage,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "tasks, results and etags", sql: include_str!("migrations/0001_github.sql") }];
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "tasks, results and etags",
+    sql: include_str!("migrations/0001_github.sql"),
+    older: Older::Refused,
+}];
 
 const TABLES: &[Table] = &[
     Table::of("github_etags"),

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Schema, Service,
-    Table,
+    Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Providers, Queue, Repeats, Schema,
+    Service, Table,
 };
 use utoipa::openapi::OpenApi;
 
@@ -39,8 +39,8 @@ pub(crate) struct App {
 }
 
 const MIGRATIONS: &[Migration] = &[
-    Migration { name: "lessons", sql: include_str!("migrations/0001_lessons.sql") },
-    Migration { name: "erasures", sql: include_str!("migrations/0002_erasures.sql") },
+    Migration { name: "lessons", sql: include_str!("migrations/0001_lessons.sql"), older: Older::Refused },
+    Migration { name: "erasures", sql: include_str!("migrations/0002_erasures.sql"), older: Older::GoesOn },
 ];
 
 /// A topic names the number of its newest lesson, which must not fall behind the lessons that are there.

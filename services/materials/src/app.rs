@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Auth, Db, DbError, Deps, EraseError, Erased, Erasure, Load, Migration, OpenError, Providers, Queue,
-    Repeats, Schema, Service, Table, placeholders, refused,
+    Auth, Db, DbError, Deps, EraseError, Erased, Erasure, Load, Migration, Older, OpenError, Providers,
+    Queue, Repeats, Schema, Service, Table, placeholders, refused,
 };
 use utoipa::openapi::OpenApi;
 
@@ -41,10 +41,10 @@ pub(crate) struct App {
 }
 
 const MIGRATIONS: &[Migration] = &[
-    Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql") },
-    Migration { name: "pages", sql: include_str!("migrations/0002_pages.sql") },
-    Migration { name: "search", sql: include_str!("migrations/0003_search.sql") },
-    Migration { name: "settings", sql: include_str!("migrations/0004_settings.sql") },
+    Migration { name: "courses", sql: include_str!("migrations/0001_courses.sql"), older: Older::Refused },
+    Migration { name: "pages", sql: include_str!("migrations/0002_pages.sql"), older: Older::Refused },
+    Migration { name: "search", sql: include_str!("migrations/0003_search.sql"), older: Older::Refused },
+    Migration { name: "settings", sql: include_str!("migrations/0004_settings.sql"), older: Older::GoesOn },
 ];
 
 /// Materials and chats refer to their course.

@@ -33,8 +33,9 @@ pub use ai_brain::{AiBrain, Picture};
 pub use auth::{Auth, AuthError, Claims, KeySet, KeySource, Role, User};
 pub use config::{AiBrainConfig, AuthConfig, Config, EmbeddingConfig, EmbeddingSource, JsonMode, LlmConfig};
 pub use db::{
-    Belongs, Commit, Committed, Db, DbError, FromValue, Migration, MoveError, Row, RowExport, RowImport,
-    RowsWritten, STAMP, Schema, Table, TableRow, TableSort, Tables, Value, Write, enqueue_all, placeholders,
+    Belongs, Commit, Committed, Db, DbError, FromValue, Migration, MoveError, Older, Row, RowExport,
+    RowImport, RowsWritten, STAMP, Schema, Table, TableRow, TableSort, Tables, Value, Write, enqueue_all,
+    placeholders,
 };
 pub use described::{Callers, Described};
 pub use embedding::{Embedder, Likeness, LocalEmbedder, OpenAiEmbedder};

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
-    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, OpenError, Providers, Queue, Repeats, Schema,
-    Service, Table,
+    Auth, Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Providers, Queue, Repeats,
+    Schema, Service, Table,
 };
 use utoipa::openapi::OpenApi;
 
@@ -32,8 +32,12 @@ pub(crate) struct App {
 }
 
 const MIGRATIONS: &[Migration] = &[
-    Migration { name: "sessions", sql: include_str!("migrations/0001_sessions.sql") },
-    Migration { name: "dispatches", sql: include_str!("migrations/0002_dispatches.sql") },
+    Migration { name: "sessions", sql: include_str!("migrations/0001_sessions.sql"), older: Older::Refused },
+    Migration {
+        name: "dispatches",
+        sql: include_str!("migrations/0002_dispatches.sql"),
+        older: Older::Refused,
+    },
 ];
 
 const TABLES: &[Table] = &[Table::of("skills"), Table::of("sessions"), Table::of("session_members")];

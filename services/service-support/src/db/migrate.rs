@@ -9,7 +9,32 @@ pub struct Migration {
     pub name: &'static str,
     /// Its statements.
     pub sql: &'static str,
+    /// The fate of binaries that do not know it.
+    pub older: Older,
 }
+
+/// The fate of a binary that is older than a migration. One of the last release may run beside this one, and after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Older {
+    /// It goes on: the migration only adds, and what the binary writes is whole without that.
+    GoesOn,
+    /// It refuses to start.
+    Refused,
+}
+
+impl Migration {
+    /// The name that it is noted under. A binary looks for newer versions under the service's own name, that of the last release too,
+    /// so one with which it may go on is noted under another.
+    pub(super) fn noted_under(&self, service: &str) -> String {
+        match self.older {
+            Older::GoesOn => format!("{service}{ADDED}"),
+            Older::Refused => service.to_owned(),
+        }
+    }
+}
+
+/// The end of the name that migrations are noted under which older binaries need not know.
+pub(super) const ADDED: char = '+';
 
 /// The texts are kept whole, so that a changed one is noticed and can be looked at.
 pub(super) const HISTORY: &str = "CREATE TABLE IF NOT EXISTS service_migrations (
@@ -64,13 +89,22 @@ async fn migrate_once(
             }
         }
     }
+    refuse_newer(db, service, service, migrations.len()).await
+}
+
+/// Refuses tables of a newer version than this binary knows, of those that are noted under a name.
+pub(super) async fn refuse_newer(
+    db: &Db,
+    service: &'static str,
+    noted_under: &str,
+    known: usize,
+) -> Result<(), DbError> {
     let sql = "SELECT coalesce(max(version), 0) AS newest FROM service_migrations WHERE service = $1";
-    let rows = db.read(sql, vec![service.into()]).await?;
+    let rows = db.read(sql, vec![noted_under.into()]).await?;
     let newest: i64 = rows.first().map_or(Ok(0), |row| row.get("newest"))?;
-    if newest > migrations.len() as i64 {
+    if newest > known as i64 {
         let reason = format!(
-            "they are version {newest} and this binary knows {}: use the newer longhaul that wrote them",
-            migrations.len()
+            "they are version {newest} and this binary knows {known}: use the newer longhaul that wrote them"
         );
         return Err(DbError::Migration { service, reason });
     }

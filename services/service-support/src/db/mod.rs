@@ -8,7 +8,7 @@ mod sqlite;
 mod stamp;
 mod value;
 
-pub use migrate::Migration;
+pub use migrate::{Migration, Older};
 pub use moving::{MoveError, RowExport, RowImport, RowsWritten, Schema, Table, TableRow, TableSort, Tables};
 pub use stamp::{Belongs, STAMP};
 pub use value::{FromValue, Row, Value};

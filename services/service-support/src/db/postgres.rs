@@ -165,13 +165,14 @@ async fn migrate(
     migration: &Migration,
 ) -> Result<Result<(), String>, tokio_postgres::Error> {
     tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
-    let sql = "SELECT sql FROM service_migrations WHERE service = $1 AND version = $2";
-    if let Some(row) = tx.query_opt(sql, &[&service, &version]).await? {
+    let noted_under = migration.noted_under(service);
+    let sql = "SELECT sql FROM service_migrations WHERE service IN ($1, $2) AND version = $3";
+    if let Some(row) = tx.query_opt(sql, &[&service, &noted_under, &version]).await? {
         return Ok(changed_text(row.get(0), version, migration));
     }
     tx.batch_execute(migration.sql).await?;
     let sql = "INSERT INTO service_migrations (service, version, name, sql) VALUES ($1, $2, $3, $4)";
-    tx.execute(sql, &[&service, &version, &migration.name, &migration.sql]).await?;
+    tx.execute(sql, &[&noted_under, &version, &migration.name, &migration.sql]).await?;
     Ok(Ok(()))
 }
 

@@ -66,10 +66,11 @@ fn migrate(
     migration: &Migration,
 ) -> Result<(), String> {
     let fault = |e: rusqlite::Error| format!("version {version} ({}): {e}", migration.name);
+    let noted_under = migration.noted_under(service);
     let done: Option<String> = connection
         .query_row(
-            "SELECT sql FROM service_migrations WHERE service = $1 AND version = $2",
-            (service, version),
+            "SELECT sql FROM service_migrations WHERE service IN ($1, $2) AND version = $3",
+            (service, &noted_under, version),
             |row| row.get(0),
         )
         .optional()
@@ -81,7 +82,7 @@ fn migrate(
     connection
         .execute(
             "INSERT INTO service_migrations (service, version, name, sql) VALUES ($1, $2, $3, $4)",
-            (service, version, migration.name, migration.sql),
+            (&noted_under, version, migration.name, migration.sql),
         )
         .map_err(fault)?;
     Ok(())

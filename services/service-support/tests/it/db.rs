@@ -4,13 +4,13 @@ use longhaul::{Context, Job, JobId, JobResult, Longhaul, Lookup, NewJob, Store};
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
-use service_support::{Commit, Db, DbError, Migration, Row, Value, Write};
+use service_support::{Commit, Db, DbError, Migration, Older, Row, Value, Write};
 use tempfile::TempDir;
 
 const MIGRATIONS: &[Migration] = &[Migration {
     name: "notes",
     sql: "CREATE TABLE notes (id TEXT PRIMARY KEY, status TEXT NOT NULL, size BIGINT, weight DOUBLE PRECISION, raw BYTEA);
-          CREATE INDEX notes_by_status ON notes (status)",
+          CREATE INDEX notes_by_status ON notes (status)", older: Older::Refused
 }];
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +88,7 @@ on_both! {
     a_guarded_write_that_changes_nothing_refuses_the_commit
     a_wrong_number_of_parameters_is_refused
     migrations_run_once_and_forward_only
+    a_binary_of_the_last_release_goes_on_where_a_migration_only_adds
     commits_that_choose_the_next_number_choose_different_ones
     a_table_of_answers_that_the_release_before_made_gets_the_column_of_users
 }
@@ -233,23 +234,52 @@ async fn migrations_run_once_and_forward_only(f: Fixture) {
     f.db.migrate("notes", MIGRATIONS).await.unwrap();
     assert_eq!(f.notes().await.len(), 1);
 
-    const CHANGED: &[Migration] = &[Migration { name: "notes", sql: "CREATE TABLE notes (id TEXT)" }];
+    const CHANGED: &[Migration] =
+        &[Migration { name: "notes", sql: "CREATE TABLE notes (id TEXT)", older: Older::Refused }];
     assert!(matches!(f.db.migrate("notes", CHANGED).await, Err(DbError::Migration { .. })));
     assert!(matches!(f.db.migrate("notes", &[]).await, Err(DbError::Migration { .. })), "an older binary");
 
     const BROKEN: &[Migration] = &[
         MIGRATIONS[0],
-        Migration { name: "two", sql: "CREATE TABLE other (id TEXT); CREATE TABLE notes (id TEXT)" },
+        Migration {
+            name: "two",
+            sql: "CREATE TABLE other (id TEXT); CREATE TABLE notes (id TEXT)",
+            older: Older::Refused,
+        },
     ];
     assert!(matches!(f.db.migrate("notes", BROKEN).await, Err(DbError::Migration { .. })));
     let other = f.db.read("SELECT * FROM other", vec![]).await;
     assert!(other.is_err(), "half a migration is undone");
 
     // Another service's tables are counted apart, and another process sees what was done.
-    const OTHER: &[Migration] = &[Migration { name: "other", sql: "CREATE TABLE other (id TEXT)" }];
+    const OTHER: &[Migration] =
+        &[Migration { name: "other", sql: "CREATE TABLE other (id TEXT)", older: Older::Refused }];
     f.db.migrate("other", OTHER).await.unwrap();
     let again = f.address.open().await;
     again.db.migrate("other", OTHER).await.unwrap();
+}
+
+async fn a_binary_of_the_last_release_goes_on_where_a_migration_only_adds(f: Fixture) {
+    const fn second(older: Older) -> Migration {
+        Migration { name: "added", sql: "CREATE TABLE added (id TEXT)", older }
+    }
+    const NEWER: &[Migration] = &[MIGRATIONS[0], second(Older::GoesOn)];
+    f.db.migrate("notes", NEWER).await.unwrap();
+    f.db.read("SELECT * FROM added", vec![]).await.unwrap();
+    // As the last release looks for newer tables, which does not know what only adds.
+    let versions = "SELECT max(version) AS newest FROM service_migrations WHERE service = $1";
+    let newest = f.db.read(versions, vec!["notes".into()]).await.unwrap().remove(0);
+    assert_eq!(newest.get::<i64>("newest").unwrap(), 1);
+    f.db.migrate("notes", MIGRATIONS).await.unwrap();
+    f.db.migrate("notes", NEWER).await.unwrap();
+
+    // One that was noted under the service's own name has run, too.
+    const BEFORE: &[Migration] = &[second(Older::Refused)];
+    const AFTER: &[Migration] = &[second(Older::GoesOn)];
+    f.db.commit(vec![Write::new("DROP TABLE added", vec![])], vec![]).await.unwrap();
+    f.db.migrate("others", BEFORE).await.unwrap();
+    f.db.migrate("others", AFTER).await.unwrap();
+    assert!(f.db.migrate("others", &[]).await.is_err());
 }
 
 /// Code that is written against a database that commits one thing after the other must hold on one that does not.

@@ -3,8 +3,8 @@
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use service_support::{
-    Db, Migration, MoveError, RowExport, RowImport, RowsWritten, Schema, Table, TableRow, Tables, Value,
-    Write,
+    Db, Migration, MoveError, Older, RowExport, RowImport, RowsWritten, Schema, Table, TableRow, Tables,
+    Value, Write,
 };
 use tempfile::TempDir;
 
@@ -18,6 +18,7 @@ const SERVICES: &[(&str, Schema)] = &[(
                   CREATE TABLE parts (thing TEXT NOT NULL REFERENCES things (id), number BIGINT NOT NULL,
                                       text TEXT NOT NULL, PRIMARY KEY (thing, number));
                   CREATE TABLE counters (id TEXT PRIMARY KEY, newest BIGINT NOT NULL, words TEXT NOT NULL)",
+            older: Older::Refused,
         }],
         tables: &[Table::of("things"), Table::of("parts"), Table::newest("counters", "newest")],
     },
@@ -295,7 +296,11 @@ async fn tables_of_a_service_that_a_build_has_not_are_refused() {
 fn a_table_that_no_migration_makes_and_a_type_that_not_both_databases_know_are_refused() {
     const NONE: Schema = Schema { migrations: &[], tables: &[Table::of("ghosts")] };
     const ODD: Schema = Schema {
-        migrations: &[Migration { name: "odd", sql: "CREATE TABLE odd (id TEXT PRIMARY KEY, at TIMESTAMP)" }],
+        migrations: &[Migration {
+            name: "odd",
+            sql: "CREATE TABLE odd (id TEXT PRIMARY KEY, at TIMESTAMP)",
+            older: Older::Refused,
+        }],
         tables: &[Table::of("odd")],
     };
     for (schema, reason) in

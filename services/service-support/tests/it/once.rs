@@ -14,13 +14,18 @@ use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use serde::Serialize;
 use serde_json::{Value, json};
-use service_support::{Db, Deps, Env, ErrorShape, Form, Migration, Once, Role, ServiceError, User, Write};
+use service_support::{
+    Db, Deps, Env, ErrorShape, Form, Migration, Older, Once, Role, ServiceError, User, Write,
+};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "things", sql: "CREATE TABLE things (id TEXT PRIMARY KEY, name TEXT NOT NULL)" }];
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "things",
+    sql: "CREATE TABLE things (id TEXT PRIMARY KEY, name TEXT NOT NULL)",
+    older: Older::Refused,
+}];
 
 enum Shape {}
 

@@ -9,11 +9,11 @@ use longhaul::{
     QueueConfig, State, Unique,
 };
 use longhaul_sqlite::SqliteStore;
-use service_support::{Commit, Db, DbError, Migration, Value, Write, enqueue_all};
+use service_support::{Commit, Db, DbError, Migration, Older, Value, Write, enqueue_all};
 use tempfile::TempDir;
 
 const MIGRATIONS: &[Migration] =
-    &[Migration { name: "notes", sql: "CREATE TABLE notes (id TEXT PRIMARY KEY)" }];
+    &[Migration { name: "notes", sql: "CREATE TABLE notes (id TEXT PRIMARY KEY)", older: Older::Refused }];
 
 /// A store that takes no jobs while it is away.
 fn may_be_away(away: Arc<AtomicBool>) -> Intercept {

@@ -3,6 +3,7 @@ use std::fmt;
 use futures::future::BoxFuture;
 use longhaul::moving::Export;
 
+use super::super::migrate::{ADDED, refuse_newer};
 use super::super::{Db, DbError, Rows, Value, postgres, sqlite};
 use super::tables::Shape;
 use super::{MoveError, TableRow, Tables};
@@ -96,12 +97,17 @@ async fn begin(db: &Db, tables: &Tables) -> Result<Option<RowExport>, MoveError>
     let rows = db.read("SELECT DISTINCT service FROM service_migrations ORDER BY service", vec![]).await?;
     let mut there = Vec::new();
     for row in &rows {
-        let name: String = row.get("service")?;
+        let noted_under: String = row.get("service")?;
+        let name = noted_under.trim_end_matches(ADDED);
         let Some((service, schema)) = tables.services.iter().find(|(service, _)| *service == name) else {
-            return Err(MoveError::UnknownService(name));
+            return Err(MoveError::UnknownService(name.to_owned()));
         };
-        db.migrate(service, schema.migrations).await?;
-        there.push(*service);
+        // What a newer binary has added would be left out.
+        refuse_newer(db, service, &noted_under, schema.migrations.len()).await?;
+        if !there.contains(service) {
+            db.migrate(service, schema.migrations).await?;
+            there.push(*service);
+        }
     }
     if there.is_empty() {
         return Ok(None);
