@@ -5,7 +5,7 @@ export CARGO ?= cargo
 ARGS ?=
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run release static packages corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof fuzz schemathesis publish-check soak outage docs doors install clean
+.PHONY: help run release static packages corpus demo screenshots test test-quick measure lint fmt bench bench-stores bench-acks chaos-kill chaos chaos-limits simulate proof fuzz schemathesis publish-check soak outage upgrade docs doors install clean
 
 help: ## Print this list.
 	@echo "usage: make <target> [ARGS=\"...\"]"
@@ -130,6 +130,11 @@ outage: ## Take each store's server away for a minute, killed and silent, judge 
 	@scripts/install-tools test
 	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
 	@target/debug/longhaul-chaos outage --longhaul target/debug/longhaul --seconds $(or $(SECONDS),60)
+
+upgrade: ## Run the last release beside this one, with both releases' clients, there and back. ARGS="--store sqlite".
+	@scripts/install-tools test
+	@$(CARGO) build --locked --quiet --package longhaul-server --package longhaul-chaos
+	@scripts/upgrade $(ARGS)
 
 docs: ## Build the guide, which the server shows at /docs, and the API documentation of the crates.
 	@scripts/install-tools build

@@ -1,7 +1,7 @@
 //! The cluster under test: API servers and workers that share one store, and the history that all of them write.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -92,33 +92,19 @@ impl<'a> Cluster<'a> {
 
     /// Starts an API server and answers its address.
     pub(crate) async fn start_server(&self, number: usize) -> Result<(Process, String)> {
-        let mut command = Command::new(&self.args.longhaul);
-        // Each has a folder of its own: nothing but the store is shared, and the place of uploads, because a server refuses
-        // to start without the files of its database.
-        command.arg("serve").args(["--no-worker", "--accept-unknown-kinds"]);
-        command.env("STORAGE_URL", format!("file://{}", self.folder.path().join("files").display()));
-        command.args(["--listen", "127.0.0.1:0", "--store", &self.target.url]);
-        command.arg("--data").arg(self.folder.path().join(format!("server-{number}")));
-        if self.target.url.starts_with("redis") {
-            // Rows have no place in Redis, and jobs of one store belong to the rows of one database.
-            let rows = self.folder.path().join("rows.db");
-            command.args(["--database", &format!("sqlite:{}", rows.display())]);
-        }
+        let mut command = serve(&self.args.longhaul, &self.target.url, self.folder.path(), number);
         command.env("LONGHAUL_LOG", "off");
         Process::start_and_read_line(&mut command).await
     }
 
     /// Starts a worker.
     pub(crate) fn start_worker(&self) -> Result<Process> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["worker", "--store", &self.target.url, "--slots", &self.args.slots.to_string()]);
-        command.args(["--lease", &(self.args.lease * 1_000).to_string()]);
-        command.arg("--history").arg(self.folder.path().join(HISTORY));
+        let history = self.folder.path().join(HISTORY);
+        let lease = Duration::from_secs(self.args.lease);
+        let mut command = work(&std::env::current_exe()?, &self.target.url, &history, self.args.slots, lease);
         if self.args.plain {
             command.arg("--plain");
         }
-        // In a long run some job is under a killed worker more often than the default of five times.
-        command.env("LONGHAUL_MAX_CRASHES", "1000");
         Process::start(&mut command)
     }
 
@@ -197,6 +183,32 @@ impl<'a> Cluster<'a> {
         }
         Ok(completed)
     }
+}
+
+/// The command of an API server that only serves.
+pub(crate) fn serve(longhaul: &Path, store: &str, folder: &Path, number: usize) -> Command {
+    let mut command = Command::new(longhaul);
+    // Each has a folder of its own: nothing but the store is shared, and the place of uploads, because a server refuses
+    // to start without the files of its database.
+    command.arg("serve").args(["--no-worker", "--accept-unknown-kinds"]);
+    command.env("STORAGE_URL", format!("file://{}", folder.join("files").display()));
+    command.args(["--listen", "127.0.0.1:0", "--store", store]);
+    command.arg("--data").arg(folder.join(format!("server-{number}")));
+    if store.starts_with("redis") {
+        // Rows have no place in Redis, and jobs of one store belong to the rows of one database.
+        command.args(["--database", &format!("sqlite:{}", folder.join("rows.db").display())]);
+    }
+    command
+}
+
+/// The command of a worker under observation. `chaos` is this program, of this release or another.
+pub(crate) fn work(chaos: &Path, store: &str, history: &Path, slots: usize, lease: Duration) -> Command {
+    let mut command = Command::new(chaos);
+    command.args(["worker", "--store", store, "--slots", &slots.to_string()]);
+    command.args(["--lease", &lease.as_millis().to_string()]).arg("--history").arg(history);
+    // In a long run some job is under a killed worker more often than the default of five times.
+    command.env("LONGHAUL_MAX_CRASHES", "1000");
+    command
 }
 
 /// The history's file in the cluster's folder.

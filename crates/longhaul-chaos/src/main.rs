@@ -11,6 +11,7 @@
 //! | `measure` | bars in time, for `make measure` |
 //! | `figure` | what was measured, and how it stands to its bar |
 //! | `soak` | hours of steady load with kills, for `make soak` |
+//! | `upgrade` | the last release beside this one, there and back |
 //! | `zoo` | every kind of bad job beside a thousand good ones |
 //! | `cluster` | the processes of a run and the history that they write |
 //! | `process` | a process that can be killed, stopped and continued |
@@ -36,6 +37,7 @@ mod run;
 mod scale;
 mod soak;
 mod target;
+mod upgrade;
 mod worker;
 mod zoo;
 
@@ -77,6 +79,8 @@ enum Command {
     Measure(measure::MeasureArgs),
     /// Hours of steady load with kills each minute: memory, disk and latency stay what they are, and nothing is lost
     Soak(soak::SoakArgs),
+    /// The last release and this one on the same store: first the one, then both, then the other, and back
+    Upgrade(upgrade::UpgradeArgs),
     /// A worker of a run; started by it
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
@@ -107,6 +111,7 @@ async fn execute(command: Command) -> Result<()> {
         Command::Scale(args) => scale::run(args).await,
         Command::Measure(args) => measure::run(args).await,
         Command::Soak(args) => soak::run(args).await,
+        Command::Upgrade(args) => upgrade::run(args).await,
         Command::Worker(args) => {
             let store = target::open(&args.store).await?;
             worker::work(args, store).await

@@ -15,7 +15,7 @@ pub(crate) struct Process {
     child: Child,
 }
 
-/// The bound on a process's start.
+/// The bound on a process's start, and on its end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Process {
@@ -51,6 +51,15 @@ impl Process {
     /// Sends SIGKILL and waits for its end.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
+    }
+
+    /// Sends SIGTERM and waits for its end.
+    pub(crate) async fn end(&mut self) -> Result<()> {
+        signal("TERM", self.pid()).await?;
+        tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .map_err(|_| "a process did not end at SIGTERM")??;
+        Ok(())
     }
 
     /// Sends SIGSTOP.
