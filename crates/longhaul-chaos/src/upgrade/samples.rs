@@ -110,17 +110,18 @@ pub(crate) async fn put(stage: &str, by: &Api, other: &Api) -> Result<Vec<Sample
     samples.push(Sample { id: first, end: completed(), act: Act::Nothing });
 
     // A batch whose first child keeps it open until another server has added the last.
-    let child = |name: &str, fields| worker_body(&id(name), Some(&id("batch")), stage, fields);
-    let mut closing = worker_body(&id("batch"), None, stage, json!({}));
-    closing["after_children"] = json!(true);
+    let child = |name: &str, mut fields: Value| {
+        fields["parent"] = id("batch").into();
+        body(&id(name), stage, fields)
+    };
     let children = [
-        closing,
+        body(&id("batch"), stage, json!({ "after_children": true })),
         child("child-open", json!({ "delay": FAR })),
         child("child-plain", json!({})),
         child("child-failed", once(Behaviour::Fails)),
     ];
     by.post("/api/worker/enqueue", json!({ "jobs": children })).await?;
-    other.post("/api/jobs", body(&id("child-added"), stage, json!({ "parent": id("batch") }))).await?;
+    other.post("/api/jobs", child("child-added", json!({}))).await?;
     samples.push(sample("child-open", End::Cancelled, Act::CancelAtOnce));
     samples.push(sample("child-plain", completed(), Act::Nothing));
     samples.push(sample("child-failed", End::Failed, Act::Nothing));
@@ -252,15 +253,6 @@ fn body(id: &str, stage: &str, fields: Value) -> Value {
     });
     if let (Some(body), Value::Object(fields)) = (body.as_object_mut(), fields) {
         body.extend(fields);
-    }
-    body
-}
-
-/// The same as a worker enqueues it.
-fn worker_body(id: &str, parent: Option<&str>, stage: &str, fields: Value) -> Value {
-    let mut body = body(id, stage, fields);
-    if let Some(parent) = parent {
-        body["parent"] = parent.into();
     }
     body
 }
