@@ -233,6 +233,9 @@ local function choosing()
     local over = keyed.over
     local fair = made.is_fair(queue)
     local chosen, many, kept_back, passed, held = {}, 0, 0, 0, 0
+    -- The members among these. A job with limit keys that a process of an older release has claimed and put back stands in its lane as one
+    -- without keys, and still in its group, and must be claimed once.
+    local is_chosen = {}
     -- The keys whose head was refused: what waits of them in other lanes is behind it.
     local refused = {}
     local streams, returned, touched, advanced = {}, {}, {}, {}
@@ -385,12 +388,12 @@ local function choosing()
       -- The costs of plain jobs count for their turns and for the limits of the queue.
       if fair or limit then records = read_all('m:', ids) end
       for n = 1, #found, 2 do
-        local _, _, _, _, slots, units = pcall(read_head, records[(n + 1) / 2] or nil)
+        local is_read, _, _, keys, slots, units = pcall(read_head, records[(n + 1) / 2] or nil)
         local rank = tonumber(found[n + 1])
         if not (over and over[found[n]]) then
           stream.found[#stream.found + 1] = {
             is_plain = true, key = stream.key, member = found[n], rank = rank, score = rank, tie = fair and '' or found[n],
-            slots = slots or 1, units = units or 1,
+            slots = slots or 1, units = units or 1, has_keys = is_read and keys ~= '',
           }
         end
       end
@@ -617,7 +620,7 @@ local function choosing()
     local function take_head(candidate)
       local slots, units, keys = candidate.slots, candidate.units, candidate.keys
       many = many + 1
-      chosen[many] = candidate.member
+      chosen[many], is_chosen[candidate.member] = candidate.member, true
       costs[id_of(candidate.member)] = { slots, made.take(limit and made.with_queue(queue, keys) or keys, slots, units) }
       remove_member(candidate.lane_key, candidate.member)
       leave(candidate)
@@ -644,17 +647,23 @@ local function choosing()
       if candidate.is_plain and is_full(candidate) then
         break
       elseif candidate.is_plain then
-        if limit then
-          costs[id_of(candidate.member)] = { candidate.slots, made.take(limit, candidate.slots, candidate.units) }
+        -- One that a process of an older release has put back has limit keys: `take` puts it into its group, and it costs nothing yet.
+        if not is_chosen[candidate.member] then
+          if limit and not candidate.has_keys then
+            costs[id_of(candidate.member)] = { candidate.slots, made.take(limit, candidate.slots, candidate.units) }
+          end
+          if fair and not candidate.has_keys then made.next_turn(queue, '', candidate.slots) end
+          many = many + 1
+          chosen[many], is_chosen[candidate.member] = candidate.member, true
         end
-        many = many + 1
-        chosen[many] = candidate.member
         if over then remove_member(candidate.key, candidate.member) else pop(candidate.key, 1) end
         for _, stream in ipairs(over and {} or streams) do
           -- The next read is counted from the beginning of the remaining entries.
           if stream.key == candidate.key then stream.ahead = stream.ahead - 1 end
         end
-        if fair then made.next_turn(queue, '', candidate.slots) end
+      elseif is_chosen[candidate.member] then
+        leave(candidate)
+        if find_head(candidate) then put_back(candidate) end
       elseif not is_waiting(candidate) then
         -- It has come back with its next head.
       elseif are_held[candidate.lane] and waits_for_others(candidate) then

@@ -305,6 +305,34 @@ async fn the_previous_release_finds_jobs_with_limit_keys_and_leaves_nothing_of_t
 }
 
 #[tokio::test]
+async fn jobs_with_limit_keys_that_the_previous_release_has_put_back_are_claimed_once_and_take_slots() {
+    for is_fair in [false, true] {
+        for queue_slots in [None, Some(4)] {
+            let (options, clock) = (shared().options(), Clock::manual());
+            let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+            let fx = Fixture::new(store, clock.clone());
+            let previous = Previous::of(&options, &clock);
+            fx.set_queue(QUEUE, &QueueConfig { slots: queue_slots, fair: is_fair, ..QueueConfig::default() }).await;
+            let limited = |name| NewJob { limit_keys: vec!["provider".into()], ..named(name) };
+            fx.enqueue_all(["a", "b", "c"].map(limited).to_vec()).await;
+            fx.enqueue(named("plain")).await;
+            // They leave their lane, but not their group, and come back as jobs that have no keys.
+            for lease in previous.claim(3) {
+                previous.finish(&lease, "released", "\"message\":\"no\",\"kind\":\"cancelled\"}");
+            }
+            let mut ids = fx.claim_ids().await;
+            ids.sort();
+            assert_eq!(ids, ["a", "b", "c", "plain"].map(id), "fair: {is_fair}, slots: {queue_slots:?}");
+            assert_eq!(provider(&fx).await, (0, 3), "fair: {is_fair}, slots: {queue_slots:?}");
+            let queue = fx.queue(QUEUE).await;
+            assert_eq!(queue.used, queue_slots.map(u64::from));
+            let counts = queue.counts.into_iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>();
+            assert_eq!(counts, [(State::Running, 4)], "fair: {is_fair}, slots: {queue_slots:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_previous_release_claims_what_prefers_other_workers_and_counts_no_slots_of_its_queue() {
     let (options, clock) = (shared().options(), Clock::manual());
     let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
