@@ -49,6 +49,7 @@ pub async fn a_new_job_has_the_fields_it_was_given(fx: &Fixture) {
             cost: longhaul::Cost { slots: 3, rate: 1_000 },
             on_exhausted: longhaul::OnExhausted::Pause,
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
+            request: Some((1 << 48) - 1),
         },
         limit_keys: vec!["provider.eu:chat-1".into(), "tenant:42".into()],
         prefer: Some(Prefer::soft([("gpu", "a100:80"), ("a.b-c_d", "0")])),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use longhaul::{JsonBreach, JsonRule, MAX_JSON_DEPTH, check_json_within};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -106,6 +106,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    if let Some(coding) = request.headers().get(CONTENT_ENCODING)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(Problem::encoded(&String::from_utf8_lossy(coding.as_bytes())));
+    }
     let too_large = || Problem::new(Code::BodyTooLarge, format!("the body must be at most {limit} bytes"));
     let told =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());

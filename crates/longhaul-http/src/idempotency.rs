@@ -1,7 +1,8 @@
 //! The `Idempotency-Key` header: a repeated request answers with the first one's job.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use longhaul::NewJob;
+use longhaul::{Idempotency, JobRecord, NewJob};
+use sha2::{Digest, Sha256};
 
 use crate::problem::{Code, Problem};
 
@@ -32,18 +33,42 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 pub(crate) enum Duplicates {
     /// An earlier request with the same idempotency key created it: nothing else could have.
     Replay,
-    /// It may be a duplicate of another job with the same id or unique key.
-    Ambiguous,
+    /// The same, if this digest is in the job that is there; else another request created that one, with the same id or unique key.
+    Signed(u64),
+    /// Another job has the same id or unique key.
+    Other,
 }
 
 impl Duplicates {
-    /// To be asked before the job is given an id that its caller does not know.
-    pub(crate) fn of(job: &NewJob) -> Self {
-        match job {
-            NewJob { idempotency: Some(_), id: None, unique: None, .. } => Duplicates::Replay,
-            _ => Duplicates::Ambiguous,
+    /// Leaves with the job what tells it from another one. To be called before the job is given an id that its caller does not know.
+    pub(crate) fn of(job: &mut NewJob) -> Self {
+        let duplicates = match &job.idempotency {
+            Some(_) if job.id.is_none() && job.unique.is_none() => Duplicates::Replay,
+            Some(idempotency) => Duplicates::Signed(digest(idempotency)),
+            None => Duplicates::Other,
+        };
+        job.policy.request = match duplicates {
+            Duplicates::Signed(digest) => Some(digest),
+            Duplicates::Replay | Duplicates::Other => None,
+        };
+        duplicates
+    }
+
+    /// The same, once the job that is there was looked at.
+    pub(crate) fn seen_in(self, standing: &JobRecord) -> Self {
+        match self {
+            Duplicates::Signed(digest) if standing.policy.request == Some(digest) => Duplicates::Replay,
+            Duplicates::Signed(_) => Duplicates::Other,
+            Duplicates::Replay | Duplicates::Other => self,
         }
     }
+}
+
+/// A digest of a request's key and body, short enough for the numbers of any reader of JSON.
+fn digest(Idempotency { key, fingerprint, .. }: &Idempotency) -> u64 {
+    // No fingerprint has a line break in it.
+    let digest = Sha256::digest(format!("{fingerprint}\n{key}"));
+    digest.iter().take(6).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// The header that marks a repeated answer.

@@ -2,7 +2,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use longhaul::{EnqueueStatus, Enqueued, Full};
@@ -205,6 +207,14 @@ impl Problem {
              another kind; nothing was created"
         );
         Self { detail, ..Self::duplicate(holder, location) }
+    }
+
+    /// A body in a coding, of which none is taken.
+    pub(crate) fn encoded(coding: &str) -> Self {
+        let detail = format!("the body must be sent as it is, without 'content-encoding: {coding}'");
+        // RFC 9110, 15.5.16: it tells that from a wrong content type.
+        let header = Some(Box::new((ACCEPT_ENCODING, HeaderValue::from_static("identity"))));
+        Self { header, ..Self::new(Code::UnsupportedMediaType, detail) }
     }
 
     /// A job that another caller's stands for, which is not shown.

@@ -95,6 +95,18 @@ impl Rule {
             Rule::UnknownKind => "unknown_kind",
         }
     }
+
+    /// The rule by which a limit key keeps its jobs back, those that cost one unit: the first of its pause, its slots, its rate.
+    #[must_use]
+    pub fn of_key(key: &KeyInfo) -> Option<Self> {
+        if key.closed_until.is_some() {
+            return Some(Rule::PausedKey);
+        }
+        if key.limits.slots.is_some_and(|slots| key.used >= u64::from(slots)) {
+            return Some(Rule::SlotsKey);
+        }
+        key.rate_free_at.map(|_| Rule::RateKey)
+    }
 }
 
 /// The most jobs that a reason names.

@@ -468,6 +468,8 @@ export interface components {
             waiting: number;
             /** Format: int32 */
             weight: number;
+            /** @example slots_key */
+            why?: string | null;
         };
         KeyLimits: {
             /** Format: int64 */

@@ -68,18 +68,21 @@ export class LimitKeys {
   get(key: string): Key {
     const { slots = null, rate, weight, max_waiting = null, on_full } = this.#limitsOf(key);
     const waiting = [...this.#jobs.values()].filter((job) => job.state === "available" && job.limit_keys.includes(key)).length;
+    const [running, closed_until] = [this.#used(key), this.#pause(key)];
+    const why = closed_until !== null ? "paused_key" : slots !== null && running >= slots ? "slots_key" : undefined;
     return {
       key,
       waiting: Math.min(waiting, MOST_COUNTED),
-      running: this.#used(key),
+      running,
       slots,
       rate: rateOf(rate),
       weight: weight ?? 1,
       max_waiting,
       on_full: on_full ?? "reject",
       own: this.#limits.has(key),
-      closed_until: this.#pause(key),
+      closed_until,
       rate_free_at: null,
+      ...(why && { why }),
     };
   }
 

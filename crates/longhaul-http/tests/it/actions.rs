@@ -155,6 +155,25 @@ async fn a_dry_run_counts_what_would_be_changed_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_stops_where_the_action_does() {
+    let app = App::new();
+    for n in 0..6 {
+        app.post("/api/jobs", &format!(r#"{{"kind":"greet","args":{{"name":"x"}},"id":"j{n}"}}"#)).await;
+    }
+    for n in 4..6 {
+        app.post(&format!("/api/jobs/j{n}/cancel"), "").await;
+    }
+    let act = async |dry_run: bool| {
+        let body = format!(r#"{{"action":"cancel","filter":{{}},"limit":3,"dry_run":{dry_run}}}"#);
+        app.post("/api/jobs/actions", &body).await.json()
+    };
+    assert_eq!(act(true).await, acted(5, 3, false), "the newest two are cancelled already");
+    assert_eq!(act(false).await, acted(5, 3, false));
+    assert_eq!(act(true).await, acted(6, 1, true));
+    assert_eq!(act(false).await, acted(6, 1, true));
+}
+
+#[tokio::test]
 async fn a_dry_run_counts_no_job_that_is_as_the_action_would_make_it() {
     let app = App::new();
     app.post("/api/jobs", r#"{"kind":"greet","args":{"name":"x"}}"#).await;

@@ -73,6 +73,22 @@ async fn a_body_of_another_type_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_in_a_coding_is_refused_by_its_name() {
+    let app = App::new();
+    for path in ["/api/jobs", "/api/jobs/batch", "/api/worker/claim"] {
+        let answer = app.post_with(path, GOOD, &[("content-encoding", "gzip")]).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+        );
+        assert_eq!(answer.header("accept-encoding"), "identity", "which tells it from a wrong content type");
+        assert!(answer.text().contains("'content-encoding: gzip'"), "{}", answer.text());
+    }
+    let plain = app.post_with("/api/jobs", GOOD, &[("content-encoding", "Identity")]).await;
+    assert_eq!(plain.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_refused_whether_or_not_it_says_so() {
     let app = App::new();
     let args = |bytes: usize| format!(r#"{{"kind":"greet","args":{{"name":"{}"}}}}"#, "x".repeat(bytes));

@@ -76,6 +76,44 @@ async fn a_replay_answers_the_job_as_it_stands_with_the_first_status() {
 }
 
 #[tokio::test]
+async fn a_replay_of_a_job_with_an_id_or_a_unique_key_is_no_duplicate() {
+    for naming in [r#""id":"j""#, r#""unique":{"key":"u"}"#, r#""id":"j","unique":{"key":"u"}"#] {
+        let app = App::new();
+        let body = format!(r#"{{"kind":"greet","args":{{"name":"Ada"}},{naming}}}"#);
+        let first = post(&app, "k", &body).await;
+        let again = post(&app, "k", &body).await;
+        assert_eq!(
+            (again.status, again.header("idempotency-replayed")),
+            (StatusCode::ACCEPTED, "true"),
+            "{naming}"
+        );
+        assert_eq!(again.header("location"), first.header("location"), "{naming}");
+        assert_eq!(again.json()["duplicate"], serde_json::Value::Null, "{naming}");
+
+        // Another request meets the job, and is told so each time.
+        for _ in 0..2 {
+            let other = post(&app, "other", &body).await;
+            let told =
+                (other.status, other.header("idempotency-replayed"), other.json()["duplicate"].clone());
+            assert_eq!(told, (StatusCode::OK, "", true.into()), "{naming}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fork_is_no_repetition_of_the_request_that_created_its_original() {
+    let app = App::new();
+    let body = r#"{"kind":"greet","args":{"name":"Ada"},"unique":{"key":"u"}}"#;
+    let first = post(&app, "k", body).await;
+    let id = longhaul::JobId::new(first.json()["id"].as_str().unwrap()).unwrap();
+    let fork = app.post(&format!("{}/fork", first.header("location")), "").await.json();
+    let fork = longhaul::JobId::new(fork["id"].as_str().unwrap()).unwrap();
+    let request = async |id| app.longhaul.get(id).await.unwrap().found().unwrap().policy.request;
+    assert!(request(&id).await.is_some());
+    assert_eq!(request(&fork).await, None);
+}
+
+#[tokio::test]
 async fn another_request_with_the_key_is_refused() {
     let app = App::new();
     post(&app, "k", HELLO).await;
@@ -150,6 +188,28 @@ async fn a_batch_is_repeated_whole() {
     let other = app.post_with("/api/jobs/batch", &format!("[{HELLO}]"), &headers).await;
     assert_eq!(other.code(), "idempotency_key_reused");
     assert_eq!(app.get("/api/jobs").await.json()["jobs"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_repeated_batch_tells_its_own_jobs_from_those_of_others() {
+    let app = App::new();
+    app.post("/api/jobs", r#"{"kind":"greet","args":{"name":"Ada"},"id":"there"}"#).await;
+    let named = |id: &str| format!(r#"{{"kind":"greet","args":{{"name":"Ada"}},"id":"{id}"}}"#);
+    let body = format!("[{},{}]", named("there"), named("new"));
+    let headers = [("idempotency-key", "k")];
+    let first = app.post_with("/api/jobs/batch", &body, &headers).await;
+    assert_eq!(first.header("idempotency-replayed"), "");
+    assert_eq!((&first.json()[0]["duplicate"], &first.json()[1]["duplicate"]), (&true.into(), &false.into()));
+    let again = app.post_with("/api/jobs/batch", &body, &headers).await;
+    assert_eq!((again.json(), again.header("idempotency-replayed")), (first.json(), "true"));
+
+    // None of these is the request's own, so it repeats nothing.
+    let all_there = format!("[{}]", named("there"));
+    let headers = [("idempotency-key", "l")];
+    assert_eq!(
+        app.post_with("/api/jobs/batch", &all_there, &headers).await.header("idempotency-replayed"),
+        ""
+    );
 }
 
 #[tokio::test]

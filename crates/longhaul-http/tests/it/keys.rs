@@ -53,6 +53,27 @@ async fn the_limits_of_a_key_are_set_told_and_taken_away() {
 }
 
 #[tokio::test]
+async fn a_key_tells_why_it_keeps_its_jobs_back() {
+    let app = App::new();
+    let why = async |key: &str| app.get(&format!("/api/keys/{key}")).await.json()["why"].clone();
+    put(&app, "slots", r#"{"slots":1}"#).await;
+    put(&app, "rate", r#"{"rate":{"n":1,"per":60}}"#).await;
+    for key in ["slots", "rate"] {
+        enqueue(&app, key, &json!({"limit_keys": [key]})).await;
+        assert_eq!(why(key).await, Value::Null, "{key} is open");
+    }
+    assert_eq!(claim(&app).await.len(), 2);
+    assert_eq!((why("slots").await, why("rate").await), (json!("slots_key"), json!("rate_key")));
+    app.post("/api/keys/slots/pause", "").await;
+    assert_eq!(why("slots").await, "paused_key", "its pause is looked at first");
+    let listed = app.get("/api/keys").await.json();
+    assert_eq!(
+        (&listed["keys"][0]["why"], &listed["keys"][1]["why"]),
+        (&json!("rate_key"), &json!("paused_key"))
+    );
+}
+
+#[tokio::test]
 async fn limits_that_cannot_be_are_refused_with_their_fields() {
     let app = App::new();
     for (key, body, field) in [

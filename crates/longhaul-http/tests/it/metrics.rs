@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use longhaul::stats::{Metered, Recorder};
-use longhaul::{Json, KeyConfig, Longhaul, MemoryStore, NewJob};
+use longhaul::{Json, KeyConfig, Longhaul, MemoryStore, NewJob, QueueConfig};
 use longhaul_http::{HttpConfig, health_router, worker_router};
 use serde_json::json;
 use tower::ServiceExt;
@@ -23,6 +23,8 @@ async fn a_scraper_is_told_the_depth_of_every_queue() {
     let limits = KeyConfig { slots: Some(2), ..KeyConfig::default() };
     longhaul.store().set_key("tenant", Some(&limits)).await.unwrap();
     longhaul.store().pause_queue("mail").await.unwrap();
+    let limited = QueueConfig { slots: Some(5), ..QueueConfig::default() };
+    longhaul.store().set_queue("mail", &limited).await.unwrap();
     let job = longhaul.kinds().first().map(|kind| kind.kind).expect("a kind");
     let body = json!({
         "id": null, "kind": job, "version": 1, "queue": "mail", "args": null, "priority": 0, "start": "now",
@@ -38,6 +40,8 @@ async fn a_scraper_is_told_the_depth_of_every_queue() {
         r#"longhaul_queue_jobs{queue="mail",state="failed"} 0"#,
         "longhaul_workers 0",
         r#"longhaul_queue_paused{queue="mail"} 1"#,
+        r#"longhaul_queue_slots{queue="mail"} 5"#,
+        r#"longhaul_queue_slots_used{queue="mail"} 0"#,
         r#"longhaul_key_slots{key="tenant"} 2"#,
         r#"longhaul_key_slots_used{key="tenant"} 0"#,
         "longhaul_keys_waiting 0",

@@ -86,6 +86,7 @@ struct Key {
     own: bool,
     closed_until: Option<String>,
     rate_free_at: Option<String>,
+    why: Option<String>,
 }
 
 /// Shows one key: as JSON, or as a line below the headings.
@@ -104,7 +105,8 @@ fn table(out: &mut impl Write, keys: &[Key]) -> Result<()> {
     for key in keys {
         let none = || "-".to_owned();
         let closed = key.closed_until.as_ref().map(|until| format!("paused until {until}"));
-        let note = closed.or_else(|| key.rate_free_at.as_ref().map(|at| format!("next start {at}")));
+        let full = (key.why.as_deref() == Some("slots_key")).then(|| "when a slot is free".to_owned());
+        let note = closed.or(full).or_else(|| key.rate_free_at.as_ref().map(|at| format!("next start {at}")));
         let inherited = (!key.own
             && (key.slots.is_some() || key.rate.is_some() || key.max_waiting.is_some()))
         .then(|| "limits of its prefix".into());

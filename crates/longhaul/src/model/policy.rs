@@ -28,6 +28,10 @@ pub struct Policy {
     /// The place in a trace that the job was enqueued at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceParent>,
+    /// A digest of the request that created the job, below 2⁴⁸. Who repeats a request with an idempotency key finds it in the job, and so
+    /// knows that no other request made it, though the job has an id or a unique key of its caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<u64>,
 }
 
 impl Policy {

@@ -63,18 +63,21 @@ class LimitKeys:
     def get(self, key: str) -> dict[str, Any]:
         limits = self._limits_of(key)
         waiting = sum(job["state"] == "available" and key in job["limit_keys"] for job in self._jobs.values())
+        running, slots, closed_until = self._used(key), limits.get("slots"), self._pause(key)
+        why = "paused_key" if closed_until is not None else "slots_key" if slots is not None and running >= slots else None
         return {
             "key": key,
             "waiting": min(waiting, MOST_COUNTED),
-            "running": self._used(key),
-            "slots": limits.get("slots"),
+            "running": running,
+            "slots": slots,
             "rate": rate_shown(limits.get("rate")),
             "weight": limits.get("weight") or 1,
             "max_waiting": limits.get("max_waiting"),
             "on_full": limits.get("on_full") or "reject",
             "own": key in self._limits,
-            "closed_until": self._pause(key),
+            "closed_until": closed_until,
             "rate_free_at": None,
+            **({"why": why} if why else {}),
         }
 
     def _used(self, key: str) -> int:

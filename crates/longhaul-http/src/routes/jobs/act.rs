@@ -59,7 +59,8 @@ pub(crate) struct ActionRequest {
     /// The most jobs to act on, 1 to 10,000; 1,000 unless given.
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
-    /// Counts the jobs that fit, and as `done` those that would be changed, and changes none.
+    /// Counts the jobs that fit, and as `done` those that would be changed, up to `limit`, and changes none. It looks at 10,000 jobs at
+    /// most, and says by `complete` whether these are all.
     #[serde(default)]
     #[schema(required = false)]
     dry_run: bool,
@@ -187,8 +188,8 @@ fn told_filter(body: &[u8]) -> String {
     filter
 }
 
-/// Counts the jobs that fit, `limit` at most, and those among them that the action would change. That another job holds the
-/// unique key of one shows only when it is retried.
+/// Counts the jobs that fit, and those among them that the action would change, of which there are `limit` at most, as there are when it
+/// is done. That another job holds the unique key of one shows only when it is retried.
 async fn count(
     longhaul: &Longhaul,
     filter: &JobFilter,
@@ -196,16 +197,21 @@ async fn count(
     limit: usize,
 ) -> longhaul::Result<Acted> {
     let mut acted = Acted::default();
+    let (limit, most) = (limit as u64, MAX_ACTIONS as u64);
     let mut cursor = None;
     loop {
-        let left = limit - acted.matched as usize;
-        let page = Page { cursor, limit: left.min(COUNTED_AT_ONCE), payloads: Payloads::Short };
+        let page = Page { cursor, limit: COUNTED_AT_ONCE, payloads: Payloads::Short };
         let page = longhaul.store().list(filter, page).await?;
-        acted.matched += page.jobs.len() as u64;
-        acted.done += page.jobs.iter().filter(|job| would_change(job, action)).count() as u64;
+        for job in &page.jobs {
+            if acted.done == limit || acted.matched == most {
+                return Ok(acted);
+            }
+            acted.matched += 1;
+            acted.done += u64::from(would_change(job, action));
+        }
         cursor = page.next;
         acted.complete = cursor.is_none();
-        if acted.complete || acted.matched >= limit as u64 {
+        if acted.complete || acted.done == limit || acted.matched == most {
             return Ok(acted);
         }
     }

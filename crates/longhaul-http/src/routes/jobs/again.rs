@@ -124,7 +124,7 @@ pub(crate) async fn fork(
     let step = request.from_step.as_deref();
     let mut job = done(NewJob::fork_of(*record, steps, step, request.args), step.unwrap_or_default())?;
     job.idempotency = repeatable.as_ref().map(Repeatable::one);
-    let duplicates = Duplicates::of(&job);
+    let duplicates = Duplicates::of(&mut job);
     create::enqueue(&api, job, duplicates, None, mount.base()).await
 }
 

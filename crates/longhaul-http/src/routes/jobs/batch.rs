@@ -87,7 +87,7 @@ pub(crate) async fn create_batch(
     for (index, job) in jobs.iter_mut().enumerate() {
         job.idempotency = repeatable.as_ref().map(|repeatable| repeatable.nth(index));
     }
-    let duplicates: Vec<Duplicates> = jobs.iter().map(Duplicates::of).collect();
+    let mut duplicates: Vec<Duplicates> = jobs.iter_mut().map(Duplicates::of).collect();
     let enqueued = api.longhaul.enqueue_many(jobs).await?;
     if enqueued.iter().any(|enqueued| enqueued.status == EnqueueStatus::KeyReused) {
         return Err(idempotency::key_reused());
@@ -95,11 +95,18 @@ pub(crate) async fn create_batch(
     if enqueued.iter().any(|enqueued| enqueued.status == EnqueueStatus::NotCreated) {
         return Err(Problem::internal("the store refused a job of a batch and named no reason"));
     }
-    let replayed =
-        repeatable.is_some() && !enqueued.is_empty() && enqueued.iter().all(Enqueued::is_duplicate);
-    if replayed {
+    let mut replayed = false;
+    if repeatable.is_some() && !enqueued.is_empty() && enqueued.iter().all(Enqueued::is_duplicate) {
         let ids: Vec<JobId> = enqueued.iter().map(|enqueued| enqueued.id.clone()).collect();
-        if api.longhaul.store().get(&ids).await?.iter().any(|job| !matches!(job, Lookup::Found(_))) {
+        let standing = api.longhaul.store().get(&ids).await?;
+        for (duplicates, job) in duplicates.iter_mut().zip(&standing) {
+            if let Lookup::Found(job) = job {
+                *duplicates = duplicates.seen_in(job);
+            }
+        }
+        // One of them is enough: those of other requests were duplicates the first time, too.
+        replayed = duplicates.contains(&Duplicates::Replay);
+        if replayed && standing.iter().any(|job| !matches!(job, Lookup::Found(_))) {
             let gone = Problem::new(Code::JobGone, "a job of the batch was pruned or deleted");
             let mut response = gone.into_response();
             idempotency::mark_replayed(response.headers_mut());
@@ -108,7 +115,7 @@ pub(crate) async fn create_batch(
     }
     let batched = enqueued.into_iter().zip(duplicates).map(|(enqueued, duplicates)| BatchedJob {
         // A repeated answer is the first one again, in which these were not duplicates.
-        duplicate: enqueued.is_duplicate() && duplicates == Duplicates::Ambiguous,
+        duplicate: enqueued.is_duplicate() && duplicates != Duplicates::Replay,
         replaced: enqueued.status == EnqueueStatus::Replaced,
         cancel_reason: (enqueued.status == EnqueueStatus::Dropped).then_some(CancelReason::Dropped),
         refused: match enqueued.status {

@@ -21,10 +21,11 @@ use crate::state::inflight::Repeatable;
 /// Enqueues a job
 ///
 /// The job is durable when the answer comes. Nothing was created where the answer is 200 with
-/// `"duplicate": true`: then a job with the same id or unique key stands for it. (So it does, too, where a request
-/// with an idempotency key *and* an id or unique key is repeated.) With `"replaced": true` the job that held the unique key has
-/// taken on what was asked for. Where the queue or a limit key drops the newest and is full, the answer is a job that was cancelled
-/// at once, with the `cancel_reason` `dropped`.
+/// `"duplicate": true`: then a job of another request, with the same id or unique key, stands for it. With `"replaced": true` the
+/// job that held the unique key has taken on what was asked for. Where the queue or a limit key drops the newest and is full, the answer
+/// is a job that was cancelled at once, with the `cancel_reason` `dropped`.
+///
+/// The times of a new job are told by the server's clock, and may be milliseconds from those that the store keeps, which `GET` tells.
 #[utoipa::path(
     post,
     path = "/jobs",
@@ -73,7 +74,7 @@ pub(crate) async fn create(
     caller.sign(std::slice::from_mut(&mut job), &**api.whole.store()).await?;
     let repeatable = Repeatable::begin(&headers, &caller, "/jobs", &bytes, &api.in_flight)?;
     job.idempotency = repeatable.as_ref().map(Repeatable::one);
-    let duplicates = Duplicates::of(&job);
+    let duplicates = Duplicates::of(&mut job);
     let mut abandoned = CancelOnDrop { longhaul: api.longhaul.clone(), job: None };
     if on_disconnect == OnDisconnect::CancelJob && job.id.is_none() {
         // An id of our own, so that the job can be cancelled even if the caller goes away before it is known
@@ -126,12 +127,17 @@ async fn tell(
         EnqueueStatus::Dropped => Standing::Dropped,
         _ => Standing::Created,
     };
-    let mut response = answer(api, job, &enqueued.id, standing, wait, base).await.into_response();
-    // That the earlier request's job is gone is an answer to it, too; that it cannot be looked up is none.
-    if standing == Standing::Existing(Duplicates::Replay) && !response.status().is_server_error() {
-        idempotency::mark_replayed(response.headers_mut());
+    match answer(api, job, &enqueued.id, standing, wait, base).await {
+        Ok(response) => response,
+        Err(problem) => {
+            let mut response = problem.into_response();
+            // That the earlier request's job is gone is an answer to it, too; that it cannot be looked up is none.
+            if standing == Standing::Existing(Duplicates::Replay) && !response.status().is_server_error() {
+                idempotency::mark_replayed(response.headers_mut());
+            }
+            response
+        }
     }
-    response
 }
 
 fn prepare(request: JobRequest, api: &Api, wait: Option<Duration>) -> Result<Prepared, Problem> {
@@ -186,13 +192,17 @@ async fn answer(
         // A job that is gone by now is told as such: what it was is not known any more.
         _ => Some(found(api.hold(id, wait).await?)?),
     };
+    let standing = match (standing, &record) {
+        (Standing::Existing(duplicates), Some(record)) => Standing::Existing(duplicates.seen_in(record)),
+        (standing, _) => standing,
+    };
     let args = api.config.redaction.args(&job.args);
     let mut body = match &record {
         Some(record) => JobBody::from(&**record),
         None => JobBody { args: &args, ..JobBody::accepted(id, job, api.config.clock.now()) },
     };
     let ended_while_held = wait.is_some() && body.state.is_finished();
-    body.duplicate = standing == Standing::Existing(Duplicates::Ambiguous);
+    body.duplicate = standing == Standing::Existing(Duplicates::Other);
     body.replaced = standing == Standing::Replaced;
     let status = if ended_while_held || body.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
     let estimate = match &record {
@@ -201,6 +211,9 @@ async fn answer(
     };
     let mut response = body.answer(status, base, estimate);
     prefer::applied(wait, response.headers_mut());
+    if standing == Standing::Existing(Duplicates::Replay) {
+        idempotency::mark_replayed(response.headers_mut());
+    }
     Ok(response)
 }
 

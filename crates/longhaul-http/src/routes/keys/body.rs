@@ -1,3 +1,4 @@
+use longhaul::why::Rule;
 use longhaul::{KeyInfo, OnFull, Rate};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,6 +37,11 @@ pub(crate) struct KeyBody {
     /// From when on its rate lets another job start, where that is later than now.
     #[schema(value_type = Option<String>, format = DateTime, required)]
     rate_free_at: Option<Rfc3339>,
+    /// The rule by which it keeps its jobs back now, as `GET /api/jobs/{id}/why` names it: `paused_key`, `slots_key` (its running jobs
+    /// take all of its slots) or `rate_key`. Absent where the next job may start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "slots_key")]
+    why: Option<&'static str>,
 }
 
 /// A bound on starts: in any window of t seconds at most `burst + n · t / per` units start.
@@ -64,6 +70,7 @@ pub(crate) struct KeysBody {
 impl From<KeyInfo> for KeyBody {
     fn from(key: KeyInfo) -> Self {
         Self {
+            why: Rule::of_key(&key).map(Rule::as_str),
             waiting: key.waiting,
             running: key.used,
             slots: key.limits.slots,

@@ -10,7 +10,7 @@ use axum::extract::State as Extract;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use longhaul::{Clock, KeyFilter, KeyInfo, Longhaul, State, Timestamp};
+use longhaul::{Clock, KeyFilter, KeyInfo, Longhaul, QueueInfo, State, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
@@ -33,6 +33,7 @@ const KEYS: usize = 100;
 /// |---|---|---|
 /// | `longhaul_queue_jobs` | `queue`, `state` | jobs of a queue in a state, zero too |
 /// | `longhaul_queue_paused` | `queue` | 1 while a queue is paused |
+/// | `longhaul_queue_slots`, `longhaul_queue_slots_used` | `queue` | the slots of a queue that has a limit, and those that its runs take |
 /// | `longhaul_oldest_waiting_seconds` | `queue` | for how long the job that is claimed first has been due |
 /// | `longhaul_workers` | | workers heard of within the last minute |
 /// | `longhaul_worker_slots` | `queue` | the slots that they have together |
@@ -98,6 +99,7 @@ pub(super) async fn metrics(
         paused.get_or_create(&Queue { queue: queue.name.clone() }).set(queue.paused.into());
     }
     registry.register("queue_paused", "1 while a queue is paused", paused);
+    register_queue_slots(&mut registry, &queues);
     let oldest = Family::<Queue, Gauge<f64, AtomicU64>>::default();
     let now = clock.now();
     for lane in &lanes {
@@ -159,6 +161,18 @@ struct Queue {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Key {
     key: String,
+}
+
+fn register_queue_slots(registry: &mut Registry, queues: &[QueueInfo]) {
+    let (most, used) = <(Family<Queue, Gauge>, Family<Queue, Gauge>)>::default();
+    for queue in queues {
+        let Some(slots) = queue.config.slots else { continue };
+        let labels = Queue { queue: queue.name.clone() };
+        most.get_or_create(&labels).set(gauged(slots));
+        used.get_or_create(&labels).set(gauged(queue.used.unwrap_or_default()));
+    }
+    registry.register("queue_slots", "The slots of a queue, where they are limited", most);
+    registry.register("queue_slots_used", "The slots of a limited queue that its runs take", used);
 }
 
 fn register_keys(registry: &mut Registry, keys: &[KeyInfo], now: Timestamp) {

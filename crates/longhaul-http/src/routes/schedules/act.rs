@@ -103,7 +103,9 @@ pub(crate) async fn run(
     let repeatable = Repeatable::begin(&headers, &caller, &path, b"null", &api.in_flight)?;
     job.idempotency = repeatable.as_ref().map(Repeatable::one);
     // Its own id is new each time, so it is no other request's.
-    let duplicates = Duplicates::of(&longhaul::NewJob { id: None, ..job.clone() });
+    let id = job.id.take();
+    let duplicates = Duplicates::of(&mut job);
+    job.id = id;
     enqueue(&api, job, duplicates, prefer::wait(&headers), mount.base()).await
 }
 
