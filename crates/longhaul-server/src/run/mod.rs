@@ -1,6 +1,7 @@
 //! `longhaul run`
 
 mod args;
+mod limits;
 mod unique;
 mod watch;
 
@@ -13,6 +14,7 @@ use longhaul::State;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::args::{RateArg, read_args, seconds};
+pub(crate) use self::limits::LimitArgs;
 pub(crate) use self::unique::UniqueArgs;
 use self::unique::deadline;
 use self::watch::{Ended, Interrupts, Voice, Watch};
@@ -79,9 +81,8 @@ pub(crate) struct Args {
     /// When it must have ended, with all its attempts, else it is cancelled: 2h, or a time in RFC 3339
     #[arg(long, value_name = "TIME", value_parser = deadline)]
     deadline: Option<Value>,
-    /// The limit key that it shares with the jobs that are paused together with it
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// A label of the workers that it prefers; may be given again. Others are given it once it has been due for a second
     #[arg(long = "prefer", value_name = "LABEL=VALUE", value_parser = pair)]
     prefer: Vec<(String, String)>,
@@ -122,6 +123,7 @@ Examples:
   longhaul run embed page=7 --prefer gpu=a100 --prefer-hard         by a worker of --label gpu=a100 alone
   longhaul run report year=2026 --webhook https://example.com/hooks --webhook-events failed   only where it fails
   longhaul run http.request url=https://example.com/ping method=POST   a request with retries, as a job
+  longhaul run ask page=7 --key provider:openai --key tenant:42 --cost-rate 1200   of a budget of tokens
   longhaul run quote item=3 --expires-in 30s --deadline 5m          nobody waits for it longer
 
 Exit codes with --wait:
@@ -255,7 +257,6 @@ impl Args {
             ("unique", self.unique.body()?),
             ("expires_in", self.expires_in.map(Value::from)),
             ("deadline", self.deadline.clone()),
-            ("key", self.key.as_ref().map(|key| json!(key))),
             ("depends_on", (!self.depends_on.is_empty()).then(|| json!(self.depends_on))),
             ("on_exhausted", self.on_exhausted.as_ref().map(|fate| json!(fate))),
             ("parent", self.parent.as_ref().map(|parent| json!(parent))),
@@ -267,7 +268,7 @@ impl Args {
                 }),
             ),
         ];
-        for (name, value) in optional {
+        for (name, value) in optional.into_iter().chain(self.limits.fields()) {
             body.extend(value.map(|value| (name.to_owned(), value)));
         }
         for (name, pairs) in [("labels", &self.labels), ("prefer", &self.prefer)] {

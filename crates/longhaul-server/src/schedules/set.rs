@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Schedule, path, show};
 use crate::client::{Client, indented};
 use crate::output::print;
-use crate::run::{UniqueArgs, pair, queue_of, read_args, seconds};
+use crate::run::{LimitArgs, UniqueArgs, pair, queue_of, read_args, seconds};
 use crate::{Coded, Result, USAGE};
 
 /// Make a schedule, or put another one in the place of what has its name. A schedule that is paused stays paused.
@@ -59,9 +59,8 @@ pub(super) struct Args {
     /// The time from its tick in which a job must have ended, with all its attempts, else it is cancelled
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     deadline: Option<f64>,
-    /// The limit key that its jobs share with those that are paused together with them
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// The schedule as the HTTP API has it
     #[arg(long)]
     json: bool,
@@ -116,7 +115,7 @@ impl Args {
         };
         let labels = (!self.labels.is_empty())
             .then(|| self.labels.into_iter().collect::<std::collections::BTreeMap<_, _>>());
-        let job = given(vec![
+        let mut job = given(vec![
             ("kind", Some(self.kind.into())),
             ("args", Some(read_args(&self.args)?)),
             ("queue", queue.map(Value::from)),
@@ -127,8 +126,8 @@ impl Args {
             ("unique", self.unique.body()?),
             ("expires_in", self.expires_in.map(Value::from)),
             ("deadline", self.deadline.map(Value::from)),
-            ("key", self.key.map(Value::from)),
         ]);
+        job.extend(given(self.limits.fields()));
         let catch_up = match self.catch_up {
             CatchUp::None => "none",
             CatchUp::Once => "once",

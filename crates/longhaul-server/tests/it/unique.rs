@@ -169,6 +169,22 @@ async fn a_bound_on_a_limit_key_counts_its_jobs_of_all_queues() {
 }
 
 #[tokio::test]
+async fn a_job_says_its_limit_keys_and_what_it_takes_of_their_limits() {
+    let place = Place::new();
+    place.printed(&["migrate"]).await;
+    let flags = ["--queue", "stage", "--key", "provider", "--limit-key", "tenant:1", "--cost-slots", "2"];
+    place.printed(&[&["run", "act", "--id", "a", "--cost-rate", "1200"], &flags[..]].concat()).await;
+    let job = shown(&place, "a").await;
+    assert_eq!(job["limit_keys"], serde_json::json!(["provider", "tenant:1"]));
+    assert_eq!(job["cost"], serde_json::json!({"slots": 2, "rate": 1200}));
+    let set = ["schedules", "set", "often", "act", "--every", "1m", "--json"];
+    let schedule: Value =
+        serde_json::from_str(&place.printed(&[&set[..], &flags[..]].concat()).await).expect("JSON");
+    assert_eq!(schedule["job"]["limit_keys"], job["limit_keys"]);
+    assert_eq!(schedule["job"]["cost"], serde_json::json!({"slots": 2, "rate": 1}));
+}
+
+#[tokio::test]
 async fn a_schedule_says_which_of_its_jobs_count_as_one_and_when_they_end() {
     let place = Place::new();
     place.printed(&["migrate"]).await;
