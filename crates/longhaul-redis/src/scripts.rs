@@ -93,7 +93,7 @@ const CREATING: &str = concat!(
     "\n",
     include_str!("lua/creating.lua")
 );
-const CHOOSING: &str = include_str!("lua/choosing.lua");
+const CHOOSING: &str = concat!(include_str!("lua/choosing.lua"), "\n", include_str!("lua/choosing_simply.lua"));
 const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FOLLOWING: &str = include_str!("lua/following.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");

@@ -207,7 +207,7 @@ local function claim(wanted)
       local keys, has_groups, lanes = known_sources(name, kinds)
       if has_groups or keyed.is_fair and groups().is_fair(name) or keyed.is_limited and groups().is_limited(name) then
         local costs, before = {}, #claimed
-        local found, ids, record_keys, records = choosing().choose_simply(name, lanes, kinds, asked, costs)
+        local found, ids, record_keys, records = choosing_simply()(name, lanes, kinds, asked, costs)
         local is_cut
         if not found then
           found, is_cut = choosing().choose(name, kinds, labels, asked, costs)
