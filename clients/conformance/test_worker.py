@@ -17,6 +17,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+import httpx
 from longhaul import (
     AttemptError,
     ChunkEvent,
@@ -477,6 +478,28 @@ class Finishes(Case):
         self.assertEqual([early.signal("go", n) for n in range(2)], [True, False])
         self.client.queues.resume(self.queue)
         self.assertEqual(early.wait(PATIENCE), [0, 1])
+
+    def test_a_wait_token_gives_its_job_one_signal(self) -> None:
+        self.worker()
+        job = self.enqueue("wait", {"how": "token"}, max_attempts=1)
+        token = next(event.data for event in job.events() if isinstance(event, ChunkEvent))
+        path = f"{server.url}/api/signals/{token}"
+        self.assertEqual(httpx.post(path, json=7).json(), {"accepted": True})
+        # The second comes too late either way: for the signal, or for the job.
+        self.assertIn(httpx.post(path, json=8).status_code, (202, 409))
+        self.assertEqual(job.wait(PATIENCE), 7)
+
+    def test_a_step_that_stands_twice_in_an_attempt_fails_the_job(self) -> None:
+        self.worker()
+        job = self.enqueue("twice", None, max_attempts=5)
+        with self.assertRaisesRegex(JobFailed, "'same' stands twice in this attempt"):
+            job.wait(PATIENCE)
+        self.assertEqual((self.counts(job)[:2], job.steps()[0]["output"]), (("failed", 1), 1))
+
+    def test_a_patched_point_is_the_old_code_for_a_job_that_had_passed_it(self) -> None:
+        self.worker()
+        jobs = [self.enqueue("patched", {"changed": changed}, max_attempts=3) for changed in ("before", "after")]
+        self.assertEqual([job.wait(PATIENCE) for job in jobs], [False, True])
 
     def test_a_wait_for_a_signal_ends_after_its_timeout(self) -> None:
         self.worker()

@@ -37,6 +37,22 @@ job("steps", async (cx, args) => {
   if (cx.attempt === 1) throw new TypeError("broken after the step");
   return [first, cx.attempt];
 });
+job("twice", async (cx) => {
+  let first;
+  try {
+    await cx.step("same", () => Promise.reject(new TypeError("not yet")));
+  } catch {
+    first = await cx.step("same", () => 1);
+  }
+  return [first, await cx.step("same", () => 2)];
+});
+job("patched", async (cx, { changed }) => {
+  let isNew = cx.attempt > 1 && changed === "before" && (await cx.patched("point"));
+  await cx.step("done", () => 1);
+  isNew ||= cx.attempt > 1 && changed === "after" && (await cx.patched("point"));
+  if (cx.attempt < 3) throw new Error("again");
+  return isNew;
+});
 job("end", (cx, { how, bytes }) => {
   if (how === "fatal") throw new Fatal("no retry can help");
   if (how === "cancel") throw new Cancel("not wanted");
@@ -46,6 +62,10 @@ job("end", (cx, { how, bytes }) => {
 });
 job("wait", async (cx, { how, timeout, seconds, children }) => {
   if (how === "signal") return [(await cx.waitFor("go", { timeout })) ?? null, cx.attempt];
+  if (how === "token") {
+    cx.emit(await cx.waitToken("go"));
+    return cx.waitFor("go");
+  }
   if (how === "sleep") await cx.sleep("while", seconds);
   else {
     await cx.enqueueChildren("all", children);

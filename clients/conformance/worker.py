@@ -72,6 +72,28 @@ async def steps(cx: AsyncContext, args: Any) -> Any:
     return [first, cx.attempt]
 
 
+@worker.job("twice", queue=queue)
+async def twice(cx: AsyncContext, args: Any) -> Any:
+    def fails() -> None:
+        raise ValueError("not yet")
+
+    try:
+        await cx.step("same", fails)
+    except ValueError:
+        first = await cx.step("same", lambda: 1)
+    return [first, await cx.step("same", lambda: 2)]
+
+
+@worker.job("patched", queue=queue)
+async def patched(cx: AsyncContext, args: Any) -> Any:
+    is_new = cx.attempt > 1 and args["changed"] == "before" and await cx.patched("point")
+    await cx.step("done", lambda: 1)
+    is_new = is_new or cx.attempt > 1 and args["changed"] == "after" and await cx.patched("point")
+    if cx.attempt < 3:
+        raise ValueError("again")
+    return is_new
+
+
 @worker.job("end", queue=queue)
 async def end(cx: AsyncContext, args: Any) -> Any:
     if args["how"] == "fatal":
@@ -92,6 +114,9 @@ async def wait(cx: AsyncContext, args: Any) -> Any:
     if args["how"] == "sleep":
         await cx.sleep("while", args["seconds"])
         return cx.attempt
+    if args["how"] == "token":
+        cx.emit(await cx.wait_token("go"))
+        return await cx.wait_for("go")
     await cx.enqueue_children("all", args["children"])
     return [vars(await cx.wait_for_children()), cx.attempt]
 

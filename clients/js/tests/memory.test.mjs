@@ -214,6 +214,28 @@ test("behind a holder that runs the newest job waits, and a job tells who holds 
   assert.equal((await running.get()).state, "cancelled");
 });
 
+test("a step that stands twice fails the job, and a patched point is new for new jobs", async () => {
+  const server = new MemoryServer();
+  const client = server.client();
+  const job = await client.enqueue("twice", null, { max_attempts: 5 });
+  await server.run("twice", async (_, cx) => [await cx.step("same", () => 1), await cx.step("same", () => 2)]);
+  const { state, attempt, errors } = await job.get();
+  assert.deepEqual([state, attempt], ["failed", 1]);
+  assert.match(errors[0].message, /'same' stands twice/);
+  const old = await client.enqueue("patched", null, { max_attempts: 3 });
+  await server.run("patched", async (_, cx) => {
+    const before = cx.attempt > 1 && (await cx.patched("before"));
+    await cx.step("done", () => null);
+    const after = cx.attempt > 1 && (await cx.patched("after"));
+    if (cx.attempt < 3) throw new Error("again");
+    return [before, after];
+  });
+  assert.deepEqual(await old.wait(), [false, true]);
+  const fresh = await client.enqueue("new");
+  await server.run("new", async (_, cx) => [await cx.patched("point"), await cx.waitToken("go")]);
+  assert.deepEqual(await fresh.wait(), [true, `signal-${fresh.id}`]);
+});
+
 test("handlers of the server in memory sleep and wait for signals and children", async () => {
   const server = new MemoryServer();
   const client = server.client();

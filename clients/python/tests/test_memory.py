@@ -264,6 +264,32 @@ class Memory(unittest.TestCase):
         server.run("order", order)
         self.assertEqual(job.wait(), 2)
 
+    def test_a_step_that_stands_twice_fails_the_job_and_a_patched_point_is_new_for_new_jobs(self) -> None:
+        server = MemoryServer()
+        client = server.client()
+
+        def twice(cx: longhaul.Context, args: None) -> list[int]:
+            return [cx.step("same", lambda: n) for n in range(2)]
+
+        job = client.enqueue("twice", max_attempts=5)
+        server.run("twice", twice)
+        self.assertEqual((job.get().state, job.get().attempt), ("failed", 1))
+        self.assertIn("'same' stands twice", job.get().errors[0].message)
+
+        def patched(cx: longhaul.Context, args: None) -> list[bool]:
+            before = cx.attempt > 1 and cx.patched("before")
+            cx.step("done", lambda: None)
+            after = cx.attempt > 1 and cx.patched("after")
+            if cx.attempt < 3:
+                raise ValueError("again")
+            return [before, after]
+
+        old, new = client.enqueue("patched", max_attempts=3), client.enqueue("new")
+        server.run("patched", patched)
+        self.assertEqual(old.wait(), [False, True])
+        server.run("new", lambda cx, args: [cx.patched("point"), cx.wait_token("go")])
+        self.assertEqual(new.wait(), [True, f"signal-{new.id}"])
+
     def test_handlers_sleep_and_wait_for_signals_children_and_people(self) -> None:
         server = MemoryServer()
         client = server.client()

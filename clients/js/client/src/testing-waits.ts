@@ -1,6 +1,7 @@
 // What jobs of the server in memory wait for: each other, signals, children and people.
 import { isFinished, type Job } from "./job.js";
 import { plain } from "./json.js";
+import { type Reached } from "./steps.js";
 import type { Schemas } from "./openapi.js";
 import type { Reason } from "./testing-keys.js";
 import { type Body, type Broken, now } from "./testing-rules.js";
@@ -79,21 +80,35 @@ export class Graphs {
 }
 
 /** The waits of an attempt in memory. */
-export function waitsOf(job: Job, steps: Map<string, Schemas["Step"]>, graphs: Graphs, enqueue: (children: Body[]) => void) {
+export function waitsOf(job: Job, steps: Map<string, Schemas["Step"]>, reached: Reached, graphs: Graphs, enqueue: (children: Body[]) => void) {
   const keep = (name: string, output: unknown) => {
     const at = now();
     steps.set(name, { name, output: plain(output), attempt: job.attempt, started_at: at, finished_at: at });
   };
   return {
     async sleep(name: string, _seconds: number): Promise<void> {
+      reached.reach(`sleep:${name}`);
       if (!steps.has(`sleep:${name}`)) keep(`sleep:${name}`, { until: Date.now() });
     },
     async waitFor<T>(name: string, _options: { timeout?: number } = {}): Promise<T | undefined> {
+      reached.reach(`signal:${name}`);
+      reached.reach(`wait:${name}`);
       const kept = steps.get(`signal:${name}`)?.output as { value?: T; timed_out?: boolean } | undefined;
       if (kept === undefined) throw new Waits(`signal:${name}`);
       return kept.timed_out ? undefined : kept.value;
     },
+    async waitToken(_name: string): Promise<string> {
+      return `signal-${job.id}`;
+    },
+    async patched(name: string): Promise<boolean> {
+      reached.reach(`patch:${name}`);
+      if (steps.has(`patch:${name}`)) return true;
+      if (reached.isReplaying) return false;
+      keep(`patch:${name}`, true);
+      return true;
+    },
     async enqueueChildren(name: string, jobs: Body[]): Promise<string[]> {
+      reached.reach(name);
       const done = steps.get(name)?.output;
       if (done !== undefined) return done as string[];
       const children = jobs.map((child, n) => ({ ...child, id: child.id ?? `${job.id}.${name}.${n}`, parent: job.id }));

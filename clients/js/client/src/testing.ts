@@ -3,6 +3,7 @@ import { isFinished, type Job, type JobOptions } from "./job.js";
 import { keyAt, plain, units } from "./json.js";
 import { Longhaul, type LonghaulOptions } from "./longhaul.js";
 import type { Schemas } from "./openapi.js";
+import { Reached } from "./steps.js";
 import { Jobs } from "./testing-jobs.js";
 import { Routes } from "./testing-routes.js";
 import { now, waits } from "./testing-rules.js";
@@ -26,6 +27,9 @@ export interface MemoryContext {
   sleep(name: string, seconds: number): Promise<void>;
   /** Ends the attempt where the signal is not there: `job.signal` sets the job going again, `server.wake` as if its timeout were over. */
   waitFor<T = unknown>(name: string, options?: { timeout?: number }): Promise<T | undefined>;
+  /** A token for `POST /api/signals/{token}`. */
+  waitToken(name: string): Promise<string>;
+  patched(name: string): Promise<boolean>;
   enqueueChildren(name: string, jobs: ({ kind: string; args?: unknown } & JobOptions)[]): Promise<string[]>;
   waitForChildren(): Promise<Schemas["Children"]>;
 }
@@ -228,6 +232,8 @@ export class MemoryServer {
 
   #context(job: Job, signal: AbortSignal): MemoryContext {
     const { id, attempt, max_attempts: maxAttempts, version, labels } = job;
+    const steps = this.#jobs.steps.get(id) ?? new Map<string, Schemas["Step"]>();
+    const reached = new Reached(() => steps.keys());
     return {
       jobId: id,
       attempt,
@@ -242,15 +248,22 @@ export class MemoryServer {
       // Rates bound nothing here.
       settle: (taken) => void units(taken),
       step: async <T>(name: string, work: () => T | Promise<T>): Promise<T> => {
-        const done = this.#jobs.steps.get(id)?.get(name);
+        reached.reach(name);
+        const done = steps.get(name);
         if (done !== undefined) return plain(done.output) as T;
         const started_at = now();
-        const output = plain(await work());
-        this.#jobs.steps.get(id)?.set(name, { name, output, attempt, started_at, finished_at: now() });
+        let output: unknown;
+        try {
+          output = plain(await work());
+        } catch (error) {
+          reached.leave(name);
+          throw error;
+        }
+        steps.set(name, { name, output, attempt, started_at, finished_at: now() });
         signal.throwIfAborted();
         return plain(output) as T;
       },
-      ...waitsOf(job, this.#jobs.steps.get(id) ?? new Map(), this.#jobs.graphs, (children) => void children.map((child) => this.#jobs.create(child))),
+      ...waitsOf(job, steps, reached, this.#jobs.graphs, (children) => void children.map((child) => this.#jobs.create(child))),
     };
   }
 

@@ -79,7 +79,7 @@ export interface Context {
   settle(units: number): void;
   /**
    * Does something once for the job, whatever becomes of this attempt: its output is durable before this resolves, and a later
-   * attempt is given it instead of doing it again.
+   * attempt is given it instead of doing it again. The same name twice in one attempt is a `Fatal` error.
    */
   step<T>(name: string, work: () => T | Promise<T>): Promise<T>;
   /** Sleeps for so many seconds, at no cost of an attempt and without a slot, through every crash and restart. */
@@ -89,6 +89,16 @@ export interface Context {
    * within `timeout` seconds. Whichever came first stays the answer.
    */
   waitFor<T = unknown>(name: string, options?: { timeout?: number }): Promise<T | undefined>;
+  /**
+   * A token whose bearer may send this job the signal of a name, once, and has no other right: the last part of `POST
+   * /api/signals/{token}`, for a link in a mail or a page. Each call makes another one.
+   */
+  waitToken(name: string): Promise<string>;
+  /**
+   * True where the code after this point is the new one for this job; false where the job had passed the point before the code was
+   * changed. It stays so for the job. Take it out once no job of the old code is left.
+   */
+  patched(name: string): Promise<boolean>;
   /**
    * Enqueues children of this job, once, as a step of the name, and answers their ids. Those without an id are given this job's, the name
    * and their number.

@@ -1,5 +1,6 @@
 import type { Entry } from "@longhaul/client";
 import { plain, units } from "@longhaul/client/json";
+import { Reached } from "@longhaul/client/steps";
 import { type Claimed, type Context } from "./context.js";
 import { type Ask, checkStep, waitsOf } from "./waits.js";
 
@@ -49,13 +50,14 @@ const LEVELS = new Set(["debug", "info", "warn", "error"]);
  */
 export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => Promise<void>, ask: Ask): Context {
   const { claimed } = run;
+  const reached = new Reached(() => Object.keys(claimed.steps));
   const keep = async (name: string, output: unknown) => {
     await say({ step: { name, output } }, true);
     run.stopping.signal.throwIfAborted();
     claimed.steps[name] = output;
   };
   return {
-    ...waitsOf(run, say, keep, ask),
+    ...waitsOf(run, reached, say, keep, ask),
     jobId: claimed.lease.id,
     attempt: claimed.attempt,
     maxAttempts: claimed.max_attempts,
@@ -79,8 +81,15 @@ export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => 
     },
     async step<T>(name: string, work: () => T | Promise<T>): Promise<T> {
       checkStep(name);
+      reached.reach(name);
       if (Object.hasOwn(claimed.steps, name)) return claimed.steps[name] as T;
-      const output = plain(await work());
+      let output: unknown;
+      try {
+        output = plain(await work());
+      } catch (error) {
+        reached.leave(name);
+        throw error;
+      }
       await keep(String(name), output);
       return output as T;
     },

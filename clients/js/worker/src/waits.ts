@@ -1,5 +1,6 @@
 import type { Entry, Schemas } from "@longhaul/client";
 import { plain } from "@longhaul/client/json";
+import { type Reached } from "@longhaul/client/steps";
 import { type Child, type Context, Fatal, type Outcome, Waits } from "./context.js";
 import type { Run } from "./run.js";
 
@@ -18,10 +19,11 @@ export function checkStep(name: string): void {
 /** The waits of a run. Each ends the run where it is not over, and the job runs again once it is. */
 export function waitsOf(
   run: Run,
+  reached: Reached,
   say: (entry: Entry) => Promise<void>,
   keep: (name: string, output: unknown) => Promise<void>,
   ask: Ask,
-): Pick<Context, "sleep" | "waitFor" | "enqueueChildren" | "waitForChildren"> {
+): Pick<Context, "sleep" | "waitFor" | "waitToken" | "patched" | "enqueueChildren" | "waitForChildren"> {
   const { claimed } = run;
   const { id } = claimed.lease;
 
@@ -41,12 +43,15 @@ export function waitsOf(
 
   return {
     async sleep(name, time) {
+      reached.reach(`sleep:${name}`);
       const { seconds, step } = left(`sleep:${name}`, time);
       if (seconds > 0) wait(`the end of its sleep '${name}'`, { snoozed: { delay: seconds } }, step);
     },
 
     async waitFor<T>(name: string, { timeout }: { timeout?: number } = {}): Promise<T | undefined> {
       const [signal, what] = [`signal:${name}`, `the signal '${name}'`] as const;
+      reached.reach(signal);
+      reached.reach(`wait:${name}`);
       const read = (kept: unknown) => {
         const { value, timed_out } = kept as { value?: T; timed_out?: boolean };
         return timed_out ? undefined : value;
@@ -63,8 +68,23 @@ export function waitsOf(
       return read(first);
     },
 
+    async waitToken(name) {
+      const { token } = await ask<{ token: string }>("signal-token", { id, name });
+      return token;
+    },
+
+    async patched(name) {
+      const step = `patch:${name}`;
+      reached.reach(step);
+      if (Object.hasOwn(claimed.steps, step)) return true;
+      if (reached.isReplaying) return false;
+      await keep(step, true);
+      return true;
+    },
+
     async enqueueChildren(name: string, jobs: Child[]): Promise<string[]> {
       checkStep(name);
+      reached.reach(name);
       if (Object.hasOwn(claimed.steps, name)) return claimed.steps[name] as string[];
       const children = jobs.map((job, n) => ({ ...job, id: job.id ?? `${id}.${name}.${n}`, args: plain(job.args ?? null), parent: id }));
       const { enqueued } = await ask<{ enqueued: { status: string }[] }>("enqueue", { jobs: children });

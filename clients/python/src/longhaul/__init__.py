@@ -3,7 +3,7 @@
 from .aio import AsyncJobHandle, AsyncLonghaul
 from .client import JobHandle, Longhaul
 from .collect import Collected
-from .context import AsyncContext, Cancel, Context, Fatal, RateLimited, Snooze
+from .context import AsyncContext, Cancel, Context, RateLimited, Snooze
 from .errors import (
     ApiError,
     BadRequest,
@@ -49,7 +49,7 @@ from .job import (
     UniqueKey,
     Webhook,
 )
-from .waits import Waits
+from .waits import Fatal, Waits
 from .worker import Worker
 
 __all__ = [

@@ -14,14 +14,10 @@ from typing import Any, Literal, Protocol, TypeVar
 from . import waits
 from .job import Children
 from .run import Run
-from .waits import Ask, Keep, Waiting, Waits, check_step
+from .waits import Ask, Fatal, Keep, Steps, Waiting, Waits, check_step
 
 T = TypeVar("T")
 Outcome = dict[str, Any]
-
-
-class Fatal(Exception):
-    """The job fails for good: no retry can help."""
 
 
 class Cancel(Exception):
@@ -51,7 +47,7 @@ class _Speaking:
     def __init__(self, recorder: Hearing, run: Run) -> None:
         self._recorder, self._run = recorder, run
         claimed = run.claimed
-        self._steps: dict[str, Any] = dict(claimed["steps"])
+        self._steps = Steps(claimed["steps"])
         #: The job's id.
         self.job_id: str = claimed["lease"]["id"]
         #: The number of this attempt, from 1, and of all attempts.
@@ -112,11 +108,16 @@ class Context(_Speaking):
 
     def step(self, name: str, work: Callable[[], T]) -> T:
         """Does something once for the job, whatever becomes of this attempt: its output is durable before this returns,
-        and a later attempt is given it instead of doing it again."""
+        and a later attempt is given it instead of doing it again. The same name twice in one attempt raises ``Fatal``."""
         check_step(name)
+        self._steps.reach(name)
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
-        output = work()
+        try:
+            output = work()
+        except BaseException:
+            self._steps.leave(name)
+            raise
         self._done(name, output).result()
         self.raise_if_cancelled()
         self._steps[name] = output
@@ -130,6 +131,16 @@ class Context(_Speaking):
         """Waits for the signal of a name, without a slot: the value of the first one, also one that came early; ``None`` where none has
         come within ``timeout`` seconds. Whichever came first stays the answer."""
         return self._wait(waits.wait_for(self._run, self._steps, name, timeout))
+
+    def wait_token(self, name: str) -> str:
+        """A token whose bearer may send this job the signal of a name, once, and has no other right: the last part of ``POST
+        /api/signals/{token}``, for a link in a mail or a page. Each call makes another one."""
+        return str(self._wait(waits.wait_token(self._run, name)))
+
+    def patched(self, name: str) -> bool:
+        """True where the code after this point is the new one for this job; false where the job had passed the point before the code
+        was changed. It stays so for the job. Take it out once no job of the old code is left."""
+        return bool(self._wait(waits.patched(self._steps, name)))
 
     def enqueue_children(self, name: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """Enqueues children of this job, once, as a step of the name, and answers their ids. Each is a mapping with ``kind``, ``args`` and
@@ -167,10 +178,15 @@ class AsyncContext(_Speaking):
         """Does something once for the job: ``work`` is a coroutine function, or a plain one that is done soon. See
         :meth:`Context.step`."""
         check_step(name)
+        self._steps.reach(name)
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
-        done = work()
-        output = await done if inspect.isawaitable(done) else done
+        try:
+            done = work()
+            output = await done if inspect.isawaitable(done) else done
+        except BaseException:
+            self._steps.leave(name)
+            raise
         await asyncio.wrap_future(self._done(name, output))
         self._steps[name] = output
         return output
@@ -182,6 +198,14 @@ class AsyncContext(_Speaking):
     async def wait_for(self, name: str, *, timeout: float | None = None) -> Any:
         """Waits for a signal without a slot. See :meth:`Context.wait_for`."""
         return await self._wait(waits.wait_for(self._run, self._steps, name, timeout))
+
+    async def wait_token(self, name: str) -> str:
+        """A token that gives this job a signal. See :meth:`Context.wait_token`."""
+        return str(await self._wait(waits.wait_token(self._run, name)))
+
+    async def patched(self, name: str) -> bool:
+        """True where the code after this point is the new one for this job. See :meth:`Context.patched`."""
+        return bool(await self._wait(waits.patched(self._steps, name)))
 
     async def enqueue_children(self, name: str, jobs: Iterable[Mapping[str, Any]]) -> list[str]:
         """Enqueues children of this job, once. See :meth:`Context.enqueue_children`."""

@@ -15,6 +15,37 @@ from .run import Run
 RESERVED = ("signal:", "sleep:", "wait:", "patch:")
 
 
+class Fatal(Exception):
+    """The job fails for good: no retry can help."""
+
+
+class Steps(dict[str, Any]):
+    """The outputs of the steps that are done, and which of them this attempt has come to."""
+
+    def __init__(self, done: Mapping[str, Any]) -> None:
+        super().__init__(done)
+        self._reached: set[str] = set()
+
+    def reach(self, name: str) -> None:
+        """Notes that the attempt has come to a step."""
+        if name in self._reached:
+            # It would be given the output of the other.
+            raise Fatal(
+                f"'{name}' stands twice in this attempt: each step, sleep and wait of a job has a name of its own; put a number into the "
+                "names of a loop"
+            )
+        self._reached.add(name)
+
+    def leave(self, name: str) -> None:
+        """Takes that back for a step that has failed and may be tried again."""
+        self._reached.discard(name)
+
+    @property
+    def is_replaying(self) -> bool:
+        """True while a step is done that this attempt has not come to, signals aside: they come when others send them."""
+        return any(not name.startswith("signal:") and name not in self._reached for name in self)
+
+
 class Waits(Exception):
     """Ends the run of a job that waits, and holds no slot meanwhile. ``cx.sleep``, ``cx.wait_for`` and ``cx.wait_for_children`` raise it:
     let it pass. The job runs again once the wait is over, and comes to the same place by its steps."""
@@ -53,16 +84,19 @@ class Say:
 Waiting = Generator[Union[Ask, Keep, Say], Any, Any]
 
 
-def sleep(run: Run, steps: Mapping[str, Any], name: str, seconds: float) -> Waiting:
+def sleep(run: Run, steps: Steps, name: str, seconds: float) -> Waiting:
     """Ends the run until so many seconds are over."""
+    steps.reach(f"sleep:{name}")
     left = yield from _left(run, steps, f"sleep:{name}", seconds)
     if left > 0:
         raise Waits(f"the end of its sleep '{name}'", {"snoozed": {"delay": left}})
 
 
-def wait_for(run: Run, steps: Mapping[str, Any], name: str, timeout: float | None) -> Waiting:
+def wait_for(run: Run, steps: Steps, name: str, timeout: float | None) -> Waiting:
     """The value of a signal, or ``None`` where the timeout was over before it came."""
     signal, what = f"signal:{name}", f"the signal '{name}'"
+    steps.reach(signal)
+    steps.reach(f"wait:{name}")
     if signal in steps:
         return _value(steps[signal])
     if timeout is None:
@@ -77,9 +111,28 @@ def wait_for(run: Run, steps: Mapping[str, Any], name: str, timeout: float | Non
     return _value(kept[0]) if kept else None
 
 
-def enqueue_children(run: Run, steps: Mapping[str, Any], name: str, jobs: Iterable[Mapping[str, Any]]) -> Waiting:
+def wait_token(run: Run, name: str) -> Waiting:
+    """A token that gives the job the signal of a name."""
+    answer = yield Ask("signal-token", {"id": run.lease["id"], "name": name})
+    return answer["token"]
+
+
+def patched(steps: Steps, name: str) -> Waiting:
+    """True where the code after this point is the new one for the job."""
+    step = f"patch:{name}"
+    steps.reach(step)
+    if step in steps:
+        return True
+    if steps.is_replaying:
+        return False
+    yield Keep(step, True)
+    return True
+
+
+def enqueue_children(run: Run, steps: Steps, name: str, jobs: Iterable[Mapping[str, Any]]) -> Waiting:
     """Enqueues children once, and answers their ids."""
     check_step(name)
+    steps.reach(name)
     if name in steps:
         return steps[name]
     id = run.lease["id"]
@@ -116,7 +169,7 @@ def check_step(name: str) -> None:
             raise ValueError(f"the name of a step must not begin with '{prefix}', and '{name}' does")
 
 
-def _left(run: Run, steps: Mapping[str, Any], step: str, seconds: float) -> Generator[Say, Any, float]:
+def _left(run: Run, steps: Steps, step: str, seconds: float) -> Generator[Say, Any, float]:
     """The seconds that are left of a wait, whose end is kept where it has just begun."""
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"a wait has a number of seconds, and not {seconds}")

@@ -158,6 +158,8 @@ class MemoryServer:
         """What a handler's context asks a server for."""
         if what == "enqueue":
             return {"enqueued": [{"status": self._jobs.create(job)[0]} for job in body["jobs"]]}
+        if what == "signal-token":
+            return {"token": f"signal-{body['id']}"}
         id = body["id"] if what == "steps" else body["ids"][0]
         if what == "steps":
             return {"steps": list(self._jobs.steps[id].values())}
