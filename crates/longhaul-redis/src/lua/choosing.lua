@@ -140,7 +140,7 @@ local function choosing()
     end
 
     -- Drops a member of a group whose job does not wait there: an older release has moved it, or its record is damaged or lost.
-    local function drop(candidate, member, record, is_read)
+    local function drop(candidate, member, record, is_read, seq)
       local is_there = call('ZSCORE', candidate.lane_key, member)
       if not is_there then return end
       sources[candidate.lane_key] = { queue, bases[candidate.lane] }
@@ -150,6 +150,8 @@ local function choosing()
         fail_damaged(candidate.lane_key, member, AVAILABLE)
       else
         remove_member(candidate.lane_key, member)
+        -- Another one was made anew under the id of a job whose record is lost, and that one was counted here.
+        if seq ~= tonumber(sub(member, 1, 16)) then count(queue, AVAILABLE, -1) end
       end
     end
 
@@ -200,7 +202,7 @@ local function choosing()
         candidate.slots, candidate.units = slots, units
         return true
       end
-      drop(candidate, candidate.member, record, is_read)
+      drop(candidate, candidate.member, record, is_read, seq)
       leave(candidate)
       if find_head(candidate) then put_back(candidate) end
       return false
@@ -228,12 +230,15 @@ local function choosing()
       -- The costs of plain jobs count for their turns and for the limits of the queue.
       if fair or limit then records = read_all('m:', ids) end
       for n = 1, #found, 2 do
-        local is_read, _, _, keys, slots, units = pcall(read_head, records[(n + 1) / 2] or nil)
+        local is_read, _, seq, keys, slots, units = pcall(read_head, records[(n + 1) / 2] or nil)
         local rank = tonumber(found[n + 1])
+        -- One that a process of an older release has put back has limit keys: `take` puts it into its group. And it takes none of which the
+        -- record is lost, where another one was made anew under its id.
+        local is_taken = not is_read or keys == '' and seq == tonumber(sub(found[n], 1, 16))
         if not (over and over[found[n]]) then
           stream.found[#stream.found + 1] = {
             is_plain = true, key = stream.key, member = found[n], rank = rank, score = rank, tie = fair and '' or found[n],
-            slots = slots or 1, units = units or 1, has_keys = is_read and keys ~= '',
+            slots = slots or 1, units = units or 1, is_taken = is_taken,
           }
         end
       end
@@ -489,10 +494,10 @@ local function choosing()
       elseif candidate.is_plain then
         -- One that a process of an older release has put back has limit keys: `take` puts it into its group, and it costs nothing yet.
         if not is_chosen[candidate.member] then
-          if limit and not candidate.has_keys then
+          if limit and candidate.is_taken then
             costs[id_of(candidate.member)] = { candidate.slots, made.take(limit, candidate.slots, candidate.units) }
           end
-          if fair and not candidate.has_keys then made.next_turn(queue, '', candidate.slots) end
+          if fair and candidate.is_taken then made.next_turn(queue, '', candidate.slots) end
           many = many + 1
           chosen[many], is_chosen[candidate.member] = candidate.member, true
         end
