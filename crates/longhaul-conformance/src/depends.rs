@@ -431,7 +431,10 @@ pub async fn very_many_dependants_are_settled_in_portions(fx: &Fixture) {
     fx.end(&lease, completed()).await;
     // A dependency that is retried by hand before all is settled changes nothing for those that are left.
     assert_eq!(fx.act(&id("a"), Action::Retry).await, 1);
+    // One that comes after the retry waits for the next end, and not for the one that others have not counted yet.
+    fx.enqueue(after("late", &["a"])).await;
     work_off(fx, many / DEPENDANTS_AT_ONCE + 1).await;
+    assert_eq!(fx.state(&id("late")).await, State::Blocked);
     let counts = fx.counts("many").await;
     assert_eq!(counts.get(&State::Available), Some(&(many as u64)), "{counts:?}");
     assert_eq!(fx.state(&id("last")).await, State::Blocked);

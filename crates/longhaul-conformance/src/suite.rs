@@ -523,6 +523,7 @@ macro_rules! sentences {
                 an_export_has_settings_before_jobs_and_jobs_in_the_order_in_which_they_were_enqueued
                 what_was_exported_and_imported_is_as_it_was
                 importing_twice_adds_nothing
+                a_record_that_a_call_has_twice_is_created_once
                 a_record_that_is_there_already_stays_as_it_is
                 a_job_that_was_removed_is_not_imported_again
                 a_running_job_is_imported_as_one_that_was_given_back

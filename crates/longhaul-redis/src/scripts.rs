@@ -78,7 +78,8 @@ const INNER_END: &str = "end)()\n";
 const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = concat!(include_str!("lua/batches.lua"), "\n", include_str!("lua/dependants.lua"));
-const UNCOUNTED: &str = include_str!("lua/uncounted.lua");
+const HELD_ON: &str = include_str!("lua/held_on.lua");
+const UNCOUNTED: &str = concat!(include_str!("lua/held_on.lua"), "\n", include_str!("lua/uncounted.lua"));
 const RUNS: &str = include_str!("lua/runs.lua");
 const TAKING_BACK: &str = include_str!("lua/taking_back.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
@@ -93,7 +94,8 @@ const CREATING: &str = concat!(
     "\n",
     include_str!("lua/creating.lua")
 );
-const CHOOSING: &str = include_str!("lua/choosing.lua");
+const CHOOSING: &str =
+    concat!(include_str!("lua/choosing.lua"), "\n", include_str!("lua/choosing_simply.lua"));
 const CLAIMING: &str = include_str!("lua/claiming.lua");
 const FOLLOWING: &str = include_str!("lua/following.lua");
 const FINISHING: &str = include_str!("lua/finishing.lua");
@@ -219,6 +221,7 @@ pub(crate) static SWEEP: Lazy = LazyLock::new(|| {
             RUNS,
             REMOVING,
             include_str!("lua/timing.lua"),
+            HELD_ON,
             include_str!("lua/sweep.lua"),
         ],
     )

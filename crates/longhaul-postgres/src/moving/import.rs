@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use longhaul::clock::millis;
 use longhaul::moving::{Exported, ExportedJob, Imported};
-use longhaul::{JobId, Json, Result, State, StepRecord};
+use longhaul::{JobId, Json, Result, Sample, State, StepRecord};
 use serde_json::Value;
 
 use super::rows::columns;
@@ -30,19 +30,28 @@ impl WriteTx<'_> {
         records: &[Exported],
         settings: &[Option<Imported>],
     ) -> Result<Vec<Imported>> {
-        let jobs = self.import_jobs(records).await?;
-        let keys = self.import_idempotency_keys(records).await?;
-        let removals = self.import_removals(records).await?;
-        let samples = self.import_samples(records).await?;
+        let mut jobs = self.import_jobs(records).await?;
+        let mut keys = self.import_idempotency_keys(records).await?;
+        let mut removals = self.import_removals(records).await?;
+        let mut samples = self.import_samples(records).await?;
+        let now = self.now;
         let created = |is_new: bool| if is_new { Imported::Created } else { Imported::Present };
+        // Of records that a call has twice, the first was created, and is taken out for that.
         let answer = |(record, done): (&Exported, &Option<Imported>)| match record {
             Exported::Queue(_) | Exported::Key(_) => done.unwrap_or(Imported::Present),
-            Exported::Job(job) => jobs.get(job.job.id.as_str()).copied().unwrap_or(Imported::Present),
-            Exported::IdempotencyKey(key) => created(keys.contains(&key.key)),
-            Exported::Removed(removal) => created(removals.contains(removal.id.as_str())),
+            Exported::Job(job) => match jobs.get_mut(job.job.id.as_str()) {
+                Some(imported) if *imported == Imported::Created => {
+                    std::mem::replace(imported, Imported::Present)
+                }
+                imported => imported.copied().unwrap_or(Imported::Present),
+            },
+            Exported::IdempotencyKey(key) => created(key.expires_at > now && keys.remove(&key.key)),
+            Exported::Removed(removal) => {
+                created(removal.until > now && removals.remove(removal.id.as_str()))
+            }
             Exported::Sample(sample) => {
-                let sample = &sample.sample;
-                created(samples.contains(&(sample.series.clone(), sample.at.0, sample.source.clone())))
+                let (Sample { series, at, source, .. }, expires_at) = (&sample.sample, sample.expires_at);
+                created(expires_at > now && samples.remove(&(series.clone(), at.0, source.clone())))
             }
         };
         Ok(records.iter().zip(settings).map(answer).collect())
@@ -240,8 +249,13 @@ impl WriteTx<'_> {
     async fn import_idempotency_keys(&self, records: &[Exported]) -> Result<HashSet<String>> {
         let (mut keys, mut ids, mut fingerprints, mut ends) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // One statement cannot write a row twice: the first that has not expired counts.
+        let mut seen = HashSet::new();
         for record in records {
-            if let Exported::IdempotencyKey(key) = record {
+            if let Exported::IdempotencyKey(key) = record
+                && key.expires_at > self.now
+                && seen.insert(&key.key)
+            {
                 keys.push(key.key.as_str());
                 ids.push(key.id.as_str());
                 fingerprints.push(key.fingerprint.as_str());
@@ -258,8 +272,12 @@ impl WriteTx<'_> {
 
     async fn import_removals(&self, records: &[Exported]) -> Result<HashSet<String>> {
         let (mut ids, mut ends) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
         for record in records {
-            if let Exported::Removed(removal) = record {
+            if let Exported::Removed(removal) = record
+                && removal.until > self.now
+                && seen.insert(&removal.id)
+            {
                 ids.push(removal.id.as_str());
                 ends.push(removal.until.0);
             }
@@ -275,8 +293,12 @@ impl WriteTx<'_> {
     async fn import_samples(&self, records: &[Exported]) -> Result<HashSet<(String, i64, String)>> {
         let (mut series, mut moments, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         let (mut ends, mut bodies) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
         for record in records {
-            if let Exported::Sample(exported) = record {
+            if let Exported::Sample(exported) = record
+                && exported.expires_at > self.now
+                && seen.insert((&exported.sample.series, exported.sample.at, &exported.sample.source))
+            {
                 series.push(exported.sample.series.as_str());
                 moments.push(exported.sample.at.0);
                 sources.push(exported.sample.source.as_str());

@@ -108,7 +108,7 @@ local function take(found, queue, worker, lease_until, claimed, costs, source, i
   end
   local read = many > 0 and call('MGET', unpack(keys, records and many + 1 or 1)) or {}
   local data_at = records and 0 or many
-  local running, taken, left, moved = list_of(added, running_key), 0, 0, 0
+  local running, taken, left, moved, strays = list_of(added, running_key), 0, 0, 0, 0
   local n, v, c, until_text = #running, #values, #claimed, digits(lease_until)
   local try, read_fields, write_fields, rest_of = pcall, struct_unpack, struct_pack, sub
   for i, id in ipairs(ids) do
@@ -118,6 +118,9 @@ local function take(found, queue, worker, lease_until, claimed, costs, source, i
         errors, progress, output_at, _, output, children, at = try(read_fields, CHANGING, fields)
       if not is_ours then
         fail_damaged(source_with(queue, found[i]), found[i], AVAILABLE)
+      elseif read_fields('>i8', fields, at) ~= tonumber(rest_of(found[i], 1, 16)) then
+        -- It is of another job, whose record is lost: the one that was made anew under its id stands beside it.
+        strays = strays + 1
       elseif state == AVAILABLE and not (keys_at and rest_of(fields, at + keys_at + 1, at + keys_at + 4) == '\0\0\0\0')
         and not (costs and costs[id]) and limit_keys_of(fields, at, queue) ~= '' then
         moved = moved + 1
@@ -146,7 +149,7 @@ local function take(found, queue, worker, lease_until, claimed, costs, source, i
       forget_job(id)
     end
   end
-  count(queue, AVAILABLE, -taken - left)
+  count(queue, AVAILABLE, -taken - left - strays)
   count(queue, RUNNING, taken)
   return taken, moved
 end
@@ -207,7 +210,7 @@ local function claim(wanted)
       local keys, has_groups, lanes = known_sources(name, kinds)
       if has_groups or keyed.is_fair and groups().is_fair(name) or keyed.is_limited and groups().is_limited(name) then
         local costs, before = {}, #claimed
-        local found, ids, record_keys, records = choosing().choose_simply(name, lanes, kinds, asked, costs)
+        local found, ids, record_keys, records = choosing_simply()(name, lanes, kinds, asked, costs)
         local is_cut
         if not found then
           found, is_cut = choosing().choose(name, kinds, labels, asked, costs)

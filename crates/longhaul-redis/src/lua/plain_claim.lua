@@ -47,7 +47,8 @@ local function claim_plain(worker, lease_for, queue, slots, kinds)
     if not fields or not data then return nil end
     local is_ours, state, run_at, attempt, crashes, interruptions, _, _, finished_at, _, _, last_event, _, _, log, steps, errors,
       progress, output_at, _, output, children, at = try(read_fields, CHANGING, fields)
-    if not is_ours or state ~= AVAILABLE or log == 2 or steps ~= 0 or rest_of(fields, at + keys_at, at + keys_at + 3) ~= '\0\0\0\0' then
+    if not is_ours or state ~= AVAILABLE or log == 2 or steps ~= 0 or rest_of(fields, at + keys_at, at + keys_at + 3) ~= '\0\0\0\0'
+      or read_fields('>i8', fields, at) ~= tonumber(rest_of(found[i], 1, 16)) then
       return nil
     end
     fields = write_fields(CHANGING_AND_REST, RUNNING, run_at, attempt + 1, crashes, interruptions, drawn + i, now, finished_at,

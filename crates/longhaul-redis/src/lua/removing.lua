@@ -55,14 +55,23 @@ local function fail_damaged(key, member, state)
   index(id, jobs[id])
 end
 
+-- True where a member is of another job than the one that has its id now: that one was made anew after the record of the first was lost,
+-- and stands beside it.
+local function is_stray(member, job)
+  return job[SEQ] ~= tonumber(sub(member, 1, 16))
+end
+
 -- Reads the jobs of members of an ordered set in one go, and answers their ids.
 local function read_members(found)
   local ids = {}
   for i, member in ipairs(found) do
     ids[i] = id_of(member)
-    members[ids[i]] = member
   end
   read_jobs(ids)
+  for i, member in ipairs(found) do
+    local job = jobs[ids[i]]
+    if not job or not is_stray(member, job) then members[ids[i]] = member end
+  end
   return ids
 end
 
@@ -76,6 +85,9 @@ local function jobs_at(key, found, state, counted)
       fail_damaged(key, found[i], state)
     elseif not job then
       forget_member(key, found[i], counted)
+    elseif is_stray(found[i], job) then
+      remove_member(key, found[i])
+      if counted then count(queue_of(found[i]), counted, -1) end
     elseif job[STATE] == state then
       there[#there + 1] = id
     else

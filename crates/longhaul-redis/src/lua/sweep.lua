@@ -103,15 +103,7 @@ end
 -- Gives back what runs hold that have ended under an older release or whose record was lost, a part of them at a time.
 if keyed.is_holding then
   local page = call('HSCAN', root .. 'holding', call('GET', root .. 'holding_at') or '0', 'COUNT', limit)
-  local ids = {}
-  for i = 1, #page[2], 2 do
-    ids[#ids + 1] = page[2][i]
-  end
-  read_jobs(ids)
-  for i, id in ipairs(ids) do
-    local job, _, _, token = jobs[id], groups().read_hold(page[2][2 * i])
-    if not damaged[id] and not (job and job[STATE] == RUNNING and job[TOKEN] == tonumber(token)) then keyed.ended[id] = true end
-  end
+  note_held_on(page[2])
   write('SET', root .. 'holding_at', page[1])
 end
 -- Forgets rates that are free again.

@@ -9,6 +9,7 @@ local function end_waiting(limit)
   for i, id in ipairs(read_members(found)) do
     local job = jobs[id]
     local at = job and job[ENDS] and job[STATE] < COMPLETED and keyed.tails().ends_at(job) or 0
+    if job and is_stray(found[i], job) then at = 0 end
     remove_member(root .. 'timed', found[i])
     if at > now then
       -- It has been started.
@@ -32,7 +33,7 @@ local function stop_overdue(limit)
     local job = jobs[id]
     remove_member(root .. 'overdue', found[i])
     -- One that was retried by hand since has no deadline.
-    local is_overdue = job and job[STATE] == RUNNING and job[ENDS] and job[DEADLINE] ~= 0
+    local is_overdue = job and job[STATE] == RUNNING and job[ENDS] and job[DEADLINE] ~= 0 and not is_stray(found[i], job)
     if is_overdue and keyed.stopping().ask(id, job, now + STOP_GRACE, OVERDUE) then
       asked = asked + 1
       remove_member(root .. 'timed', found[i])

@@ -15,8 +15,11 @@ local function is_among(key, keys)
 end
 
 -- Has running jobs hold what they take of keys with slots or a rate, among those that `keys_of` tells of each. Answers by key how many
--- slots that is, and how many of these were not held before.
+-- slots that is, and how many of these were not held before. What runs hold that have ended is given back before: by a later sweep it would
+-- be taken from that count.
 local function hold_running(keys_of)
+  if keyed.is_holding then note_held_on(call('HGETALL', root .. 'holding')) end
+  if next(keyed.ended) then flush() end
   local ids, held = read_running()
   local all_keys, keys_by_id, all, new, holds = {}, {}, {}, {}, {}
   for _, id in ipairs(ids) do

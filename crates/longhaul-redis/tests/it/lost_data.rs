@@ -53,6 +53,42 @@ async fn an_available_job_without_data_does_not_keep_others_from_being_claimed()
 }
 
 #[tokio::test]
+async fn a_job_that_was_made_anew_under_the_id_of_a_lost_one_is_met_once() {
+    let robbed = Robbed::new().await;
+    let fx = &robbed.fx;
+    let lose_and_make = async |job: NewJob| {
+        let name = job.id.clone().unwrap();
+        fx.enqueue(job.clone()).await;
+        robbed.take("m", name.as_str());
+        fx.enqueue(job).await;
+    };
+    let limited = |name| NewJob { limit_keys: vec!["provider".into()], ..named(name) };
+    let slots = |slots| QueueConfig { slots, ..QueueConfig::default() };
+    // By a claim: of plain jobs, of those with limit keys, and of a queue with limits.
+    lose_and_make(named("plain")).await;
+    assert_eq!(fx.claim_ids().await, [id("plain")]);
+    lose_and_make(limited("keyed")).await;
+    assert_eq!(fx.claim_ids().await, [id("keyed")]);
+    fx.set_queue("images", &slots(Some(9))).await;
+    lose_and_make(named("counted")).await;
+    assert_eq!(fx.claim_ids().await, [id("counted")]);
+    assert_eq!(fx.queue("images").await.used, Some(3));
+    robbed.assert_counts(&[(State::Running, 3)]).await;
+    // By a sweep: of what falls due, and of what is rescued.
+    lose_and_make(NewJob { id: Some(id("later")), ..delayed(secs(1)) }).await;
+    fx.clock.advance(secs(1));
+    assert_eq!(fx.sweep().await.promoted, 1);
+    robbed.assert_counts(&[(State::Available, 1), (State::Running, 3)]).await;
+    robbed.take("m", "plain");
+    fx.enqueue(named("plain")).await;
+    assert_eq!(fx.claim_ids().await.len(), 2);
+    assert_eq!(fx.crash_workers().await.rescued, 4);
+    assert_eq!(fx.job(&id("plain")).await.crashes, 1);
+    robbed.assert_counts(&[(State::Available, 4)]).await;
+    assert_eq!(fx.queue("images").await.used, Some(0));
+}
+
+#[tokio::test]
 async fn a_running_job_without_data_is_lost_and_then_forgotten() {
     let robbed = Robbed::new().await;
     let fx = &robbed.fx;

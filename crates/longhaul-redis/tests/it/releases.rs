@@ -312,7 +312,8 @@ async fn jobs_with_limit_keys_that_the_previous_release_has_put_back_are_claimed
             let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
             let fx = Fixture::new(store, clock.clone());
             let previous = Previous::of(&options, &clock);
-            fx.set_queue(QUEUE, &QueueConfig { slots: queue_slots, fair: is_fair, ..QueueConfig::default() }).await;
+            fx.set_queue(QUEUE, &QueueConfig { slots: queue_slots, fair: is_fair, ..QueueConfig::default() })
+                .await;
             let limited = |name| NewJob { limit_keys: vec!["provider".into()], ..named(name) };
             fx.enqueue_all(["a", "b", "c"].map(limited).to_vec()).await;
             fx.enqueue(named("plain")).await;
@@ -372,6 +373,44 @@ async fn a_run_that_an_older_process_has_ended_and_that_is_claimed_again_holds_i
     assert_eq!(provider(&fx).await, (0, 1));
     fx.end(&again, completed()).await;
     assert_eq!(provider(&fx).await, (0, 0));
+}
+
+#[tokio::test]
+async fn what_the_previous_release_has_ended_is_not_given_back_again_after_limits_that_are_set_have_counted_what_runs()
+ {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let fx = limited_to_one(&options, &clock).await;
+    let previous = Previous::of(&options, &clock);
+    let config = |slots| QueueConfig { slots: Some(slots), ..QueueConfig::default() };
+    let used = async || (fx.queue(QUEUE).await.used, provider(&fx).await.1);
+    let key = async |slots| {
+        let config = KeyConfig { slots: Some(slots), ..KeyConfig::default() };
+        fx.store.set_key("provider", Some(&config)).await.unwrap();
+    };
+    key(9).await;
+    fx.set_queue(QUEUE, &config(9)).await;
+    let limited = |name| NewJob { limit_keys: vec!["provider".into()], ..named(name) };
+    fx.enqueue_all(["a", "b", "c", "d"].map(limited).to_vec()).await;
+    let runs = fx.claim(claim()).await;
+    assert_eq!(used().await, (Some(4), 4));
+    previous.finish(&runs[0].lease, "completed", "null");
+    fx.set_queue(QUEUE, &config(8)).await;
+    assert_eq!(used().await, (Some(3), 3));
+    fx.sweep().await;
+    assert_eq!(used().await, (Some(3), 3), "once");
+    // It ends another, and claims it anew: a run of its own holds nothing, unless limits that are set count it.
+    previous.finish(&runs[1].lease, "released", "\"message\":\"no\",\"kind\":\"cancelled\"}");
+    assert_eq!(previous.claim(1)[0].id, runs[1].lease.id);
+    fx.set_queue(QUEUE, &config(7)).await;
+    key(8).await;
+    assert_eq!(used().await, (Some(3), 3));
+    fx.sweep().await;
+    assert_eq!(used().await, (Some(3), 3), "which it holds from then on");
+    previous.finish(&runs[2].lease, "completed", "null");
+    key(7).await;
+    assert_eq!(used().await.1, 2);
+    fx.sweep().await;
+    assert_eq!(used().await, (Some(2), 2), "once");
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ impl WriteTx<'_> {
                 if let Some(parent) = parent {
                     self.count_end(parent, outcome).map_err(fault("count a child"))?;
                 }
-                if self.has_dependencies && !self.settle_dependants(seq, outcome)? {
+                if self.has_dependencies && !self.settle_dependants(seq, outcome, i64::MAX)? {
                     self.put_off(seq, outcome).map_err(fault("note an ended dependency"))?;
                 }
             }
@@ -134,23 +134,23 @@ impl WriteTx<'_> {
     /// Goes on with a job that has ended with very many dependants. Answers false where there is none.
     fn settle_next(&mut self) -> Result<bool> {
         let fault = fault("settle dependants");
-        let next = "SELECT job, outcome FROM ended_dependencies ORDER BY job LIMIT 1";
+        let next = "SELECT job, outcome, last FROM ended_dependencies ORDER BY job LIMIT 1";
         let next = self
             .connection
             .prepare_cached(next)
             .and_then(|mut next| {
                 next.query_row([], |row| {
                     let mut columns = Columns::new(row);
-                    Ok((columns.next::<i64>(), columns.state()))
+                    Ok((columns.next::<i64>(), columns.state(), columns.next::<Option<i64>>()))
                 })
                 .optional()
             })
             .map_err(&fault)?;
-        let Some((job, outcome)) = next else {
+        let Some((job, outcome, last)) = next else {
             self.has_ended_dependencies = false;
             return Ok(false);
         };
-        if self.settle_dependants(job, outcome)? {
+        if self.settle_dependants(job, outcome, last.unwrap_or(i64::MAX))? {
             let done = "DELETE FROM ended_dependencies WHERE job = ?1";
             self.connection.prepare_cached(done).and_then(|mut done| done.execute([job])).map_err(&fault)?;
             self.forget_edges_of_removed(job).map_err(&fault)?;
@@ -158,16 +158,16 @@ impl WriteTx<'_> {
         Ok(true)
     }
 
-    /// Lets dependants of a job that has ended count its end, as far as the transaction's bound goes. Answers false where some are
-    /// left. Those that wait for their dependencies no more were retried by hand, or cancelled: it means nothing to them.
-    fn settle_dependants(&mut self, seq: i64, outcome: State) -> Result<bool> {
+    /// Lets dependants of a job that has ended count its end, as far as the transaction's bound goes, those with numbers up to `newest`.
+    /// Answers false where some are left. Those that wait for their dependencies no more were retried by hand, or cancelled: it means nothing to them.
+    fn settle_dependants(&mut self, seq: i64, outcome: State, newest: i64) -> Result<bool> {
         let fault = fault("settle dependants");
         let limit = self.settle_left as i64 + 1;
         let mut found: Vec<(i64, OnFailure)> = self
             .connection
             .prepare_cached(include_str!("../sql/awaited_dependants.sql"))
             .and_then(|mut find| {
-                find.query_map(params![seq, limit], |row| {
+                find.query_map(params![seq, limit, newest], |row| {
                     let mut columns = Columns::new(row);
                     Ok((columns.next(), columns.word().unwrap_or_default()))
                 })?
@@ -230,8 +230,9 @@ impl WriteTx<'_> {
 
     /// Leaves the dependants of a job that has ended to later transactions.
     fn put_off(&mut self, seq: i64, outcome: State) -> rusqlite::Result<()> {
-        let note = "INSERT OR REPLACE INTO ended_dependencies (job, outcome) VALUES (?1, ?2)";
-        self.connection.prepare_cached(note)?.execute(params![seq, outcome.as_str()])?;
+        let note = "INSERT OR REPLACE INTO ended_dependencies (job, outcome, last) VALUES (?1, ?2, ?3)";
+        let last = self.draw();
+        self.connection.prepare_cached(note)?.execute(params![seq, outcome.as_str(), last])?;
         self.has_ended_dependencies = true;
         Ok(())
     }
@@ -279,10 +280,12 @@ impl WriteTx<'_> {
             // How one ended that is gone is not known.
             let outcome = state.unwrap_or(State::Cancelled);
             if outcome.is_finished() {
-                let note = "INSERT OR IGNORE INTO ended_dependencies (job, outcome) VALUES (?1, ?2)";
+                let note =
+                    "INSERT OR IGNORE INTO ended_dependencies (job, outcome, last) VALUES (?1, ?2, ?3)";
+                let last = self.draw();
                 self.connection
                     .prepare_cached(note)
-                    .and_then(|mut note| note.execute(params![job, outcome.as_str()]))
+                    .and_then(|mut note| note.execute(params![job, outcome.as_str(), last]))
                     .map_err(&fault)?;
                 self.has_ended_dependencies = true;
             }

@@ -38,6 +38,9 @@ impl WriteTx<'_> {
     /// Counts what the jobs that run take of each key, in place of what is noted: whatever was lost, by a row that went
     /// missing with its job, is found when the file is opened.
     pub(super) fn count_held_anew(&mut self) -> rusqlite::Result<()> {
+        // What others take still is not counted, and so must not be given back by a later sweep.
+        let forget = "UPDATE jobs SET held = NULL WHERE held IS NOT NULL AND state <> 'running'";
+        self.connection.prepare_cached(forget)?.execute([])?;
         let mut used: HashMap<String, u64> = HashMap::new();
         let sql = "SELECT coalesce(limit_key, ''), queue, held FROM jobs WHERE state = 'running' AND held IS NOT NULL";
         let mut find = self.connection.prepare(sql)?;

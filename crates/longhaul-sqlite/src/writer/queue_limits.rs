@@ -124,6 +124,8 @@ impl WriteTx<'_> {
             return Ok(());
         }
         let name = key_of_queue(queue);
+        // Before what runs is counted anew: given back by a later sweep, these slots would be taken from that count.
+        self.release_what_is_held_on(i64::MAX)?;
         if before.is_none() {
             self.connection.prepare_cached(include_str!("../sql/hold_for_queue.sql"))?.execute([queue])?;
             // Their ends must give the slots back.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use longhaul::{Clock, JobId, KeyConfig, KeyFilter, KeyInfo, NewJob, Start, Store, process_id};
+use longhaul::{
+    Claimed, Clock, JobId, KeyConfig, KeyFilter, KeyInfo, NewJob, QueueConfig, Start, Store, process_id,
+};
 use longhaul_sqlite::SqliteStore;
 use longhaul_sqlite::rusqlite::Connection;
 
@@ -175,6 +177,44 @@ async fn the_previous_release_finds_jobs_with_keys_and_this_one_goes_on_with_wha
     assert_eq!(order, [old.as_str(), "b", "c"]);
     assert!(claim_ids(&store).await.is_empty());
     assert_eq!(key(&store, "provider").await.used, 0);
+}
+
+async fn used_of_queue(store: &SqliteStore) -> Option<u64> {
+    store.queues().await.unwrap().into_iter().find(|queue| queue.name == "default").unwrap().used
+}
+
+/// Has a process of the release before end a run that this one has claimed. That one knows nothing of slots.
+fn end_by_previous(path: &std::path::Path, run: &Claimed) {
+    let token = i64::try_from(run.lease.token).unwrap();
+    Previous::open(path).complete_run(run.lease.id.as_str(), token);
+}
+
+#[tokio::test]
+async fn slots_that_the_previous_release_has_left_taken_are_given_back_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder);
+    let queue_of = |slots| QueueConfig { slots: Some(slots), ..QueueConfig::default() };
+    let used = async |store: &SqliteStore| (used_of_queue(store).await, key(store, "provider").await.used);
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.set_key("provider", Some(&slots(9))).await.unwrap();
+    store.set_queue("default", &queue_of(9)).await.unwrap();
+    store.enqueue(["a", "b", "c"].map(|name| limited(name, &["provider"])).into()).await.unwrap();
+    // Its runs go on when the file is opened anew.
+    let runs = store.claim(claim("w", "another", Duration::ZERO)).await.unwrap();
+    assert_eq!(used(&store).await, (Some(3), 3));
+    // Other limits of the queue count what runs.
+    end_by_previous(&path, &runs[0]);
+    store.set_queue("default", &queue_of(8)).await.unwrap();
+    assert_eq!(used(&store).await, (Some(2), 2));
+    store.sweep(10).await.unwrap();
+    assert_eq!(used(&store).await, (Some(2), 2), "once");
+    // So does whoever opens the file.
+    end_by_previous(&path, &runs[1]);
+    close(store).await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(used(&store).await, (Some(1), 1));
+    store.sweep(10).await.unwrap();
+    assert_eq!(used(&store).await, (Some(1), 1), "once");
 }
 
 #[tokio::test]

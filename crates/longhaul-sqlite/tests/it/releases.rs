@@ -205,9 +205,14 @@ impl Previous {
     }
 
     pub(crate) fn complete(&self, id: &str) {
+        self.complete_run(id, TOKEN);
+    }
+
+    /// Completes a run that another process has claimed.
+    pub(crate) fn complete_run(&self, id: &str, token: i64) {
         let seq: i64 = self
             .0
-            .query_row(include_str!("previous_release/completable_job.sql"), params![id, TOKEN], |row| {
+            .query_row(include_str!("previous_release/completable_job.sql"), params![id, token], |row| {
                 row.get(0)
             })
             .unwrap();

@@ -1,3 +1,7 @@
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::hash::Hash;
+
 use super::{Exported, ExportedJob};
 use crate::admit;
 use crate::lifecycle::{self, Run};
@@ -47,6 +51,10 @@ fn check(exported: &ExportedJob) -> Result<()> {
         check_name("id", id.as_str())?;
     }
     job.limit_keys.iter().try_for_each(|key| check_name("limit_keys", key))?;
+    check_once("limit_keys", &job.limit_keys)?;
+    check_once("depends_on", job.depends_on.iter().map(|other| &other.id))?;
+    check_once("dependencies", exported.dependencies.iter().map(|other| &other.id))?;
+    check_once("steps", exported.steps.iter().map(|step| &step.name))?;
     job.prefer.as_ref().map_or(Ok(()), crate::model::Prefer::validate)?;
     job.labels.iter().try_for_each(|(label, value)| {
         check_name("labels", label)?;
@@ -73,6 +81,19 @@ fn check(exported: &ExportedJob) -> Result<()> {
             reason: format!("does not go with the state {}: the line was changed by hand", job.state),
         }),
     }
+}
+
+/// Checks that a list names nothing twice: stores would count it twice, and find it once.
+fn check_once<N: Display + Eq + Hash>(field: &str, names: impl IntoIterator<Item = N>) -> Result<()> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if seen.contains(&name) {
+            let reason = format!("must not name {name} twice");
+            return Err(Error::Invalid { field: field.to_owned(), reason });
+        }
+        seen.insert(name);
+    }
+    Ok(())
 }
 
 fn check_text(field: &str, text: &str) -> Result<()> {
@@ -157,11 +178,31 @@ mod tests {
             (serde_json::json!({ "finished_at": 5 }), "finished_at of job a"),
             (serde_json::json!({ "state": "blocked" }), "waits_for of job a"),
             (serde_json::json!({ "last_event": 6 }), "state_event of job a"),
+            (serde_json::json!({ "limit_keys": ["k", "l", "k"] }), "limit_keys of job a"),
+            (serde_json::json!({ "depends_on": [{ "id": "b" }, { "id": "b" }] }), "depends_on of job a"),
         ] {
             match admitted(change) {
                 Err(Error::Invalid { field: found, .. }) => assert_eq!(found, field),
                 other => panic!("{field}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn what_would_be_counted_twice_is_refused() {
+        let mut twice = exported(serde_json::json!({}));
+        let step = serde_json::json!({ "name": "s", "attempt": 1, "started_at": 1, "finished_at": 2, "output": null });
+        let step: crate::model::StepRecord = serde_json::from_value(step).unwrap();
+        twice.steps = vec![step.clone(), step];
+        let refused = |job: ExportedJob| match admit(vec![Exported::Job(Box::new(job))]) {
+            Err(Error::Invalid { field, reason }) => format!("{field} {reason}"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(twice), "steps of job a must not name s twice");
+        let mut twice = exported(serde_json::json!({}));
+        let id = crate::model::JobId::from_store("b".into());
+        let dependency = crate::moving::ExportedDependency { id, settled: false };
+        twice.dependencies = vec![dependency.clone(), dependency];
+        assert_eq!(refused(twice), "dependencies of job a must not name b twice");
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::{Exported, ExportedKey, ExportedQueue, Imported};
 use crate::clock::Timestamp;
 use crate::model::{KeyFilter, QueueConfig};
@@ -45,8 +47,12 @@ pub async fn import_settings(
     let has_queues = records.iter().any(|record| matches!(record, Exported::Queue(_)));
     let queues = if has_queues { store.queues().await? } else { Vec::new() };
     let mut imported = Vec::with_capacity(records.len());
+    // Of two records of one name the first counts.
+    let (mut seen_queues, mut seen_keys) = (HashSet::new(), HashSet::new());
     for record in records {
         imported.push(match record {
+            Exported::Queue(queue) if !seen_queues.insert(&queue.queue) => Some(Imported::Present),
+            Exported::Key(key) if !seen_keys.insert(&key.key) => Some(Imported::Present),
             Exported::Queue(queue) => {
                 let present = queues.iter().find(|other| other.name == queue.queue);
                 let is_set = |config: &QueueConfig| *config != QueueConfig::default();

@@ -583,6 +583,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// - What was exported and imported is as it was.
     /// - Importing twice adds nothing.
+    /// - A record that a call has twice is created once.
     /// - A record that is there already stays as it is.
     /// - A job that was removed is not imported again.
     /// - A running job is imported as one that was given back.
