@@ -3,6 +3,7 @@
 //! The parser gathers what stands before the first part, the heads of parts, and all that has arrived when it is asked
 //! for more. None of that has a bound of its own, so its body has one here.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +12,11 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::{self, MultipartError, MultipartRejection};
 use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::header::CONTENT_DISPOSITION;
 use futures::{Stream, StreamExt};
 use tokio::sync::Mutex;
+
+use crate::disposition;
 
 /// A form that comes in.
 #[derive(Debug)]
@@ -79,8 +83,12 @@ impl FormField<'_> {
 
     /// The file's name, where the part is a file.
     #[must_use]
-    pub fn file_name(&self) -> Option<&str> {
-        self.part.file_name()
+    pub fn file_name(&self) -> Option<Cow<'_, str>> {
+        let unusual = || {
+            let disposition = self.part.headers().get(CONTENT_DISPOSITION)?;
+            disposition::file_name(disposition.as_bytes()).map(Cow::Owned)
+        };
+        self.part.file_name().map(Cow::Borrowed).or_else(unusual)
     }
 
     /// The type that the client names.

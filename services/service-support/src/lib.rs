@@ -9,6 +9,7 @@ mod auth;
 mod config;
 mod db;
 mod described;
+mod disposition;
 mod embedding;
 mod env;
 mod erasure;

@@ -84,6 +84,7 @@ impl Encoding {
     /// Every character that the bytes stand for.
     pub(super) fn characters(self, bytes: &[u8]) -> String {
         match self {
+            Self::Known(encoding) if encoding == encoding_rs::UTF_8 => utf8(bytes),
             Self::Known(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
             Self::Dos(table) => table.decode(bytes),
             Self::Utf16(order) => {
@@ -113,6 +114,8 @@ struct Survey {
     controls: usize,
     /// Zeros, by their place within four bytes.
     zeros: [usize; 4],
+    /// Bytes over ASCII.
+    high: usize,
     /// Sequences of bytes that are no UTF-8, and those that are and are no ASCII.
     broken: usize,
     multibyte: usize,
@@ -137,6 +140,7 @@ impl Survey {
                 self.zeros[at % 4] += usize::from(*byte == 0);
             }
             self.has_escape |= *byte == 0x1B;
+            self.high += usize::from(!byte.is_ascii());
         }
         self.length += bytes.len();
         // The detector is slow, and ASCII is no evidence for it unless escapes switch between sets.
@@ -177,6 +181,12 @@ impl Survey {
         }
     }
 
+    /// True for records of machines: hardly a byte is over ASCII or zero, as nearly half are of most wide texts, and few are
+    /// controls, as half are of the others.
+    fn is_narrow(&self, zeros: usize) -> bool {
+        (self.high + zeros) * 10 <= self.length && self.controls * 10 <= self.length
+    }
+
     fn verdict(mut self) -> Option<Encoding> {
         if self.length == 0 {
             return None;
@@ -187,7 +197,7 @@ impl Survey {
         }
         let zeros: usize = self.zeros.iter().sum();
         let is_text = self.controls <= 1 + self.length / 100;
-        if zeros * 10 > self.length || !is_text {
+        if zeros * 10 > self.length || !is_text && !self.is_narrow(zeros) {
             // Logs and tables of old programs are filled up with zeros, and are text apart from that.
             let is_padded = zeros * 2 <= self.length && (self.controls - zeros) * 200 <= self.length;
             match self.wide() {
@@ -266,10 +276,17 @@ fn is_common(c: char) -> bool {
         | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7A3}' | '\u{FF00}'..='\u{FFEF}' | '\u{1F300}'..='\u{1FAFF}')
 }
 
-/// Control bytes other than those that texts are laid out with, coloured with (ESC), struck over with (backspace), or
-/// that DOS ended them with.
+/// Control bytes other than those that texts are laid out with, parted with, coloured with (ESC), struck over with
+/// (backspace), or that DOS ended them with.
 fn is_odd(byte: u8) -> bool {
-    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0C' | 0x08 | 0x1A | 0x1B)
+    let is_layout = matches!(byte, b'\t' | b'\n' | b'\r' | 0x0B | b'\x0C' | 0x08 | 0x1A | 0x1B);
+    byte.is_ascii_control() && !is_layout && !is_separator(byte.into())
+}
+
+/// What parts the fields of a record: the separators of ASCII, and the begin of a heading, which tables of Hive and
+/// messages of FIX use in their place.
+fn is_separator(c: char) -> bool {
+    matches!(c, '\x01' | '\x1C'..='\x1F')
 }
 
 /// Leaves out control characters, the escape sequences of terminals, and what no byte sequence stood for. A backspace
@@ -280,6 +297,9 @@ fn without_odd_characters(text: &str) -> Decoded {
     while let Some(c) = characters.next() {
         match c {
             '\t' | '\n' | '\r' | '\x0C' | '\u{85}' => decoded.text.push(c),
+            // The break of a line within a paragraph, and the end of a record.
+            '\x0B' | '\x1E' => decoded.text.push('\n'),
+            c if is_separator(c) => decoded.text.push('\t'),
             '\x08' if decoded.text.chars().next_back().is_some_and(|c| !c.is_control()) => {
                 decoded.text.pop();
                 decoded.odd += 1;
@@ -298,6 +318,32 @@ fn without_odd_characters(text: &str) -> Decoded {
         }
     }
     decoded
+}
+
+/// UTF-8 into which words of windows-1252 were copied: a byte between two of ASCII that is a letter or a quotation mark there
+/// is one, if it stands at a letter.
+fn utf8(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        at += chunk.valid().len();
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).unwrap_or(&b' ');
+        let sides = bytes.get(at + 1).map(|after| [before, after]);
+        let is_word = sides.is_some_and(|sides| {
+            sides.iter().all(|byte| byte.is_ascii()) && sides.iter().any(|byte| byte.is_ascii_alphabetic())
+        });
+        match chunk.invalid() {
+            [] => {}
+            // The last two are what broken files are full of.
+            [byte] if is_word && *byte < 0xFE => {
+                text.push_str(&encoding_rs::WINDOWS_1252.decode_without_bom_handling(&[*byte]).0);
+            }
+            _ => text.push(char::REPLACEMENT_CHARACTER),
+        }
+        at += chunk.invalid().len();
+    }
+    text
 }
 
 /// The last bytes of a table of letters that every byte has a place in are those that broken files are full of. As
@@ -356,6 +402,33 @@ mod tests {
             assert_eq!(text(&utf16(said, u16::to_le_bytes)), said);
             assert_eq!(text(&utf16(said, u16::to_be_bytes)), said);
         }
+    }
+
+    #[test]
+    fn words_of_another_encoding_in_a_text_of_utf8_are_read() {
+        let mixed = [&"Grüße, 光合成 — größer\n".repeat(2).into_bytes(), &b"K\xE4se, \x93so\x94 na\xEFf"[..]]
+            .concat();
+        let read = decoded(&mixed).unwrap();
+        assert_eq!((read.text.lines().last(), read.odd), (Some("Käse, “so” naïf"), 0));
+        let broken = "größer \u{5149}".as_bytes();
+        for (cut, odd) in [(&broken[..broken.len() - 1], 1), (&b"gr\xC3\xB6\xC3\x9Fer caf\xC3"[..], 1)] {
+            assert_eq!(decoded(cut).unwrap().odd, odd);
+        }
+        assert_eq!(decoded("größe\n".as_bytes()).unwrap().odd, 0);
+    }
+
+    #[test]
+    fn what_parts_lines_and_fields_is_no_sign_of_another_encoding() {
+        let message = b"8=FIX.4.2\x019=178\x0135=8\x0149=PHLX\n".repeat(20);
+        assert_eq!(text(&message), "8=FIX.4.2\t9=178\t35=8\t49=PHLX\n".repeat(20));
+        assert_eq!(decoded(&message).unwrap().odd, 0);
+        assert_eq!(text(b"one\x0Btwo\x1Fthree\x1Efour"), "one\ntwo\tthree\nfour");
+        assert_eq!(text("Käse\x01Öl\x01".repeat(9).as_bytes()), "Käse\tÖl\t".repeat(9));
+        // Controls of a printer, one in twenty bytes.
+        assert_eq!(
+            text(&b"\x0Ebold words here\x0F, plain\n".repeat(9)),
+            "bold words here, plain\n".repeat(9)
+        );
     }
 
     #[test]

@@ -50,23 +50,40 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut pages = Vec::new();
     for id in spine {
-        let Some((_, href)) = files.iter().find(|(found, _)| *found == id) else { continue };
-        let name = resolve(folder, &decoded(href.split('#').next().unwrap_or_default()));
-        if !book.package.has(&name) {
+        let Some((_, href)) = files.iter().find(|(found, _)| *found == id) else {
+            book.package.told::<()>(Err(ExtractError::unreadable(kind, format!("no chapter {id}"))))?;
+            continue;
+        };
+        let name = address(folder, href);
+        // A chapter that is missing is told like one that is damaged.
+        let chapter = book.package.bytes(&name, MAX_CHAPTER);
+        let chapter = book.package.told(chapter)?;
+        if chapter.is_empty() {
             continue;
         }
-        let chapter = book.package.bytes(&name, MAX_CHAPTER);
-        let chapter = html::read(&book.package.told(chapter)?)?;
+        let chapter = html::read(&chapter)?;
         book.count(chapter.text.len())?;
         chapter.warnings.into_iter().for_each(|warning| book.warn(warning));
         if !chapter.text.is_empty() {
             pages.extend(parts(&chapter.text).into_iter().map(PlannedPage::Text));
         }
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let pictures = chapter.pictures.iter().filter(|picture| !picture.contains("://"));
+        let pictures = pictures.filter(|picture| !picture.starts_with("data:"));
+        let pictures = book.new_pictures(pictures.map(|picture| address(folder, picture)).collect());
+        let pictured = |name| PlannedPage::Pictured { text: String::new(), pictures: vec![name] };
+        pages.extend(pictures.into_iter().map(pictured));
     }
     if pages.is_empty() {
         pages.push(PlannedPage::Text(String::new()));
     }
     book.plan(pages)
+}
+
+/// The name of the file that a link in a file of `folder` leads to.
+fn address(folder: &str, link: &str) -> String {
+    let file = link.trim().split(['#', '?']).next().unwrap_or_default();
+    resolve(folder, &decoded(file))
 }
 
 /// `%20` and the like, as links write what names have.

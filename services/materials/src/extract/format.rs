@@ -44,7 +44,7 @@ impl Format {
                 c => told.push(c),
             }
         }
-        if told.contains(['y', 'd']) {
+        if told.contains(['y', 'd']) || told.contains("mmm") {
             Self::Day
         } else if told.contains('%') {
             let behind = told.split_once('.').map_or("", |(_, behind)| behind);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn days_are_told_from_numbers_by_their_format() {
-        for code in ["dd/mm/yyyy", "[$-407]d. mmmm", "yyyy\\-mm\\-dd hh:mm"] {
+        for code in ["dd/mm/yyyy", "[$-407]d. mmmm", "yyyy\\-mm\\-dd hh:mm", "mmmm"] {
             assert_eq!(Format::of_code(code), Format::Day, "{code}");
         }
         for code in ["0.00", "#,##0 \"days\"", "[red]0", "General"] {

@@ -1,41 +1,46 @@
-use html5gum::{DefaultEmitter, Token, Tokenizer};
+use html5gum::{StartTag, State, Token, Tokenizer};
 
 use super::encoding::Encoding;
 use super::tidy::tidy;
-use super::{ExtractError, FileKind, PageText, plain};
+use super::{ExtractError, FileKind, PageText, Warning, WarningCode, plain};
+
+/// A web page as it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Html {
+    pub(super) text: String,
+    /// The addresses of the pictures that it shows, in their order.
+    pub(super) pictures: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
+}
 
 /// Reads a web page of any encoding: by its mark, by what its head says, or by its bytes.
-pub(super) fn read(bytes: &[u8]) -> Result<PageText, ExtractError> {
-    let source = match declared(bytes) {
-        Some(encoding) => PageText::from(encoding.decode(bytes).text),
-        None => plain::whole(bytes, FileKind::Html)?,
+pub(super) fn read(bytes: &[u8]) -> Result<Html, ExtractError> {
+    let (source, warnings) = match declared(bytes) {
+        Some(encoding) => (encoding.decode(bytes).text, Vec::new()),
+        None => {
+            let source = plain::whole(bytes, FileKind::Html)?;
+            (source.text, source.warnings)
+        }
     };
-    Ok(PageText { text: text(&source.text), ..source })
+    let mut page = Page::default();
+    page.read(&source, 0);
+    page.end_block("\n");
+    Ok(Html { text: tidy(&page.text), pictures: page.pictures, warnings })
 }
 
-/// The text that a page shows: what browsers run, and what they do not show, is none.
-pub(super) fn text(source: &str) -> String {
-    let mut emitter = DefaultEmitter::default();
-    emitter.naively_switch_states(true);
-    let mut page = Page::default();
-    for token in Tokenizer::new_with_emitter(source, emitter) {
-        match token {
-            Ok(Token::StartTag(tag)) => {
-                let name = String::from_utf8_lossy(&tag.name).into_owned();
-                let alternative = tag.attributes.get(&b"alt"[..]);
-                page.open(&name, tag.self_closing);
-                if let Some(words) = alternative.filter(|_| name == "img") {
-                    page.push(&format!(" {} ", String::from_utf8_lossy(words)));
-                }
-            }
-            Ok(Token::EndTag(tag)) => page.close(&String::from_utf8_lossy(&tag.name)),
-            Ok(Token::String(text)) => page.push(&String::from_utf8_lossy(&text)),
-            Ok(Token::Comment(_) | Token::Doctype(_) | Token::Error(_)) => {}
-        }
+/// The same of a page that stands alone. Pictures that it brings along are told: they are not read.
+pub(super) fn page(bytes: &[u8]) -> Result<PageText, ExtractError> {
+    let Html { text, pictures, mut warnings } = read(bytes)?;
+    let count = pictures.iter().filter(|address| address.trim_start().starts_with("data:image/")).count();
+    if count > 0 {
+        let message = format!("pictures within the page were left out: {count}");
+        warnings.push(Warning::new(WarningCode::PictureUnreadable, message));
     }
-    page.end_block("\n");
-    tidy(&page.text)
+    Ok(PageText { text, warnings })
 }
+
+/// Pages within pages are read so deep.
+const MAX_FRAMES: usize = 3;
 
 /// The encoding that the head of a page names, unless its first bytes say another.
 fn declared(bytes: &[u8]) -> Option<Encoding> {
@@ -46,7 +51,12 @@ fn declared(bytes: &[u8]) -> Option<Encoding> {
         .chars()
         .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':'))
         .collect();
-    let encoding = Encoding::Known(encoding_rs::Encoding::for_label(label.as_bytes())?);
+    let encoding = encoding_rs::Encoding::for_label(label.as_bytes())?;
+    // A head that is read byte by byte is in no encoding of two bytes, whatever it says.
+    if encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE {
+        return None;
+    }
+    let encoding = Encoding::Known(encoding);
     // The declaration may be older than the encoding in which the file was saved.
     let is_mislabelled =
         encoding.is_utf8() || head.starts_with("\u{EF}\u{BB}\u{BF}") || std::str::from_utf8(bytes).is_ok();
@@ -62,16 +72,79 @@ struct Page {
     /// Readings of characters, which follow the paragraph: between the characters they would part a word.
     readings: Vec<String>,
     reading: Option<String>,
+    pictures: Vec<String>,
 }
 
 impl Page {
+    /// Takes the text that a page shows: what browsers run, and what they do not show, is none.
+    fn read(&mut self, source: &str, depth: usize) {
+        let mut tokens = Tokenizer::new(source);
+        while let Some(token) = tokens.next() {
+            match token {
+                Ok(Token::StartTag(tag)) => {
+                    // XHTML closes elements of plain text at once, and text follows them: `<title/>`, `<script src="…"/>`.
+                    if let Some(state) = content(&tag.name).filter(|_| !tag.self_closing) {
+                        tokens.set_state(state);
+                    }
+                    self.start(&tag, depth);
+                }
+                Ok(Token::EndTag(tag)) => self.close(&String::from_utf8_lossy(&tag.name)),
+                Ok(Token::String(text)) => self.push(&String::from_utf8_lossy(&text)),
+                Ok(Token::Comment(_) | Token::Doctype(_) | Token::Error(_)) => {}
+            }
+        }
+    }
+
+    fn start(&mut self, tag: &StartTag<()>, depth: usize) {
+        let name = String::from_utf8_lossy(&tag.name).into_owned();
+        let attribute = |name: &str| {
+            let value = tag.attributes.get(name.as_bytes())?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        // A template that is the shadow of its element is shown.
+        if name == "template" && attribute("shadowrootmode").is_some() {
+            return self.end_block("\n");
+        }
+        self.open(&name, tag.self_closing);
+        match name.as_str() {
+            "img" => {
+                if let Some(words) = attribute("alt") {
+                    self.push(&format!(" {words} "));
+                }
+                self.picture(attribute("src"));
+            }
+            "image" => self.picture(attribute("xlink:href").or_else(|| attribute("href"))),
+            "iframe" if depth < MAX_FRAMES && self.frames_hidden() => {
+                if let Some(page) = attribute("srcdoc") {
+                    let hidden = self.hidden.take();
+                    self.end_block("\n");
+                    self.read(&page, depth + 1);
+                    self.end_block("\n");
+                    self.hidden = hidden;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// True unless an iframe stands within something else that is not shown.
+    fn frames_hidden(&self) -> bool {
+        self.hidden.as_ref().is_none_or(|(name, depth)| name == "iframe" && *depth == 1)
+    }
+
+    fn picture(&mut self, address: Option<String>) {
+        if self.hidden.is_none() {
+            self.pictures.extend(address.filter(|address| !address.trim().is_empty()));
+        }
+    }
+
     fn open(&mut self, name: &str, is_empty: bool) {
         if let Some((hidden, depth)) = &mut self.hidden {
             *depth += usize::from(hidden == name && !is_empty);
             return;
         }
         match name {
-            "script" | "style" | "template" | "rp" | "noframes" if !is_empty => {
+            "script" | "style" | "template" | "rp" | "noframes" | "noembed" | "iframe" if !is_empty => {
                 self.hidden = Some((name.to_owned(), 1));
             }
             "rt" if !is_empty => self.reading = Some(String::new()),
@@ -80,7 +153,7 @@ impl Page {
                 self.end_block("\n");
                 self.preformatted += 1;
             }
-            "td" | "th" if !self.text.ends_with('\n') => self.text.push('\t'),
+            "td" | "th" | "mtd" if !self.text.ends_with('\n') => self.text.push('\t'),
             name => self.end_block(gap(name)),
         }
     }
@@ -139,14 +212,27 @@ impl Page {
     }
 }
 
+/// The form of the content of an element that holds no elements. `noscript` is none of them for those who run no scripts.
+fn content(name: &[u8]) -> Option<State> {
+    match name {
+        b"textarea" | b"title" => Some(State::RcData),
+        b"plaintext" => Some(State::PlainText),
+        b"script" => Some(State::ScriptData),
+        b"style" | b"iframe" | b"xmp" | b"noembed" | b"noframes" => Some(State::RawText),
+        _ => None,
+    }
+}
+
 /// The lines that an element begins and ends with.
 fn gap(name: &str) -> &'static str {
     match name {
         "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "table" | "ul" | "ol" | "dl"
-        | "title" | "section" | "article" => "\n\n",
+        | "title" | "section" | "article" | "noscript" | "xmp" | "plaintext" | "listing" => "\n\n",
         "div" | "li" | "tr" | "dt" | "dd" | "header" | "footer" | "main" | "nav" | "aside" | "figure"
         | "figcaption" | "caption" | "hr" | "form" | "fieldset" | "legend" | "option" | "button" | "body"
-        | "head" | "html" | "summary" | "details" | "address" => "\n",
+        | "head" | "html" | "summary" | "details" | "address" | "center" | "dialog" | "dir" | "hgroup"
+        | "menu" | "search" | "select" | "optgroup" | "textarea" | "thead" | "tbody" | "tfoot" | "text"
+        | "mtr" => "\n",
         _ => "",
     }
 }
@@ -154,6 +240,43 @@ fn gap(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn text(page: &str) -> String {
+        read(page.as_bytes()).unwrap().text
+    }
+
+    #[test]
+    fn elements_that_xhtml_closes_at_once_hold_none_of_the_page() {
+        let page = "<?xml version=\"1.0\"?><html><head><title/><script src=\"a.js\"/><style/></head><body><p>One</p>\
+                    <textarea/><p>two</p><iframe src=\"x\"/><p>three</p></body></html>";
+        assert_eq!(text(page), "One\n\ntwo\n\nthree");
+    }
+
+    #[test]
+    fn what_a_page_shows_without_scripts_is_read_as_a_page() {
+        let page = "<noscript><p>Read <b>me</b></p></noscript><iframe src=x><p>old <i>browser</i></p></iframe>\
+                    <noembed><p>no</p></noembed><iframe srcdoc=\"<p>framed &amp;amp; shown</p>\"></iframe>\
+                    <template><p>no</p><iframe srcdoc='no'></iframe></template>\
+                    <template shadowrootmode=open><p>shadow</p></template><xmp><b>as it is</b></xmp>last";
+        assert_eq!(text(page), "Read me\n\nframed & shown\n\nshadow\n\n<b>as it is</b>\n\nlast");
+    }
+
+    #[test]
+    fn words_of_elements_that_stand_below_each_other_are_not_joined() {
+        let page = "one<center>two</center>three<select><option>four</select>five<svg><text>six</text><text>seven</text></svg>";
+        assert_eq!(text(page), "one\ntwo\nthree\nfour\nfive\nsix\nseven");
+    }
+
+    #[test]
+    fn pictures_are_listed_in_their_order() {
+        let page = "<img src='a.png'><svg><image xlink:href=\"b.jpg\"/></svg><noscript><img src=c.gif></noscript>\
+                    <template><img src='d.png'></template><img alt='x'>";
+        assert_eq!(read(page.as_bytes()).unwrap().pictures, ["a.png", "b.jpg", "c.gif"]);
+        let told = super::page(b"a<img src='data:image/png;base64,AAAA'><img src=b.png>").unwrap();
+        assert_eq!(told.text, "a");
+        assert_eq!(told.warnings[0].code, WarningCode::PictureUnreadable);
+        assert!(super::page(page.as_bytes()).unwrap().warnings.is_empty());
+    }
 
     #[test]
     fn a_page_gives_what_it_shows() {
@@ -180,5 +303,6 @@ mod tests {
         assert_eq!(read(&bytes).unwrap().text, "光合成");
         assert_eq!(read("<meta charset=latin1><p>光</p>".as_bytes()).unwrap().text, "光");
         assert_eq!(read(b"<p>caf\xE9 cr\xE8me</p>").unwrap().text, "café crème");
+        assert_eq!(read(b"<meta charset=utf-16><p>caf\xE9 cr\xE8me</p>").unwrap().text, "café crème");
     }
 }

@@ -242,7 +242,7 @@ pub async fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pla
         }
         FileKind::Html | FileKind::Rtf => {
             let bytes = std::fs::read(&path).map_err(ExtractError::io("read the document"))?;
-            let page = if kind == FileKind::Rtf { rtf::text(&bytes).into() } else { html::read(&bytes)? };
+            let page = if kind == FileKind::Rtf { rtf::read(&bytes) } else { html::page(&bytes)? };
             limits.check_text(page.text.len())?;
             let pages = tidy::parts(&page.text).into_iter().map(PlannedPage::Text).collect();
             Ok(Plan { kind, pages, warnings: page.warnings })

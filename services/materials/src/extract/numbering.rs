@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use super::xml::Node;
 
-/// The numbers that Word puts before paragraphs: they stand nowhere in the text.
+/// What styles and lists say of paragraphs and runs: the numbers before them, which stand nowhere in the text, and whether they
+/// are shown.
 #[derive(Debug, Default)]
 pub(super) struct Numbering {
     /// The lists, by the number that paragraphs name.
@@ -29,6 +30,7 @@ struct Style {
     based_on: Option<String>,
     list: Option<String>,
     level: Option<usize>,
+    is_hidden: Option<bool>,
 }
 
 /// The place within the part that is read.
@@ -40,6 +42,8 @@ struct At {
     style: Option<String>,
 }
 
+/// Styles that are based on each other in a circle end after so many.
+const MAX_STYLES: usize = 20;
 /// More levels than Word has.
 const MAX_LEVELS: usize = 16;
 
@@ -91,6 +95,7 @@ impl Numbering {
                 "basedOn" => style.based_on = value,
                 "numId" => style.list = value,
                 "ilvl" => style.level = value.and_then(|level| level.parse().ok()),
+                "vanish" => style.is_hidden = Some(!matches!(value.as_deref(), Some("0" | "false" | "off"))),
                 _ => {}
             }
         } else if let Some(level) = self.levels().and_then(|levels| levels.get_mut(level)) {
@@ -104,6 +109,19 @@ impl Numbering {
         }
     }
 
+    /// True for a style whose text is not shown.
+    pub(super) fn hides(&self, style: &str) -> bool {
+        let mut style = Some(style);
+        for _ in 0..MAX_STYLES {
+            let Some(found) = style.and_then(|style| self.styles.get(style)) else { return false };
+            if let Some(is_hidden) = found.is_hidden {
+                return is_hidden;
+            }
+            style = found.based_on.as_deref();
+        }
+        false
+    }
+
     /// The number of the next paragraph, by its style and by what it says itself; `None` where it has none.
     pub(super) fn next(
         &mut self,
@@ -114,8 +132,7 @@ impl Numbering {
         let (mut list, mut level) = (list.map(str::to_owned), level);
         let named = style.map(str::to_owned);
         let mut style = named.clone();
-        // Styles that are based on each other in a circle end after so many.
-        for _ in 0..20 {
+        for _ in 0..MAX_STYLES {
             let Some(found) = style.as_ref().and_then(|style| self.styles.get(style)) else { break };
             list = list.or_else(|| found.list.clone());
             level = level.or(found.level);
@@ -231,6 +248,17 @@ mod tests {
         assert_eq!(found.next(None, Some("2"), Some(1)).as_deref(), Some("4.i"));
         assert_eq!(found.next(None, None, None), None);
         assert_eq!(found.next(None, Some("0"), None), None);
+    }
+
+    #[test]
+    fn a_style_hides_what_it_or_the_one_that_it_is_based_on_says() {
+        let found = numbering(
+            "<n xmlns:w='w'><style w:styleId='A'><rPr><vanish/></rPr></style><style w:styleId='B'><basedOn w:val='A'/></style>\
+             <style w:styleId='C'><basedOn w:val='A'/><rPr><vanish w:val='0'/></rPr></style>\
+             <style w:styleId='D'><basedOn w:val='D'/></style></n>",
+        );
+        let hidden = ["A", "B", "C", "D", "E"].map(|style| found.hides(style));
+        assert_eq!(hidden, [true, true, false, false, false]);
     }
 
     #[test]

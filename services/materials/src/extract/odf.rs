@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::office::Office;
@@ -25,23 +26,29 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
         content.read(&node);
         limits.check_text(content.text.len())
     })?;
-    let objects = std::mem::take(&mut content.objects);
     content.end_page();
+    if content.pages.is_empty() {
+        content.pages.push(Slide::default());
+    }
+    office.files.append(&mut content.files);
     let pictures: Vec<Vec<String>> = content
         .pages
         .iter_mut()
         .map(|page| office.new_pictures(std::mem::take(&mut page.pictures)))
         .collect();
-    let mut texts: Vec<String> = content.pages.into_iter().map(|page| page.text).collect();
-    let mut around = String::new();
-    for object in objects.iter().filter(|object| office.package.has(object)).cloned().collect::<Vec<_>>() {
-        let mut drawn = Content { is_object: true, ..Content::default() };
-        office.package.walk_beside(&object, &mut |node| {
-            drawn.read(&node);
-            Ok(())
-        })?;
-        around.push_str("\n\n");
-        around.push_str(&drawn.text);
+    let mut texts = Vec::with_capacity(content.pages.len());
+    for page in content.pages {
+        let mut text = page.text;
+        for object in page.objects.iter().filter(|object| office.package.has(object)).collect::<Vec<_>>() {
+            let mut drawn = Content { is_object: true, ..Content::default() };
+            office.package.walk_beside(object, &mut |node| {
+                drawn.read(&node);
+                Ok(())
+            })?;
+            text.push_str("\n\n");
+            text.push_str(&drawn.text);
+        }
+        texts.push(text);
     }
     if kind == FileKind::Odt && office.package.has("styles.xml") {
         let mut margins = Content { only_margins: true, ..Content::default() };
@@ -49,11 +56,10 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
             margins.read(&node);
             Ok(())
         })?;
-        around.push_str("\n\n");
-        around.push_str(&margins.text);
-    }
-    if let Some(last) = texts.last_mut() {
-        last.push_str(&around);
+        if let Some(last) = texts.last_mut() {
+            last.push_str("\n\n");
+            last.push_str(&margins.text);
+        }
     }
     let mut pages = Vec::new();
     if kind.has_pages() {
@@ -78,6 +84,7 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
 struct Slide {
     text: String,
     pictures: Vec<String>,
+    objects: Vec<String>,
 }
 
 #[derive(Default)]
@@ -85,7 +92,11 @@ struct Content {
     text: String,
     pages: Vec<Slide>,
     pictures: Vec<String>,
+    /// Charts and equations of the page.
     objects: Vec<String>,
+    /// Objects of other programs.
+    files: BTreeSet<String>,
+    is_page: bool,
     /// The depth within an element whose content is not to be read.
     skipped: usize,
     /// The number of open elements whose content is text.
@@ -95,9 +106,14 @@ struct Content {
     repeats: Vec<(usize, usize)>,
     readings: Vec<String>,
     reading: Option<String>,
-    /// Notes and remarks, which follow their paragraph: within it they would part a sentence.
+    /// Notes, remarks and boxes, which follow their paragraph: within it they would part a sentence or a word.
     notes: Vec<String>,
-    around: Vec<(String, usize)>,
+    /// The text, the open paragraphs and the notes around each that is open.
+    around: Vec<(String, usize, Vec<String>)>,
+    /// The shapes that are open, and whether each stands within a paragraph.
+    shapes: Vec<bool>,
+    /// True within the words that stand for a picture.
+    is_caption: bool,
     is_object: bool,
     only_margins: bool,
     margins: usize,
@@ -120,8 +136,7 @@ impl Content {
 
     fn is_skipped(&self, name: &str, attributes: &Attributes) -> bool {
         match name {
-            "tracked-changes" | "script" | "forms" | "page-number" | "note-citation" | "creator" | "date"
-            | "settings" => true,
+            "tracked-changes" | "script" | "forms" | "page-number" | "note-citation" | "settings" => true,
             "annotation" => self.is_object,
             "hidden-text" | "hidden-paragraph" => attributes.value("is-hidden") == Some("true"),
             _ => false,
@@ -139,12 +154,34 @@ impl Content {
             "line-break" => self.text.push('\n'),
             "ruby-text" => self.reading = Some(String::new()),
             "note" | "annotation" => {
-                self.around.push((std::mem::take(&mut self.text), std::mem::take(&mut self.texts)));
+                self.begin_aside();
             }
-            "page" => self.end_page(),
+            name if is_shape(name) => {
+                let is_within = self.texts > 0;
+                self.shapes.push(is_within);
+                if is_within {
+                    self.begin_aside();
+                }
+            }
+            "title" | "desc" if self.texts == 0 && self.shapes.last() == Some(&true) => {
+                self.is_caption = true;
+                self.texts += 1;
+            }
+            "page" => {
+                self.end_page();
+                self.is_page = true;
+            }
             "image" => {
                 let name = attributes.value("href").unwrap_or_default().trim_start_matches("./");
-                self.pictures.push(name.to_owned());
+                // What is read of an object is not looked at as well.
+                let shows = name.strip_prefix("ObjectReplacements/").unwrap_or_default();
+                if !self.objects.contains(&format!("{shows}/content.xml")) {
+                    self.pictures.push(name.to_owned());
+                }
+            }
+            "object-ole" => {
+                let name = attributes.value("href").unwrap_or_default().trim_start_matches("./");
+                self.files.insert(name.to_owned());
             }
             "object" => {
                 let name = attributes.value("href").unwrap_or_default().trim_start_matches("./");
@@ -184,16 +221,17 @@ impl Content {
                     }
                 }
             }
+            name if is_shape(name) => self.end_shape(),
+            "title" | "desc" if std::mem::take(&mut self.is_caption) => {
+                self.texts = self.texts.saturating_sub(1);
+                self.text.push('\n');
+            }
             "mi" | "mn" | "mo" | "mtext" if self.is_object => {
                 self.texts = self.texts.saturating_sub(1);
                 self.text.push(' ');
             }
             "ruby-text" => self.readings.extend(self.reading.take()),
-            "note" | "annotation" => {
-                let (around, texts) = self.around.pop().unwrap_or_default();
-                self.notes.push(std::mem::replace(&mut self.text, around));
-                self.texts = texts;
-            }
+            "note" | "annotation" => self.end_aside(),
             "table-cell" => {
                 self.cells = self.cells.saturating_sub(1);
                 let (start, repeats) = self.repeats.pop().unwrap_or_default();
@@ -231,12 +269,102 @@ impl Content {
         }
     }
 
-    fn end_page(&mut self) {
-        if self.text.trim().is_empty() && self.pictures.is_empty() {
-            self.text.clear();
-            return;
+    fn end_shape(&mut self) {
+        if self.shapes.pop() == Some(true) {
+            self.end_aside();
         }
-        let (text, pictures) = (std::mem::take(&mut self.text), std::mem::take(&mut self.pictures));
-        self.pages.push(Slide { text, pictures });
+    }
+
+    fn begin_aside(&mut self) {
+        let (text, texts) = (std::mem::take(&mut self.text), std::mem::take(&mut self.texts));
+        self.around.push((text, texts, std::mem::take(&mut self.notes)));
+    }
+
+    fn end_aside(&mut self) {
+        let (around, texts, notes) = self.around.pop().unwrap_or_default();
+        let aside = std::mem::replace(&mut self.text, around);
+        self.texts = texts;
+        let within = std::mem::replace(&mut self.notes, notes);
+        self.notes.extend(within);
+        if !aside.trim().is_empty() {
+            self.notes.push(aside);
+        }
+    }
+
+    /// A slide with nothing on it counts: those behind it keep their numbers.
+    fn end_page(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let (pictures, objects) = (std::mem::take(&mut self.pictures), std::mem::take(&mut self.objects));
+        if self.is_page || !text.trim().is_empty() || !pictures.is_empty() || !objects.is_empty() {
+            self.pages.push(Slide { text, pictures, objects });
+        }
+    }
+}
+
+fn is_shape(name: &str) -> bool {
+    matches!(
+        name,
+        "frame"
+            | "custom-shape"
+            | "g"
+            | "rect"
+            | "line"
+            | "polyline"
+            | "polygon"
+            | "regular-polygon"
+            | "path"
+            | "circle"
+            | "ellipse"
+            | "connector"
+            | "caption"
+            | "measure"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::xml::{Budget, walk};
+    use super::*;
+
+    fn read(xml: &str) -> Content {
+        let mut content = Content::default();
+        let mut budget = Budget { left: 1 << 20, is_exceeded: false };
+        walk(xml.as_bytes(), &mut budget, &mut |node| {
+            content.read(&node);
+            Ok::<(), String>(())
+        })
+        .unwrap();
+        content.end_page();
+        content
+    }
+
+    fn texts(xml: &str) -> Vec<String> {
+        read(xml).pages.iter().map(|page| tidy(&page.text)).collect()
+    }
+
+    #[test]
+    fn fields_of_a_letter_are_read_and_who_remarked_when_is_not() {
+        let letter = "<text><p>Köln, <date>30. November</date>, <creator>Ada</creator><annotation><creator>Bob</creator>\
+                      <date>2020-01-01</date><p>remark</p></annotation></p></text>";
+        assert_eq!(texts(letter), ["Köln, 30. November, Ada\n\nremark"]);
+    }
+
+    #[test]
+    fn a_box_follows_its_paragraph_and_parts_no_word() {
+        let boxed = "<text><p>Pro<frame><text-box><p>boxed</p></text-box></frame>ject<custom-shape><p>shaped</p></custom-shape>s\
+                     <frame><image href='a.png'/><title>a leaf</title><desc>in light</desc></frame></p><p>next</p></text>";
+        assert_eq!(texts(boxed), ["Projects\n\nboxed\n\nshaped\n\na leaf\nin light\n\nnext"]);
+    }
+
+    #[test]
+    fn slides_keep_their_numbers_and_their_charts() {
+        let slides = "<b><page><frame><text-box><p>one</p></text-box></frame></page><page/><page><frame><object \
+                      href='./Object 1'/><image href='./ObjectReplacements/Object 1'/></frame><object-ole href='./Object 2'/>\
+                      <image href='./ObjectReplacements/Object 2'/></page></b>";
+        let read = read(slides);
+        assert_eq!(read.pages.iter().map(|page| page.text.trim()).collect::<Vec<_>>(), ["one", "", ""]);
+        assert_eq!(read.pages[2].objects, ["Object 1/content.xml"]);
+        assert_eq!(read.pages[2].pictures, ["ObjectReplacements/Object 2"]);
+        assert_eq!(read.files.into_iter().collect::<Vec<_>>(), ["Object 2"]);
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use super::embedded::unread_format;
@@ -32,6 +32,8 @@ pub(super) struct Office<'a> {
     pictures: HashSet<String>,
     /// Pictures of formats that are not read, by their format.
     unread: BTreeMap<String, usize>,
+    /// The files within the document, which are not read.
+    pub(super) files: BTreeSet<String>,
     warnings: Vec<Warning>,
 }
 
@@ -51,6 +53,7 @@ impl<'a> Office<'a> {
             bytes: 0,
             pictures: HashSet::new(),
             unread: BTreeMap::new(),
+            files: BTreeSet::new(),
             warnings: Vec::new(),
         }
     }
@@ -71,6 +74,7 @@ impl<'a> Office<'a> {
                 })?;
             }
         }
+        self.tell_files(&relations);
         let body = self.main_part(main, Writer::numbered(&mut numbering))?;
         let mut pictures = body.pictures;
         let mut text = body.text;
@@ -155,6 +159,7 @@ impl<'a> Office<'a> {
         let slide = self.part(part, Writer::default())?;
         let (mut text, mut pictures) = (slide.text, slide.pictures);
         let relations = self.package.relations(part)?;
+        self.tell_files(&relations);
         for relation in
             of_kinds(&relations, &["diagramData", "chart", "chartEx"]).cloned().collect::<Vec<_>>()
         {
@@ -201,7 +206,7 @@ impl<'a> Office<'a> {
             self.warnings.push(Warning::new(WarningCode::AttachmentsLeftOut, message));
             String::new()
         } else if bytes.trim_ascii_start().starts_with(b"{\\rtf") {
-            rtf::text(&bytes)
+            rtf::read(&bytes).text
         } else if relation.part.ends_with(".txt") {
             plain::whole(&bytes, FileKind::Text)?.text
         } else {
@@ -209,6 +214,12 @@ impl<'a> Office<'a> {
         };
         self.count(text.len())?;
         Ok(text)
+    }
+
+    /// Says that files stand within this part: workbooks, documents, objects of other programs.
+    pub(super) fn tell_files(&mut self, relations: &[Relation]) {
+        let files = of_kinds(relations, &["package", "oleObject"]);
+        self.files.extend(files.map(|relation| relation.part.clone()));
     }
 
     /// A part beside the main one, as far as it can be read.
@@ -279,6 +290,12 @@ impl<'a> Office<'a> {
         }
         let mut warnings = self.package.unread;
         warnings.extend(self.warnings);
+        if !self.files.is_empty() {
+            let names = self.files.iter().map(|name| name.rsplit('/').next().unwrap_or(name));
+            let shown = names.take(10).collect::<Vec<_>>().join(", ");
+            let message = format!("files within the document were not read ({}): {shown}", self.files.len());
+            warnings.push(Warning::new(WarningCode::AttachmentsLeftOut, message));
+        }
         for (format, count) in self.unread {
             let message = format!("pictures of a format that is not read ({format}) were left out: {count}");
             warnings.push(Warning::new(WarningCode::PictureUnreadable, message));

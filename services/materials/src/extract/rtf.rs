@@ -3,17 +3,22 @@ use std::collections::HashMap;
 use super::dos::Dos;
 use super::encoding::Encoding;
 use super::tidy::tidy;
+use super::{PageText, Warning, WarningCode};
 
-/// The text of a Rich Text Format file: what is printed, with notes, headers and footers.
-pub(super) fn text(bytes: &[u8]) -> String {
+/// The text of a Rich Text Format file: what is printed, with notes, headers and footers. Its pictures are told: they are
+/// not read.
+pub(super) fn read(bytes: &[u8]) -> PageText {
     let mut reader = Reader::default();
     reader.read(bytes);
     reader.flush();
-    tidy(&reader.text)
+    let told =
+        |count| Warning::new(WarningCode::PictureUnreadable, format!("pictures were left out: {count}"));
+    let warnings = (reader.pictures > 0).then(|| told(reader.pictures)).into_iter().collect();
+    PageText { text: tidy(&reader.text), warnings }
 }
 
 /// Groups that hold no text of the document.
-const DESTINATIONS: [&str; 23] = [
+const DESTINATIONS: [&str; 25] = [
     "fonttbl",
     "colortbl",
     "stylesheet",
@@ -37,13 +42,20 @@ const DESTINATIONS: [&str; 23] = [
     "objdata",
     "mmathPr",
     "pgptbl",
+    // The properties of a shape, and its form for older readers.
+    "sp",
+    "shprslt",
 ];
+
+/// Groups that repeat, for other readers, what stands beside them, and the bullets of lists.
+const REPETITIONS: [&str; 4] = ["nonshppict", "shprslt", "mmathPict", "listpicture"];
 
 #[derive(Clone, Copy)]
 struct Group {
     is_skipped: bool,
     is_hidden: bool,
     is_font_table: bool,
+    is_repetition: bool,
     font: u32,
     /// True before the older of two forms of a text.
     is_older_next: bool,
@@ -65,6 +77,7 @@ struct Reader {
     /// The first half of a pair of UTF-16.
     high: Option<u16>,
     is_ignorable: bool,
+    pictures: usize,
 }
 
 impl Reader {
@@ -97,6 +110,7 @@ impl Reader {
             is_skipped: false,
             is_hidden: false,
             is_font_table: false,
+            is_repetition: false,
             font: 0,
             is_older_next: false,
             fallback: 1,
@@ -151,8 +165,12 @@ impl Reader {
     }
 
     fn word(&mut self, word: &str, value: Option<i64>) {
-        let is_ignored =
-            self.is_ignorable && !matches!(word, "shptxt" | "shpinst" | "annotation" | "footnote" | "ud");
+        let is_ignored = self.is_ignorable
+            && !matches!(word, "shptxt" | "shpinst" | "do" | "moMath" | "annotation" | "footnote" | "ud");
+        self.pictures += usize::from(word == "pict" && !self.group().is_repetition);
+        if REPETITIONS.contains(&word) {
+            self.set(|group| group.is_repetition = true);
+        }
         if let Some(group) = self.groups.last_mut()
             && (is_ignored || DESTINATIONS.contains(&word))
             && !group.is_font_table
@@ -174,7 +192,10 @@ impl Reader {
             "rdblquote" => self.push("”"),
             "bullet" => self.push("•"),
             "emspace" | "enspace" => self.push(" "),
-            "footnote" | "annotation" | "header" | "footer" | "headerf" | "footerf" => self.push("\n\n"),
+            "footnote" | "annotation" | "header" | "footer" | "headerf" | "footerf" | "shptxt"
+            | "dptxbxtext" => {
+                self.push("\n\n");
+            }
             "ansicpg" => self.encoding = number.and_then(code_page),
             "mac" => self.encoding = code_page(10000),
             "pc" => self.encoding = code_page(437),
@@ -303,6 +324,26 @@ fn charset(number: u32) -> Option<Encoding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn text(file: &[u8]) -> String {
+        read(file).text
+    }
+
+    #[test]
+    fn text_boxes_are_read_once_and_without_the_properties_of_their_shapes() {
+        let file = br"{\rtf1 a\par{\shp{\*\shpinst\shpleft1{\sp{\sn shapeType}{\sv 202}}{\shptxt \pard boxed\par}}{\shprslt{\*\do
+\dptxbx{\dptxbxtext \pard boxed\par}}}}{\*\do\dobxpage\dptxbx{\dptxbxtext older\par}}{\mmath{\*\moMath{\mr E=mc}}}}";
+        assert_eq!(text(file), "a\n\nboxed\n\nolder\n\nE=mc");
+    }
+
+    #[test]
+    fn pictures_that_are_not_read_are_told_once_each() {
+        let file = br"{\rtf1 a{\*\shppict{\pict\pngblip 89}}{\nonshppict{\pict\wmetafile8 01}}{\*\listpicture{\pict 01}}{\pict 02}{\mmathPict{\pict 03}}}";
+        let read = read(file);
+        assert_eq!((read.text.as_str(), read.warnings.len()), ("a", 1));
+        assert_eq!(read.warnings[0].message, "pictures were left out: 2");
+        assert!(super::read(br"{\rtf1 a}").warnings.is_empty());
+    }
 
     #[test]
     fn what_is_printed_is_read_and_what_is_not_is_left_out() {

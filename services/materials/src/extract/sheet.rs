@@ -14,16 +14,24 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     let mut office = Office::new(Package::open(path, kind, limits)?, kind, limits);
     let main = office.main()?;
     let mut sheets = Vec::new();
+    let mut book = Book::default();
     office.package.walk(&main, &mut |node| {
-        if let Node::Open("sheet", attributes) = node {
-            let get = |name| attributes.value(name).unwrap_or_default().to_owned();
-            let id = attributes.get_foreign("id").unwrap_or_default().to_owned();
-            sheets.push((get("name"), id, get("state")));
+        match node {
+            Node::Open("sheet", attributes) => {
+                let get = |name| attributes.value(name).unwrap_or_default().to_owned();
+                let id = attributes.get_foreign("id").unwrap_or_default().to_owned();
+                sheets.push((get("name"), id, get("state")));
+            }
+            Node::Open("workbookPr", attributes)
+                if matches!(attributes.value("date1904"), Some("1" | "true" | "on")) =>
+            {
+                book.epoch = DAYS_TO_1904;
+            }
+            _ => {}
         }
         Ok(())
     })?;
     let relations = office.package.relations(&main)?;
-    let mut book = Book::default();
     for relation in of_kinds(&relations, &["sharedStrings", "styles"]) {
         if office.package.has(&relation.part) {
             office.package.walk_beside(&relation.part, &mut |node| {
@@ -45,9 +53,14 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
             limits.check_text(sheet.text.len())
         })?;
         let mut text = sheet.text;
+        for margin in sheet.margins {
+            text.push_str("\n\n");
+            text.push_str(&margin);
+        }
         office.count(text.len())?;
         let mut pictures = Vec::new();
         let around = office.package.relations(&relation.part)?;
+        office.tell_files(&around);
         for part in
             of_kinds(&around, &["comments", "threadedComment", "drawing"]).cloned().collect::<Vec<_>>()
         {
@@ -58,7 +71,8 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
             text.push_str("\n\n");
             text.push_str(&read.text);
             pictures.extend(read.pictures);
-            for chart in of_kinds(&office.package.relations(&part.part)?, &["chart", "chartEx"]) {
+            let drawn = office.package.relations(&part.part)?;
+            for chart in of_kinds(&drawn, &["chart", "chartEx", "diagramData"]) {
                 text.push('\n');
                 text.push_str(&office.drawn(chart)?);
             }
@@ -85,7 +99,12 @@ struct Book {
     custom: Vec<(u32, Format)>,
     in_cell_formats: bool,
     formats: Vec<Format>,
+    /// Days from that on which other workbooks count from to that of this one.
+    epoch: f64,
 }
+
+/// Excel for Macintosh once counted days from the first of 1904.
+const DAYS_TO_1904: f64 = 1_462.0;
 
 impl Book {
     fn read(&mut self, node: Node<'_>) {
@@ -95,6 +114,11 @@ impl Book {
             Node::Close("rPh") => self.is_reading = false,
             Node::Open("t", _) => self.is_text = !self.is_reading,
             Node::Close("t") => self.is_text = false,
+            Node::Close("si") => {
+                if let Some(last) = self.texts.last_mut() {
+                    *last = unescaped(last);
+                }
+            }
             Node::Text(text) if self.is_text => {
                 self.bytes += text.len();
                 if let Some(last) = self.texts.last_mut() {
@@ -125,6 +149,10 @@ struct Sheet<'b> {
     style: usize,
     value: Option<String>,
     is_value: bool,
+    is_reading: bool,
+    /// Headers and footers of the printed pages, and whether one is being read.
+    margins: Vec<String>,
+    is_margin: bool,
     /// The column of the next cell, from 0.
     column: usize,
 }
@@ -135,7 +163,18 @@ const MAX_GAP: usize = 30;
 impl<'b> Sheet<'b> {
     fn new(book: &'b Book, name: String) -> Self {
         let text = name + "\n\n";
-        Self { book, text, kind: String::new(), style: 0, value: None, is_value: false, column: 0 }
+        Self {
+            book,
+            text,
+            kind: String::new(),
+            style: 0,
+            value: None,
+            is_value: false,
+            is_reading: false,
+            margins: Vec::new(),
+            is_margin: false,
+            column: 0,
+        }
     }
 
     fn read(&mut self, node: Node<'_>) {
@@ -150,16 +189,31 @@ impl<'b> Sheet<'b> {
                 self.text.push_str(&"\t".repeat(gap));
                 self.column = column;
             }
-            Node::Open("v" | "t", _) => {
+            // The reading of an East Asian text that stands in the cell itself.
+            Node::Open("rPh", _) => self.is_reading = true,
+            Node::Close("rPh") => self.is_reading = false,
+            Node::Open("v" | "t", _) if !self.is_reading => {
                 self.is_value = true;
                 self.value.get_or_insert_default();
             }
             Node::Close("v" | "t") => self.is_value = false,
+            Node::Open(name, _) if is_margin(name) => {
+                self.is_margin = true;
+                self.value = None;
+            }
+            Node::Close(name) if is_margin(name) => {
+                self.is_margin = false;
+                let margin = margin(&self.value.take().unwrap_or_default());
+                if !margin.is_empty() && !self.margins.contains(&margin) {
+                    self.margins.push(margin);
+                }
+            }
+            Node::Text(text) if self.is_margin => self.value.get_or_insert_default().push_str(text),
             Node::Text(text) if self.is_value => self.value.get_or_insert_default().push_str(text),
             Node::Close("c") => {
                 let value = self.value.take().unwrap_or_default();
                 let shown = self.shown(value);
-                self.text.push_str(&shown.replace('\n', " "));
+                self.text.push_str(&shown.replace("\r\n", " ").replace(['\n', '\r'], " "));
                 self.column += 1;
             }
             _ => {}
@@ -178,7 +232,7 @@ impl<'b> Sheet<'b> {
             "b" => if value.trim() == "1" { "TRUE" } else { "FALSE" }.to_owned(),
             "n" => match value.trim().parse::<f64>() {
                 Ok(number) => match self.book.formats.get(self.style) {
-                    Some(Format::Day) => day(number).unwrap_or(value),
+                    Some(Format::Day) => day(number + self.book.epoch).unwrap_or(value),
                     Some(Format::Time(code)) => time(number, code).unwrap_or(value),
                     Some(Format::Percent(digits)) => percent(number, *digits),
                     // Files hold all digits of a float; the shortest that mean the same are those that people typed.
@@ -186,9 +240,66 @@ impl<'b> Sheet<'b> {
                 },
                 Err(_) => value,
             },
+            "str" | "inlineStr" => unescaped(&value),
             _ => value,
         }
     }
+}
+
+fn is_margin(name: &str) -> bool {
+    matches!(name, "oddHeader" | "oddFooter" | "evenHeader" | "evenFooter" | "firstHeader" | "firstFooter")
+}
+
+/// The text of a header or a footer, in which `&` begins a code: `&C` for what is centred, `&"Arial,Bold"`, `&12`, `&P` for
+/// the number of the page.
+fn margin(source: &str) -> String {
+    let mut text = String::new();
+    let mut characters = source.chars().peekable();
+    while let Some(c) = characters.next() {
+        if c != '&' {
+            text.push(c);
+            continue;
+        }
+        match characters.next() {
+            Some('&') => text.push('&'),
+            Some('"') => while characters.next().is_some_and(|c| c != '"') {},
+            Some('K') => {
+                let mut digits = 0;
+                while digits < 6 && characters.next_if(char::is_ascii_hexdigit).is_some() {
+                    digits += 1;
+                }
+            }
+            Some('L' | 'C' | 'R') => text.push('\n'),
+            Some(c) if c.is_ascii_digit() => while characters.next_if(char::is_ascii_digit).is_some() {},
+            _ => {}
+        }
+    }
+    tidy(text.trim())
+}
+
+/// Excel writes characters that XML has no place for, or would change, as `_x000D_`, and `_x005F_` for a `_` that would
+/// begin such a code.
+fn unescaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("_x") {
+        let (before, code) = rest.split_at(at);
+        shown.push_str(before);
+        let digits = code.get(2..6).filter(|_| code.get(6..7) == Some("_"));
+        let unit = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match unit.and_then(|unit| u32::from_str_radix(unit, 16).ok()).and_then(char::from_u32) {
+            Some(c) => {
+                shown.push(c);
+                rest = &code[7..];
+            }
+            None => {
+                shown.push_str("_x");
+                rest = &code[2..];
+            }
+        }
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// The day of a serial number, of which 1 is the first of 1900; a part of a day is a time.
@@ -234,6 +345,7 @@ fn column(name: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::xml::{Budget, walk};
     use super::*;
 
     #[test]
@@ -243,6 +355,47 @@ mod tests {
         assert_eq!(day(1.0).as_deref(), Some("1899-12-31"));
         assert_eq!(day(45_351.0).as_deref(), Some("2024-02-29"));
         assert_eq!(day(-1.0), None);
+    }
+
+    #[test]
+    fn escapes_of_a_cell_and_codes_of_a_margin_are_no_text() {
+        assert_eq!(
+            unescaped("one_x000D_\ntwo _x005F_x0041_ _x 5_x00_x0041_é"),
+            "one\r\ntwo _x0041_ _x 5_x00Aé"
+        );
+        assert_eq!(unescaped("_xé000_ _x000"), "_xé000_ _x000");
+        assert_eq!(
+            margin("&L&\"Arial,Bold\"&12Plants && light&C&P of &N&R&KFF00002024"),
+            "Plants & light\n of\n2024"
+        );
+    }
+
+    fn read(book: &Book, xml: &str) -> Vec<String> {
+        let mut sheet = Sheet::new(book, String::new());
+        let mut budget = Budget { left: 1 << 20, is_exceeded: false };
+        let mut visit = |node: Node<'_>| {
+            sheet.read(node);
+            Ok::<(), String>(())
+        };
+        walk(xml.as_bytes(), &mut budget, &mut visit).unwrap();
+        let mut lines = vec![tidy(&sheet.text)];
+        lines.extend(sheet.margins);
+        lines
+    }
+
+    #[test]
+    fn a_sheet_is_read_with_its_margins_and_without_readings() {
+        let sheet = "<s><row><c t='inlineStr'><is><t>漢字</t><rPh><t>かんじ</t></rPh></is></c><c t='str'><v>a_x000D_\nb</v></c></row>\
+                     <oddHeader>&amp;CPlants</oddHeader><evenHeader>Plants</evenHeader><oddFooter>&amp;P</oddFooter></s>";
+        assert_eq!(read(&Book::default(), sheet), ["漢字\ta b", "Plants"]);
+    }
+
+    #[test]
+    fn days_are_counted_from_the_day_that_the_workbook_names() {
+        let sheet = "<s><row><c s='0'><v>43538</v></c></row></s>";
+        let book = Book { formats: vec![Format::Day], ..Book::default() };
+        assert_eq!(read(&book, sheet), ["2019-03-14"]);
+        assert_eq!(read(&Book { epoch: DAYS_TO_1904, ..book }, sheet), ["2023-03-15"]);
     }
 
     #[test]

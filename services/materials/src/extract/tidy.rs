@@ -10,8 +10,8 @@ pub(super) fn tidy(text: &str) -> String {
     let text = without_soft_hyphens(text);
     let mut tidied = String::with_capacity(text.len());
     let mut empty_lines = 0;
-    // A form feed parts pages, so it ends a line as well; so does the "next line" of mainframes.
-    let lines = text.split(['\n', '\x0C', '\u{85}']);
+    // A form feed parts pages, so it ends a line as well; so do a vertical tab, and the "next line" of mainframes.
+    let lines = text.split(['\n', '\x0B', '\x0C', '\u{85}']);
     for line in lines.flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r')) {
         let length = tidied.len();
         push_visible(line, &mut tidied);
@@ -130,7 +130,7 @@ mod tests {
         );
         assert_eq!(tidy("  indented\u{A0}code\n"), "  indented code");
         assert_eq!(tidy(" \n\t\n"), "");
-        assert_eq!(tidy("one\u{85}two"), "one\ntwo");
+        assert_eq!(tidy("one\u{85}two\x0Bthree"), "one\ntwo\nthree");
     }
 
     #[test]

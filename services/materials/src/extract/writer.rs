@@ -26,9 +26,11 @@ pub(super) struct Writer<'a> {
     cells: Vec<usize>,
     runs: Vec<usize>,
     fractions: Vec<usize>,
-    is_hidden: bool,
-    /// Contents that are there in more than one form: whether one of them has been read, and the length of all before it.
-    choices: Vec<Option<usize>>,
+    /// Whether the run is hidden, where it says so itself.
+    is_hidden: Option<bool>,
+    /// Contents that are there in more than one form: whether one of them has been read, and the length of the text and the
+    /// number of drawings before it.
+    choices: Vec<Option<(usize, usize)>>,
     /// The texts around the text boxes that are open, and those of the boxes of this paragraph.
     around: Vec<String>,
     boxes: Vec<String>,
@@ -36,6 +38,12 @@ pub(super) struct Writer<'a> {
     reading: Option<String>,
     readings: Vec<String>,
     equations: usize,
+    /// True behind an operand of an equation, and before the next one of the same row, list or column.
+    is_between_operands: bool,
+    /// The number of charts and the like that stand in parts of their own.
+    drawings: usize,
+    accent: Option<String>,
+    font: Option<String>,
     style: Option<String>,
     number: (Option<String>, Option<usize>),
 }
@@ -65,6 +73,9 @@ impl<'a> Writer<'a> {
     }
 
     fn push(&mut self, text: &str) {
+        self.is_between_operands = false;
+        let shown = signs(text, self.font.as_deref());
+        let text = shown.as_deref().unwrap_or(text);
         match &mut self.reading {
             Some(reading) => reading.push_str(text),
             None => self.text.push_str(text),
@@ -86,7 +97,17 @@ impl<'a> Writer<'a> {
         match name {
             "pPr" | "rPr" | "tblPr" | "trPr" | "tcPr" | "sectPr" | "ctrlPr" => self.properties += 1,
             "vanish" if self.properties == 1 && !self.runs.is_empty() => {
-                self.is_hidden |= !matches!(value(), Some("0" | "false" | "off"));
+                self.is_hidden = Some(!matches!(value(), Some("0" | "false" | "off")));
+            }
+            "rStyle"
+                if self.properties == 1
+                    && !self.runs.is_empty()
+                    && value().is_some_and(|style| self.hides(style)) =>
+            {
+                self.is_hidden = Some(true);
+            }
+            "rFonts" if self.properties == 1 && !self.runs.is_empty() => {
+                self.font = attributes.value("ascii").map(str::to_lowercase);
             }
             "pStyle" if self.properties > 0 => self.style = value().map(str::to_owned),
             "numId" if self.properties > 0 => self.number.0 = value().map(str::to_owned),
@@ -101,7 +122,9 @@ impl<'a> Writer<'a> {
             "noBreakHyphen" => self.push("-"),
             "softHyphen" => self.push("\u{AD}"),
             "sym" => self.push(&symbol(attributes)),
-            "AlternateContent" => self.choices.push(Some(self.text.len())),
+            "AlternateContent" => self.choices.push(Some((self.text.len(), self.drawings))),
+            // In its place, older programs have a notice that they cannot show it.
+            "chart" | "relIds" | "slicer" | "timeslicer" | "model3d" => self.drawings += 1,
             "txbxContent" => self.around.push(std::mem::take(&mut self.text)),
             "rt" => self.reading = Some(String::new()),
             "blip" => self.pictures.extend(attributes.get_foreign("embed").map(str::to_owned)),
@@ -117,9 +140,14 @@ impl<'a> Writer<'a> {
 
     fn open_equation(&mut self, name: &str, value: Option<&str>) {
         match name {
-            "num" | "den" | "sup" | "sub" => self.fractions.push(self.text.len()),
+            "num" | "den" | "sup" | "sub" | "lim" => self.fractions.push(self.text.len()),
+            "e" if self.is_between_operands => self.push(" "),
             "rad" => self.push("√("),
             "d" => self.push("("),
+            // An accent stands behind the letter that it is on.
+            "chr" if value.is_some_and(|sign| sign.chars().all(is_accent)) => {
+                self.accent = value.map(str::to_owned);
+            }
             "chr" => self.push(value.unwrap_or("∫")),
             _ => {}
         }
@@ -142,7 +170,10 @@ impl<'a> Writer<'a> {
             }
             "r" => {
                 let start = self.runs.pop().unwrap_or_default();
-                if std::mem::take(&mut self.is_hidden) {
+                self.font = None;
+                let is_hidden = self.is_hidden.take();
+                let of_style = || self.style.as_deref().is_some_and(|style| self.hides(style));
+                if is_hidden.unwrap_or_else(of_style) {
                     self.text.truncate(start);
                 }
             }
@@ -157,7 +188,9 @@ impl<'a> Writer<'a> {
             "tr" | "tbl" => self.text.push('\n'),
             "Choice" => {
                 // A form that says nothing leaves the word to the next.
-                let has_said = |before: usize| self.text.len() > before || !self.boxes.is_empty();
+                let has_said = |(length, drawings): (usize, usize)| {
+                    self.text.len() > length || self.drawings > drawings || !self.boxes.is_empty()
+                };
                 if self.choices.last().is_some_and(|choice| choice.is_some_and(has_said)) {
                     self.choices.pop();
                     self.choices.push(None);
@@ -177,19 +210,27 @@ impl<'a> Writer<'a> {
 
     fn close_equation(&mut self, name: &str) {
         match name {
-            "num" | "den" | "sup" | "sub" => {
+            "num" | "den" | "sup" | "sub" | "lim" => {
                 let start = self.fractions.pop().unwrap_or_default().min(self.text.len());
                 let part = self.text.split_off(start);
                 let part = if part.chars().count() > 1 { format!("({part})") } else { part };
                 let (before, after) = match name {
                     "num" => ("", "/"),
                     "sup" if !part.is_empty() => ("^", ""),
-                    "sub" if !part.is_empty() => ("_", ""),
+                    "sub" | "lim" if !part.is_empty() => ("_", ""),
                     _ => ("", ""),
                 };
                 self.text.push_str(&format!("{before}{part}{after}"));
             }
             "rad" | "d" => self.push(")"),
+            "acc" => {
+                if let Some(accent) = self.accent.take() {
+                    self.push(&accent);
+                }
+            }
+            // A root of two has an empty degree.
+            "deg" if self.text.ends_with('(') => {}
+            "e" | "deg" | "fName" => self.is_between_operands = true,
             _ => {}
         }
     }
@@ -206,6 +247,10 @@ impl<'a> Writer<'a> {
         (self.style, self.number) = (None, (None, None));
     }
 
+    fn hides(&self, style: &str) -> bool {
+        self.numbering.as_ref().is_some_and(|numbering| numbering.hides(style))
+    }
+
     fn write_number(&mut self) {
         if let Some(numbering) = &mut self.numbering
             && let Some(number) =
@@ -219,6 +264,43 @@ impl<'a> Writer<'a> {
 
 /// A character of a font whose letters are signs, as the letter that it shows.
 fn symbol(attributes: &Attributes) -> String {
+    let code =
+        attributes.value("char").and_then(|code| u32::from_str_radix(code, 16).ok()).unwrap_or_default();
+    let font = attributes.value("font").unwrap_or_default().to_lowercase();
+    let low = low(code);
+    match sign(&font, low) {
+        Some(sign) => sign.to_owned(),
+        None if code == low => char::from_u32(code).map(String::from).unwrap_or_default(),
+        None => String::new(),
+    }
+}
+
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36F}' | '\u{20D0}'..='\u{20FF}')
+}
+
+/// A text in which letters of such a font stand as private characters; `None` where none does.
+fn signs(text: &str, font: Option<&str>) -> Option<String> {
+    let is_private = |c: char| matches!(c, '\u{F020}'..='\u{F0FF}');
+    if !text.contains(is_private) {
+        return None;
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match sign(font.unwrap_or_default(), low(c.into())).filter(|_| is_private(c)) {
+            Some(sign) => shown.push_str(sign),
+            None => shown.push(c),
+        }
+    }
+    Some(shown)
+}
+
+/// Word writes the letters of such fonts in the private area from F000 on.
+fn low(code: u32) -> u32 {
+    if (0xF000..=0xF0FF).contains(&code) { code - 0xF000 } else { code }
+}
+
+fn sign(font: &str, code: u32) -> Option<&'static str> {
     static SIGNS: LazyLock<HashMap<(&str, u32), &str>> = LazyLock::new(|| {
         let rows = include_str!("symbols.txt").lines();
         rows.filter_map(|row| {
@@ -228,16 +310,7 @@ fn symbol(attributes: &Attributes) -> String {
         })
         .collect()
     });
-    let code =
-        attributes.value("char").and_then(|code| u32::from_str_radix(code, 16).ok()).unwrap_or_default();
-    let font = attributes.value("font").unwrap_or_default().to_lowercase();
-    // Word writes them in the private area from F000 on.
-    let low = if (0xF000..=0xF0FF).contains(&code) { code - 0xF000 } else { code };
-    match SIGNS.get(&(font.as_str(), low)) {
-        Some(sign) => (*sign).to_owned(),
-        None if code == low => char::from_u32(code).map(String::from).unwrap_or_default(),
-        None => String::new(),
-    }
+    SIGNS.get(&(font, code)).copied()
 }
 
 #[cfg(test)]
@@ -295,6 +368,28 @@ mod tests {
     }
 
     #[test]
+    fn runs_and_paragraphs_of_hidden_styles_are_left_out() {
+        let mut budget = Budget { left: 1 << 20, is_exceeded: false };
+        let mut numbering = Numbering::default();
+        let styles = "<n xmlns:w='w'><style w:styleId='H'><rPr><vanish/></rPr></style></n>";
+        walk(styles.as_bytes(), &mut budget, &mut |node| {
+            numbering.read(&node);
+            Ok::<(), String>(())
+        })
+        .unwrap();
+        let mut writer = Writer::numbered(&mut numbering);
+        let xml = "<b xmlns:w='w'><p><r><rPr><rStyle w:val='H'/></rPr><t>gone</t></r><r><t>kept</t></r></p>\
+                   <p><pPr><pStyle w:val='H'/></pPr><r><t>gone</t></r><r><rPr><vanish w:val='0'/></rPr><t>shown</t></r></p>\
+                   <p><r><t>last</t></r></p></b>";
+        walk(xml.as_bytes(), &mut budget, &mut |node| {
+            writer.write(node);
+            Ok::<(), String>(())
+        })
+        .unwrap();
+        assert_eq!(tidy(&writer.text), "kept\n\nshown\n\nlast");
+    }
+
+    #[test]
     fn a_text_box_follows_its_paragraph_and_parts_no_word() {
         let xml = "<b><p><r><t>Pro</t></r><r><txbxContent><p><r><t>boxed</t></r></p></txbxContent></r><r><t>ject</t></r></p>\
                    <p><r><t>next</t></r></p></b>";
@@ -310,5 +405,45 @@ mod tests {
         let fraction = "<p><oMath><r><t>E=m</t></r><sSup><e><r><t>c</t></r></e><sup><r><t>2</t></r></sup></sSup><r><t>+</t></r>\
                         <f><num><r><t>a+b</t></r></num><den><r><t>2</t></r></den></f><rad><e><r><t>x</t></r></e></rad></oMath></p>";
         assert_eq!(text(fraction), "E=mc^2+(a+b)/2√(x)");
+    }
+
+    #[test]
+    fn a_chart_that_older_programs_cannot_show_is_not_their_notice() {
+        let choice = |inner: &str| {
+            format!(
+                "<b><AlternateContent><Choice>{inner}</Choice><Fallback><p><r><t>This chart is not available.</t></r></p>\
+                 </Fallback></AlternateContent></b>"
+            )
+        };
+        assert_eq!(text(&choice("<graphicData><chart/></graphicData>")), "");
+        assert_eq!(text(&choice("<graphicData/>")), "This chart is not available.");
+    }
+
+    #[test]
+    fn letters_of_fonts_of_signs_and_cells_of_a_matrix_are_told_apart() {
+        let run = |font: &str| {
+            format!(
+                "<p xmlns:w='w'><r><rPr><rFonts w:ascii='{font}'/></rPr><t>\u{F061}</t></r><r><t>-ray \u{F061}</t></r></p>"
+            )
+        };
+        assert_eq!(text(&run("Symbol")), "α-ray \u{F061}");
+        assert_eq!(text(&run("Arial")), "\u{F061}-ray \u{F061}");
+        let e = |text: &str| format!("<e><r><t>{text}</t></r></e>");
+        let row = |a: &str, b: &str| format!("<mr>{}{}</mr>", e(a), e(b));
+        let matrix = format!(
+            "<p><oMath><m>{}{}</m><d>{}{}</d></oMath></p>",
+            row("1", "2"),
+            row("3", "4"),
+            e("a"),
+            e("b")
+        );
+        assert_eq!(text(&matrix), "1 2 3 4(a b)");
+        let sine = format!("<func><fName><r><t>sin</t></r></fName>{}</func>", e("x"));
+        assert_eq!(text(&format!("<p><oMath><rad><deg/>{}</rad></oMath></p>", e("x"))), "√(x)");
+        let root = format!("<rad><deg><r><t>3</t></r></deg>{}</rad>", e("8"));
+        let accent = format!("<acc><accPr><chr val='\u{302}'/></accPr>{}</acc>", e("y"));
+        let limit = format!("<limLow>{}<lim><r><t>n</t></r></lim></limLow>", e("lim"));
+        let all = format!("<p><oMath>{sine}<r><t>+</t></r>{root}{accent}{limit}</oMath></p>");
+        assert_eq!(text(&all), "sin x+√(3 8)ŷlim_n");
     }
 }

@@ -132,7 +132,7 @@ async fn receive(app: &App, form: &mut Form, room: u64, once: &Once) -> Result<U
 }
 
 async fn receive_file(app: &App, mut field: FormField<'_>, room: u64, once: &Once) -> Result<Upload, Error> {
-    let name = field.file_name().unwrap_or_default().to_owned();
+    let name = field.file_name().unwrap_or_default().into_owned();
     if name.is_empty() {
         return Err(Error::bad_request("File name is required"));
     }

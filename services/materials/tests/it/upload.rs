@@ -72,6 +72,23 @@ async fn a_file_comes_back_as_it_went_in() {
 }
 
 #[tokio::test]
+async fn a_name_is_taken_in_each_form_that_clients_send() {
+    let f = Fixture::alone().await;
+    let course = f.course().await;
+    for named in [&b"filename*=UTF-8''%C3%9Cbung.txt"[..], b"filename=\"\xDCbung.txt\""] {
+        let head = b"--B\r\nContent-Disposition: form-data; name=\"file\"; ";
+        let body = [head, named, b"\r\n\r\nwords\r\n--B--\r\n"].concat();
+        let request = Request::post(format!("/courses/{course}/materials"))
+            .header("authorization", format!("Bearer {}", f.token("ada")))
+            .header("content-type", "multipart/form-data; boundary=B")
+            .body(Body::from(body));
+        let reply = f.send(request.unwrap()).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        assert_eq!(reply.json()["name"], "Übung.txt");
+    }
+}
+
+#[tokio::test]
 async fn a_name_is_only_a_name() {
     let f = Fixture::alone().await;
     let course = f.course().await;

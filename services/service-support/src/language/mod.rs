@@ -61,6 +61,8 @@ impl From<String> for Words {
 /// The evidence that one word is for a language.
 const OF_SUBJECT: u32 = 3;
 const OF_FUNCTION: u32 = 2;
+/// A function word of several of the languages, as in `Tour de France`, or of one letter, as in `C++`.
+const OF_SHARED_FUNCTION: u32 = 1;
 const OF_ENDING: u32 = 2;
 const OF_STRONG_LETTER: u32 = 2;
 const OF_LETTER: u32 = 1;
@@ -154,7 +156,9 @@ impl Known {
             if self.subjects.0.contains(word) {
                 OF_SUBJECT
             } else if self.function.0.contains(word) {
-                OF_FUNCTION
+                let others = LANGUAGES.iter().filter(|known| known.code != self.code);
+                let is_shared = others.into_iter().any(|other| other.function.0.contains(word));
+                if is_shared || word.chars().count() == 1 { OF_SHARED_FUNCTION } else { OF_FUNCTION }
             } else if self.endings.split_whitespace().any(ends) {
                 OF_ENDING
             } else {
@@ -211,6 +215,9 @@ mod tests {
             ("英語", "動詞"),
             ("math", "pi"),
             ("politics", "die-in protests"),
+            ("sports", "Tour de France"),
+            ("coding", "C++"),
+            ("algebra club", "y = mx + b"),
         ] {
             assert_eq!(of(subject, topic), Language::En, "{subject}/{topic}");
         }

@@ -66,6 +66,11 @@ fn balanced(text: &str) -> Option<&str> {
 }
 
 fn parse(text: &str) -> Result<Value, String> {
+    if has_formula(text)
+        && let Ok(value) = serde_json::from_str(&mended(text))
+    {
+        return Ok(value);
+    }
     serde_json::from_str(text).or_else(|strict| {
         let mended = mended(text);
         if mended == text {
@@ -79,6 +84,7 @@ fn parse(text: &str) -> Result<Value, String> {
 fn mended(text: &str) -> Cow<'_, str> {
     let mut mended = String::with_capacity(text.len());
     let mut in_string = false;
+    let has_formula = has_formula(text);
     let mut rest = text.char_indices();
     while let Some((at, character)) = rest.next() {
         match character {
@@ -89,6 +95,10 @@ fn mended(text: &str) -> Cow<'_, str> {
             '\\' if in_string => {
                 let escape = &text[at..];
                 let length = escape_len(escape);
+                if has_formula && is_command(escape) {
+                    mended.push_str("\\\\");
+                    continue;
+                }
                 if is_half(escape, &text[..at]) {
                     mended.push('\u{fffd}')
                 } else {
@@ -106,6 +116,38 @@ fn mended(text: &str) -> Cow<'_, str> {
     if mended == text { Cow::Borrowed(text) } else { Cow::Owned(mended) }
 }
 
+/// True for a document with backslashes that stand for themselves: `\alpha` and `\(` are no escapes, and nobody means the form
+/// feed that `\frac` or the backspace that `\beta` begins with.
+fn has_formula(text: &str) -> bool {
+    let mut rest = text;
+    while let Some((_, escape)) = rest.split_once('\\') {
+        let mut characters = escape.chars();
+        match (characters.next(), characters.next()) {
+            (Some('b' | 'f'), Some(next)) if next.is_ascii_alphabetic() => return true,
+            (Some('u'), _) if !is_unit(&escape[1..]) => return true,
+            (Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't' | 'u'), _) => rest = &escape[1..],
+            (Some(_), _) => return true,
+            (None, _) => return false,
+        }
+    }
+    false
+}
+
+/// True for a command of TeX. Of those that begin like the escape of a line break or a tab, these are followed by no word.
+fn is_command(escape: &str) -> bool {
+    const LIKE_ESCAPES: [&str; 8] =
+        ["times", "theta", "text", "triangle", "nabla", "neq", "right", "rightarrow"];
+    let command = &escape[1..];
+    let name = command.find(|c: char| !c.is_ascii_alphabetic()).map_or(command, |end| &command[..end]);
+    match command.chars().next() {
+        Some('b' | 'f') => name.len() > 1,
+        Some('n' | 'r' | 't') => LIKE_ESCAPES.contains(&name),
+        Some('u') => unit(escape).is_none(),
+        Some(c) => !matches!(c, '"' | '\\' | '/'),
+        None => false,
+    }
+}
+
 /// The bytes of the escape that a text begins with.
 fn escape_len(text: &str) -> usize {
     let most = if unit(text).is_some() { 6 } else { 1 + text[1..].chars().next().map_or(0, char::len_utf8) };
@@ -114,8 +156,12 @@ fn escape_len(text: &str) -> usize {
 
 /// The code unit of the `\uXXXX` that a text begins with.
 fn unit(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let digits = text.strip_prefix("\\u").filter(|digits| is_unit(digits))?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()
+}
+
+fn is_unit(digits: &str) -> bool {
+    digits.get(..4).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// True for the escape of one half of a character whose other half is not beside it.
@@ -169,6 +215,24 @@ mod tests {
         assert_eq!(title("\\ud83e\\udd80 \\n \\\" \n"), "🦀 \n \" \n");
         assert_eq!(title("a\u{0}b\\u0000"), "ab", "a NUL has no place in a text");
         assert_eq!(title("one, }two"), "one, }two");
+    }
+
+    #[test]
+    fn formulas_whose_backslashes_are_not_doubled_are_read_as_they_are_meant() {
+        let title = |text: &str| read(&format!("{{\"title\": \"{text}\"}}")).unwrap()["title"].clone();
+        for formula in [
+            "\\alpha \\times \\theta",
+            "\\frac{1}{2}",
+            "so \\(x\\) is \\beta",
+            "\\sum \\upsilon \\nabla f \\neq 0",
+            "\\d \\text{if}",
+            "\\upsilon",
+        ] {
+            assert_eq!(title(formula), formula);
+        }
+        assert_eq!(title("\\alpha\\nand then\\tfour \\\"x\\\" \\u00e9"), "\\alpha\nand then\tfour \"x\" é");
+        assert_eq!(title("\\\\frac{1}{2} \\times"), "\\frac{1}{2} \times", "doubled as they are to be");
+        assert_eq!(title("one\\nabla"), "one\nabla");
     }
 
     #[test]

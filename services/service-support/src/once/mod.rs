@@ -346,7 +346,7 @@ async fn file_of(request: Request) -> Option<String> {
         if field.name() != Some("file") {
             continue;
         }
-        let mut digest = begun(field.file_name().unwrap_or_default());
+        let mut digest = begun(&field.file_name().unwrap_or_default());
         let mut length = 0;
         while let Some(bytes) = field.chunk().await.ok()? {
             length += bytes.len();

@@ -160,3 +160,77 @@ async fn parts_are_found_whatever_the_case_and_the_slash_of_their_names() {
     let read = extract(&path, FileKind::Docx, &Limits::default(), &mut |_| {}).await.unwrap();
     assert_eq!(read.pages, ["OTTER"]);
 }
+
+#[tokio::test]
+async fn files_within_an_office_file_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("embedding.docx");
+    let rels = r#"<Relationships><Relationship Id="p" Type="x/package" Target="embeddings/costs.xlsx"/>
+        <Relationship Id="o" Type="x/oleObject" Target="embeddings/oleObject1.bin"/></Relationships>"#;
+    let body = "<document><p><r><t>OTTER</t></r></p></document>";
+    zip(&path, &[TYPES, WORD, ("word/document.xml", body), ("word/_rels/document.xml.rels", rels)]);
+    let read = extract(&path, FileKind::Docx, &Limits::default(), &mut |_| {}).await.unwrap();
+    assert_eq!(read.pages, ["OTTER"]);
+    assert_eq!(codes(&read), [WarningCode::AttachmentsLeftOut]);
+    let said = "files within the document were not read (2): costs.xlsx, oleObject1.bin";
+    assert_eq!(read.warnings[0].message, said);
+}
+
+#[tokio::test]
+async fn a_book_of_xhtml_is_read_with_its_pictures_and_what_it_lacks_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.epub");
+    let root = r#"<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>"#;
+    let list = r#"<package><manifest><item id="a" href="text/a.xhtml"/><item id="b" href="text/b.xhtml"/>
+        <item id="c" href="text/c.xhtml"/></manifest><spine><itemref idref="a"/><itemref idref="b"/><itemref idref="c"/>
+        <itemref idref="d"/></spine></package>"#;
+    let first = r#"<?xml version="1.0"?><html><head><title/><script src="a.js"/></head><body><h1>OSPREY</h1>
+        <img src="../images/the%20page.png" alt=""/><img src="https://example.com/far.png"/></body></html>"#;
+    let parts = [
+        ("mimetype", "application/epub+zip"),
+        ("META-INF/container.xml", root),
+        ("OEBPS/book.opf", list),
+        ("OEBPS/text/a.xhtml", first),
+        ("OEBPS/text/b.xhtml", "<html><body>KESTREL</body></html>"),
+    ];
+    zip(&path, &parts);
+    let picture = std::fs::read(super::sample("scanned-page.png")).unwrap();
+    super::add_to_zip(&path, "OEBPS/images/the page.png", &picture);
+    assert_eq!(sniff_file(&path, "a").unwrap(), Some(FileKind::Epub));
+    let read = extract(&path, FileKind::Epub, &Limits::default(), &mut |_| {}).await.unwrap();
+    assert_eq!((read.pages[0].as_str(), read.pages[2].as_str()), ("OSPREY", "KESTREL"));
+    assert!(read.pages[1].contains("chloroplasts"), "{read:?}");
+    assert_eq!(codes(&read), [WarningCode::PartUnreadable; 2]);
+    assert!(read.warnings[0].message.contains("OEBPS/text/c.xhtml"), "{read:?}");
+    assert!(read.warnings[1].message.ends_with("no chapter d"), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_diagram_of_a_sheet_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("drawn.xlsx");
+    let relation = |kind: &str, target: &str| {
+        format!(r#"<Relationships><Relationship Id="r" Type="x/{kind}" Target="{target}"/></Relationships>"#)
+    };
+    let package = relation("officeDocument", "xl/workbook.xml");
+    let book = relation("worksheet", "worksheets/sheet1.xml");
+    let sheet = relation("drawing", "../drawings/d.xml");
+    let drawing = relation("diagramData", "../diagrams/data1.xml");
+    let parts = [
+        TYPES,
+        ("_rels/.rels", package.as_str()),
+        (
+            "xl/workbook.xml",
+            r#"<workbook xmlns:r="r"><sheets><sheet name="S" r:id="r"/></sheets></workbook>"#,
+        ),
+        ("xl/_rels/workbook.xml.rels", book.as_str()),
+        ("xl/worksheets/sheet1.xml", "<worksheet/>"),
+        ("xl/worksheets/_rels/sheet1.xml.rels", sheet.as_str()),
+        ("xl/drawings/d.xml", "<wsDr/>"),
+        ("xl/drawings/_rels/d.xml.rels", drawing.as_str()),
+        ("xl/diagrams/data1.xml", "<dataModel><pt><t><p><r><t>WALNUT</t></r></p></t></pt></dataModel>"),
+    ];
+    zip(&path, &parts);
+    let read = extract(&path, FileKind::Xlsx, &Limits::default(), &mut |_| {}).await.unwrap();
+    assert_eq!(read.pages, ["S\n\nWALNUT"]);
+}
