@@ -109,7 +109,7 @@ async fn plain(State(app): State<App>, body: Bytes) -> Result<Json<Value>, Error
 async fn upload(State(app): State<App>, once: Once, request: Request) -> Result<Response, Error> {
     let mut form = Form::open(request).await.unwrap();
     let mut field = form.next_field().await.unwrap().unwrap();
-    let name = field.file_name().unwrap().to_owned();
+    let name = field.file_name().unwrap().into_owned();
     let mut digest = once.file(&name);
     while let Some(bytes) = field.chunk().await.unwrap() {
         digest.update(&bytes);
