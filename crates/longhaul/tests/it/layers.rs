@@ -481,6 +481,8 @@ async fn what_a_job_logs_stands_in_the_span_of_its_run_which_tells_how_it_ended(
         move || log.clone()
     };
     let format = tracing_subscriber::fmt().json().with_span_events(FmtSpan::CLOSE).with_writer(writer);
+    // While one subscriber is alone, a line that another test comes to first, which has none, is off for good.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(format.finish());
     let script = Script::new(async |_, _| {
         tokio::task::yield_now().await;
