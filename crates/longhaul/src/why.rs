@@ -4,8 +4,8 @@ use crate::clock::Timestamp;
 use crate::handle::Longhaul;
 use crate::lifecycle::limits::{self, KeyState};
 use crate::model::{
-    Condition, JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, MAX_DEPENDENCIES, Page, Payloads, Prefer,
-    QueueInfo, State, Strength, Term, WaitsFor, WorkerInfo,
+    Condition, Cost, JobFilter, JobId, JobRecord, KeyFilter, KeyInfo, MAX_DEPENDENCIES, Page, Payloads,
+    Prefer, QueueInfo, State, Strength, Term, WaitsFor, WorkerInfo,
 };
 use crate::store::Result;
 
@@ -99,13 +99,7 @@ impl Rule {
     /// The rule by which a limit key keeps its jobs back, those that cost one unit: the first of its pause, its slots, its rate.
     #[must_use]
     pub fn of_key(key: &KeyInfo) -> Option<Self> {
-        if key.closed_until.is_some() {
-            return Some(Rule::PausedKey);
-        }
-        if key.limits.slots.is_some_and(|slots| key.used >= u64::from(slots)) {
-            return Some(Rule::SlotsKey);
-        }
-        key.rate_free_at.map(|_| Rule::RateKey)
+        Reason::closed(key, Cost::default()).map(|reason| reason.rule)
     }
 }
 
@@ -279,7 +273,7 @@ impl Longhaul {
         let (names, limit, cost) = (job.limit_keys.clone(), job.limit_keys.len(), job.policy.cost);
         let filter = KeyFilter { names, limit, cost, ..KeyFilter::default() };
         let keys = self.store().keys(&filter).await?;
-        Ok(keys.iter().filter_map(|key| Reason::closed(key, job)).collect())
+        Ok(keys.iter().filter_map(|key| Reason::closed(key, cost)).collect())
     }
 }
 
@@ -288,12 +282,12 @@ impl Reason {
         Self { rule, key: None, until: None, waits_for: Vec::new(), done: None, of: None }
     }
 
-    fn closed(key: &KeyInfo, job: &JobRecord) -> Option<Self> {
+    fn closed(key: &KeyInfo, cost: Cost) -> Option<Self> {
         let of = |rule| Self { key: Some(key.key.clone()), ..Self::of(rule) };
         if key.closed_until.is_some() {
             return Some(Self { until: key.closed_until, ..of(Rule::PausedKey) });
         }
-        if let Some(most) = lacks_slots(key.limits.slots, key.used, job) {
+        if let Some(most) = lacks_slots(key.limits.slots, key.used, cost) {
             return Some(Self { done: Some(key.used), of: Some(most), ..of(Rule::SlotsKey) });
         }
         key.rate_free_at.map(|_| Self { until: key.rate_free_at, ..of(Rule::RateKey) })
@@ -306,7 +300,7 @@ impl Reason {
     fn closed_queue(queue: &QueueInfo, job: &JobRecord) -> Option<Self> {
         let of = |rule| Self { key: Some(queue.name.clone()), ..Self::of(rule) };
         let used = queue.used.unwrap_or_default();
-        if let Some(most) = lacks_slots(queue.config.slots, used, job) {
+        if let Some(most) = lacks_slots(queue.config.slots, used, job.policy.cost) {
             return Some(Self { done: Some(used), of: Some(most), ..of(Rule::SlotsQueue) });
         }
         let (rate, left, free_at) = (queue.config.rate?, queue.rate_left?, queue.rate_free_at?);
@@ -325,9 +319,9 @@ impl Reason {
     }
 }
 
-/// The slots of a limit where a job must wait for some of them.
-fn lacks_slots(most: Option<u32>, used: u64, job: &JobRecord) -> Option<u64> {
-    let slots = u64::from(job.policy.cost.slots);
+/// The slots of a limit where a job of this cost must wait for some of them.
+fn lacks_slots(most: Option<u32>, used: u64, cost: Cost) -> Option<u64> {
+    let slots = u64::from(cost.slots);
     most.map(u64::from).filter(|most| used > 0 && used + slots > *most)
 }
 
