@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use super::schema;
@@ -66,22 +64,16 @@ fn balanced(text: &str) -> Option<&str> {
 }
 
 fn parse(text: &str) -> Result<Value, String> {
-    if has_formula(text)
-        && let Ok(value) = serde_json::from_str(&mended(text))
-    {
-        return Ok(value);
+    let strict = serde_json::from_str(text).map_err(|error| format!("the reply is not JSON: {error}"));
+    // A text with formulas may be JSON as it stands, and mean something else.
+    if strict.is_ok() && !has_formula(text) {
+        return strict;
     }
-    serde_json::from_str(text).or_else(|strict| {
-        let mended = mended(text);
-        if mended == text {
-            return Err(format!("the reply is not JSON: {strict}"));
-        }
-        serde_json::from_str(&mended).map_err(|_| format!("the reply is not JSON: {strict}"))
-    })
+    serde_json::from_str(&mended(text)).or(strict)
 }
 
 /// The text without the slips that have one meaning only.
-fn mended(text: &str) -> Cow<'_, str> {
+fn mended(text: &str) -> String {
     let mut mended = String::with_capacity(text.len());
     let mut in_string = false;
     let has_formula = has_formula(text);
@@ -113,7 +105,7 @@ fn mended(text: &str) -> Cow<'_, str> {
             _ => mended.push(character),
         }
     }
-    if mended == text { Cow::Borrowed(text) } else { Cow::Owned(mended) }
+    mended
 }
 
 /// True for a document with backslashes that stand for themselves: `\alpha` and `\(` are no escapes, and nobody means the form
