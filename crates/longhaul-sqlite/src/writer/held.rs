@@ -39,8 +39,7 @@ impl WriteTx<'_> {
     /// missing with its job, is found when the file is opened.
     pub(super) fn count_held_anew(&mut self) -> rusqlite::Result<()> {
         // What others take still is not counted, and so must not be given back by a later sweep.
-        let forget = "UPDATE jobs SET held = NULL WHERE held IS NOT NULL AND state <> 'running'";
-        self.connection.prepare_cached(forget)?.execute([])?;
+        self.release_what_is_held_on(i64::MAX)?;
         let mut used: HashMap<String, u64> = HashMap::new();
         let sql = "SELECT coalesce(limit_key, ''), queue, held FROM jobs WHERE state = 'running' AND held IS NOT NULL";
         let mut find = self.connection.prepare(sql)?;
