@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use longhaul::clock::millis;
 use longhaul::moving::{Exported, ExportedJob, Imported};
-use longhaul::{JobId, Json, Result, Sample, State, StepRecord};
+use longhaul::{JobId, Json, Result, Sample, State, StepRecord, Timestamp};
 use serde_json::Value;
 
 use super::rows::columns;
@@ -31,13 +31,15 @@ impl WriteTx<'_> {
         settings: &[Option<Imported>],
     ) -> Result<Vec<Imported>> {
         let mut jobs = self.import_jobs(records).await?;
-        let mut keys = self.import_idempotency_keys(records).await?;
-        let mut removals = self.import_removals(records).await?;
-        let mut samples = self.import_samples(records).await?;
         let now = self.now;
+        let lasting: Vec<&Exported> = records.iter().filter(|record| !is_over(record, now)).collect();
+        let mut keys = self.import_idempotency_keys(&lasting).await?;
+        let mut removals = self.import_removals(&lasting).await?;
+        let mut samples = self.import_samples(&lasting).await?;
         let created = |is_new: bool| if is_new { Imported::Created } else { Imported::Present };
         // Of records that a call has twice, the first was created, and is taken out for that.
         let answer = |(record, done): (&Exported, &Option<Imported>)| match record {
+            _ if is_over(record, now) => Imported::Present,
             Exported::Queue(_) | Exported::Key(_) => done.unwrap_or(Imported::Present),
             Exported::Job(job) => match jobs.get_mut(job.job.id.as_str()) {
                 Some(imported) if *imported == Imported::Created => {
@@ -45,13 +47,11 @@ impl WriteTx<'_> {
                 }
                 imported => imported.copied().unwrap_or(Imported::Present),
             },
-            Exported::IdempotencyKey(key) => created(key.expires_at > now && keys.remove(&key.key)),
-            Exported::Removed(removal) => {
-                created(removal.until > now && removals.remove(removal.id.as_str()))
-            }
+            Exported::IdempotencyKey(key) => created(keys.remove(&key.key)),
+            Exported::Removed(removal) => created(removals.remove(removal.id.as_str())),
             Exported::Sample(sample) => {
-                let (Sample { series, at, source, .. }, expires_at) = (&sample.sample, sample.expires_at);
-                created(expires_at > now && samples.remove(&(series.clone(), at.0, source.clone())))
+                let Sample { series, at, source, .. } = &sample.sample;
+                created(samples.remove(&(series.clone(), at.0, source.clone())))
             }
         };
         Ok(records.iter().zip(settings).map(answer).collect())
@@ -246,14 +246,13 @@ impl WriteTx<'_> {
         self.rows(OPERATION, sql, &[&queues, &states]).await.map(drop)
     }
 
-    async fn import_idempotency_keys(&self, records: &[Exported]) -> Result<HashSet<String>> {
+    async fn import_idempotency_keys(&self, records: &[&Exported]) -> Result<HashSet<String>> {
         let (mut keys, mut ids, mut fingerprints, mut ends) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        // One statement cannot write a row twice: the first that has not expired counts.
+        // One statement cannot write a row twice: the first counts.
         let mut seen = HashSet::new();
         for record in records {
             if let Exported::IdempotencyKey(key) = record
-                && key.expires_at > self.now
                 && seen.insert(&key.key)
             {
                 keys.push(key.key.as_str());
@@ -270,12 +269,11 @@ impl WriteTx<'_> {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    async fn import_removals(&self, records: &[Exported]) -> Result<HashSet<String>> {
+    async fn import_removals(&self, records: &[&Exported]) -> Result<HashSet<String>> {
         let (mut ids, mut ends) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for record in records {
             if let Exported::Removed(removal) = record
-                && removal.until > self.now
                 && seen.insert(&removal.id)
             {
                 ids.push(removal.id.as_str());
@@ -290,13 +288,12 @@ impl WriteTx<'_> {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    async fn import_samples(&self, records: &[Exported]) -> Result<HashSet<(String, i64, String)>> {
+    async fn import_samples(&self, records: &[&Exported]) -> Result<HashSet<(String, i64, String)>> {
         let (mut series, mut moments, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         let (mut ends, mut bodies) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         for record in records {
             if let Exported::Sample(exported) = record
-                && exported.expires_at > self.now
                 && seen.insert((&exported.sample.series, exported.sample.at, &exported.sample.source))
             {
                 series.push(exported.sample.series.as_str());
@@ -314,5 +311,15 @@ impl WriteTx<'_> {
             &[&series, &moments, &sources, &ends, &bodies, &self.now.0];
         let rows = self.rows(OPERATION, sql, values).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+    }
+}
+
+/// True for a record whose time is over: no store keeps it.
+fn is_over(record: &Exported, now: Timestamp) -> bool {
+    match record {
+        Exported::IdempotencyKey(key) => key.expires_at <= now,
+        Exported::Removed(removal) => removal.until <= now,
+        Exported::Sample(sample) => sample.expires_at <= now,
+        Exported::Queue(_) | Exported::Key(_) | Exported::Job(_) => false,
     }
 }
