@@ -79,7 +79,7 @@ const NEW: &str = include_str!("lua/new.lua");
 const KEYS: &str = include_str!("lua/keys.lua");
 const BATCHES: &str = concat!(include_str!("lua/batches.lua"), "\n", include_str!("lua/dependants.lua"));
 const HELD_ON: &str = include_str!("lua/held_on.lua");
-const UNCOUNTED: &str = concat!(include_str!("lua/held_on.lua"), "\n", include_str!("lua/uncounted.lua"));
+const UNCOUNTED: &str = include_str!("lua/uncounted.lua");
 const RUNS: &str = include_str!("lua/runs.lua");
 const TAKING_BACK: &str = include_str!("lua/taking_back.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
@@ -271,7 +271,11 @@ pub(crate) static EVENTS: Lazy =
 pub(crate) static QUEUES: Lazy =
     LazyLock::new(|| Script::new("read queues", Flags::Reads, &[STORE, include_str!("lua/queues.lua")]));
 pub(crate) static SET_QUEUE: Lazy = LazyLock::new(|| {
-    Script::new("configure a queue", Flags::GoesOn, &[STORE, UNCOUNTED, include_str!("lua/set_queue.lua")])
+    Script::new(
+        "configure a queue",
+        Flags::GoesOn,
+        &[STORE, HELD_ON, UNCOUNTED, include_str!("lua/set_queue.lua")],
+    )
 });
 pub(crate) static PAUSE_QUEUE: Lazy =
     LazyLock::new(|| Script::new("pause a queue", Flags::GoesOn, &[include_str!("lua/pause_queue.lua")]));
@@ -281,7 +285,11 @@ pub(crate) static RESUME_QUEUE: Lazy = LazyLock::new(|| {
 pub(crate) static LANES: Lazy =
     LazyLock::new(|| Script::new("list lanes", Flags::Reads, &[STORE, include_str!("lua/lanes.lua")]));
 pub(crate) static SET_KEY: Lazy = LazyLock::new(|| {
-    Script::new("configure a key", Flags::GoesOn, &[STORE, UNCOUNTED, include_str!("lua/set_key.lua")])
+    Script::new(
+        "configure a key",
+        Flags::GoesOn,
+        &[STORE, HELD_ON, UNCOUNTED, include_str!("lua/set_key.lua")],
+    )
 });
 pub(crate) static COUNT_WAITING: Lazy = LazyLock::new(|| {
     Script::new("count what waits", Flags::GoesOn, &[STORE, include_str!("lua/count_waiting.lua")])
@@ -292,7 +300,7 @@ pub(crate) static RESUME_KEY: Lazy = LazyLock::new(|| {
     Script::new("resume a key", Flags::GoesOn, &[STORE, include_str!("lua/resume_key.lua")])
 });
 pub(crate) static LIST_KEYS: Lazy = LazyLock::new(|| {
-    Script::new("list keys", Flags::Reads, &[STORE, UNCOUNTED, include_str!("lua/list_keys.lua")])
+    Script::new("list keys", Flags::Reads, &[STORE, HELD_ON, UNCOUNTED, include_str!("lua/list_keys.lua")])
 });
 pub(crate) static STEPS: Lazy =
     LazyLock::new(|| Script::new("list steps", Flags::Reads, &[STORE, include_str!("lua/steps.lua")]));

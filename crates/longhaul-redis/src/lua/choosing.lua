@@ -151,7 +151,7 @@ local function choosing()
       else
         remove_member(candidate.lane_key, member)
         -- Another one was made anew under the id of a job whose record is lost, and that one was counted here.
-        if seq ~= tonumber(sub(member, 1, 16)) then count(queue, AVAILABLE, -1) end
+        if seq ~= seq_of(member) then count(queue, AVAILABLE, -1) end
       end
     end
 
@@ -198,7 +198,7 @@ local function choosing()
     local function is_waiting(candidate)
       local record = record_of(candidate)
       local is_read, state, seq, keys, slots, units = pcall(read_head, record or nil)
-      if is_read and state == AVAILABLE and keys == candidate.keys .. prefers[candidate.lane] and seq == tonumber(sub(candidate.member, 1, 16)) then
+      if is_read and state == AVAILABLE and keys == candidate.keys .. prefers[candidate.lane] and seq == seq_of(candidate.member) then
         candidate.slots, candidate.units = slots, units
         return true
       end
@@ -234,7 +234,7 @@ local function choosing()
         local rank = tonumber(found[n + 1])
         -- One that a process of an older release has put back has limit keys: `take` puts it into its group. And it takes none of which the
         -- record is lost, where another one was made anew under its id.
-        local is_taken = not is_read or keys == '' and seq == tonumber(sub(found[n], 1, 16))
+        local is_taken = not is_read or keys == '' and seq == seq_of(found[n])
         if not (over and over[found[n]]) then
           stream.found[#stream.found + 1] = {
             is_plain = true, key = stream.key, member = found[n], rank = rank, score = rank, tie = fair and '' or found[n],
@@ -492,7 +492,6 @@ local function choosing()
       if candidate.is_plain and is_full(candidate) then
         break
       elseif candidate.is_plain then
-        -- One that a process of an older release has put back has limit keys: `take` puts it into its group, and it costs nothing yet.
         if not is_chosen[candidate.member] then
           if limit and candidate.is_taken then
             costs[id_of(candidate.member)] = { candidate.slots, made.take(limit, candidate.slots, candidate.units) }

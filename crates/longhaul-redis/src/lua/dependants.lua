@@ -99,7 +99,7 @@ function keyed.dependants()
     end
     read_jobs(ids)
     for i, id in ipairs(ids) do
-      local job, seq = jobs[id], tonumber(sub(found[i], 1, 16))
+      local job, seq = jobs[id], seq_of(found[i])
       local is_there = damaged[id] or job and job[SEQ] == seq
       if not is_there or job and job[STATE] >= COMPLETED then
         local key = root .. 'unsettled|' .. digits(seq)

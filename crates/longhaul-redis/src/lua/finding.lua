@@ -47,7 +47,7 @@ local function find_candidates(before, scanned, states, parents, named)
       else
         -- There are never more of these than all workers have slots.
         for _, member in ipairs(call('ZRANGEBYSCORE', running_key, '-inf', '(+inf')) do
-          local seq = tonumber(sub(member, 1, 16))
+          local seq = seq_of(member)
           if seq < oldest_seq then add(id_of(member), seq) end
         end
         sets = sets + 1

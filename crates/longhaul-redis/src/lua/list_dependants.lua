@@ -14,6 +14,6 @@ local answer = {}
 for i, entry in ipairs(entries) do
   -- A process of an older release leaves those here that it removes.
   local dependant = jobs[ids[i]]
-  if dependant and dependant[SEQ] == tonumber(sub(entry, 1, 16)) then answer[#answer + 1] = ids[i] end
+  if dependant and dependant[SEQ] == seq_of(entry) then answer[#answer + 1] = ids[i] end
 end
 return answer

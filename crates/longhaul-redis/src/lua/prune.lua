@@ -32,7 +32,7 @@ local function is_awaited(job)
   read_jobs(ids)
   for i, entry in ipairs(entries) do
     local dependant = jobs[ids[i]]
-    if dependant and dependant[SEQ] == tonumber(sub(entry, 1, 16)) and dependant[STATE] < COMPLETED then return true end
+    if dependant and dependant[SEQ] == seq_of(entry) and dependant[STATE] < COMPLETED then return true end
   end
   return false
 end

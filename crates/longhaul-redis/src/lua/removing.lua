@@ -45,7 +45,7 @@ local function fail_damaged(key, member, state)
   count(queue, state, -1)
   local last_event = last_event_of(id) + 1
   local job = { FAILED, now, 0, 0, 0, 0, 0, now, 0, 0, last_event, last_event, now, 2, 0, 0, 0, 0, '', '', '' }
-  job[FIXED] = struct_pack('>i8i8I4i4I4i8I2c0I2c0', tonumber(sub(member, 1, 16)) or 0, 0, tonumber(version), 0, 0, -1,
+  job[FIXED] = struct_pack('>i8i8I4i4I4i8I2c0I2c0', seq_of(member) or 0, 0, tonumber(version), 0, 0, -1,
     #queue, queue, #kind, kind) .. '\0\0\0\0\0\0' .. struct_pack('>i8', now)
   packed[id] = pack(job)
   jobs[id], members[id], damaged[id] = decode(packed[id]), member, nil
@@ -58,7 +58,7 @@ end
 -- True where a member is of another job than the one that has its id now: that one was made anew after the record of the first was lost,
 -- and stands beside it.
 local function is_stray(member, job)
-  return job[SEQ] ~= tonumber(sub(member, 1, 16))
+  return job[SEQ] ~= seq_of(member)
 end
 
 -- Reads the jobs of members of an ordered set in one go, and answers their ids.

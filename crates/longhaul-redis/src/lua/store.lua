@@ -173,6 +173,10 @@ local function id_of(member)
   return part_of(member, 17, find_in(member, '|', 17, true) - 1)
 end
 
+local function seq_of(member)
+  return tonumber(part_of(member, 1, 16))
+end
+
 -- The list of a key among lists.
 local function list_of(lists, key)
   local list = lists[key]

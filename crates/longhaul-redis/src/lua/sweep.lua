@@ -65,7 +65,7 @@ if call('EXISTS', root .. 'uncounted') == 1 then
   read_jobs(ids)
   for i, id in ipairs(ids) do
     local member, batch, child = page[2][2 * i - 1], page[2][2 * i], jobs[id]
-    local is_there = damaged[id] or child and child[SEQ] == tonumber(sub(member, 1, 16))
+    local is_there = damaged[id] or child and child[SEQ] == seq_of(member)
     if not is_there or child and child[STATE] >= COMPLETED then
       local parent_id = queue_of(member)
       local parent = job_of(parent_id)
