@@ -1,3 +1,5 @@
+import { plain } from "./json.js";
+
 /** The steps that an attempt of a job has come to. */
 export class Reached {
   readonly #names = new Set<string>();
@@ -18,9 +20,14 @@ export class Reached {
     this.#names.add(name);
   }
 
-  /** Takes that back for a step that has failed and may be tried again. */
-  leave(name: string): void {
-    this.#names.delete(name);
+  /** Does the work of a step that the attempt has come to. One that fails may be tried again. */
+  async work(name: string, work: () => unknown): Promise<unknown> {
+    try {
+      return plain(await work());
+    } catch (error) {
+      this.#names.delete(name);
+      throw error;
+    }
   }
 
   /** True while a step is done that this attempt has not come to, signals aside: they come when others send them. */

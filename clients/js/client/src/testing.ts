@@ -252,13 +252,7 @@ export class MemoryServer {
         const done = steps.get(name);
         if (done !== undefined) return plain(done.output) as T;
         const started_at = now();
-        let output: unknown;
-        try {
-          output = plain(await work());
-        } catch (error) {
-          reached.leave(name);
-          throw error;
-        }
+        const output = await reached.work(name, work);
         steps.set(name, { name, output, attempt, started_at, finished_at: now() });
         signal.throwIfAborted();
         return plain(output) as T;

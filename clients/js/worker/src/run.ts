@@ -83,13 +83,7 @@ export function contextOf(run: Run, say: (entry: Entry, isAwaited?: boolean) => 
       checkStep(name);
       reached.reach(name);
       if (Object.hasOwn(claimed.steps, name)) return claimed.steps[name] as T;
-      let output: unknown;
-      try {
-        output = plain(await work());
-      } catch (error) {
-        reached.leave(name);
-        throw error;
-      }
+      const output = await reached.work(name, work);
       await keep(String(name), output);
       return output as T;
     },

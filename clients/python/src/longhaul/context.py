@@ -113,11 +113,8 @@ class Context(_Speaking):
         self._steps.reach(name)
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
-        try:
+        with self._steps.working(name):
             output = work()
-        except BaseException:
-            self._steps.leave(name)
-            raise
         self._done(name, output).result()
         self.raise_if_cancelled()
         self._steps[name] = output
@@ -181,12 +178,9 @@ class AsyncContext(_Speaking):
         self._steps.reach(name)
         if name in self._steps:
             return self._steps[name]  # type: ignore[no-any-return]
-        try:
+        with self._steps.working(name):
             done = work()
             output = await done if inspect.isawaitable(done) else done
-        except BaseException:
-            self._steps.leave(name)
-            raise
         await asyncio.wrap_future(self._done(name, output))
         self._steps[name] = output
         return output

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -36,9 +37,14 @@ class Steps(dict[str, Any]):
             )
         self._reached.add(name)
 
-    def leave(self, name: str) -> None:
-        """Takes that back for a step that has failed and may be tried again."""
-        self._reached.discard(name)
+    @contextmanager
+    def working(self, name: str) -> Iterator[None]:
+        """Around the work of a step that the attempt has come to. One that fails may be tried again."""
+        try:
+            yield
+        except BaseException:
+            self._reached.discard(name)
+            raise
 
     @property
     def is_replaying(self) -> bool:
