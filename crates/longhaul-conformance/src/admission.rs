@@ -1,14 +1,16 @@
 //! Input that no store keeps is refused with its field, or ends its own job with the reason: the same words on every store.
 
 use longhaul::{
-    AttemptError, Backoff, Claim, Entry, Error, ErrorKind, EventBody, Finish, JobFilter, Lease, LeaseStatus,
-    LogLevel, Lookup, NewJob, Outcome, Policy, Progress, QueueConfig, State, admit,
+    Action, AttemptError, Backoff, Claim, Entry, Error, ErrorKind, EventBody, Finish, JobFilter, JobId,
+    KeyFilter, Lease, LeaseStatus, LogLevel, Lookup, NewJob, Outcome, Page, Policy, Progress, QueueConfig,
+    State, admit,
 };
 
 use crate::Fixture;
 use crate::fixture::ok;
 use crate::jobs::{
-    KIND, QUEUE, chunk, claim, completed, finish, id, job, json, kind, log, named, slots, step, unique,
+    KIND, QUEUE, chunk, claim, completed, finish, id, job, json, kind, limited, log, named, slots, step,
+    unique,
 };
 
 /// "A job that cannot be kept is refused with its field."
@@ -146,6 +148,55 @@ pub async fn a_queue_that_no_job_can_be_in_is_not_paused(fx: &Fixture) {
         assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "queue"), "{refused:?}");
     }
     assert!(ok("list queues", fx.store.queues().await).is_empty());
+}
+
+/// "A filter that no store can be asked for is refused."
+pub async fn a_filter_that_no_store_can_be_asked_for_is_refused(fx: &Fixture) {
+    fx.enqueue(job()).await;
+    let text = |bytes| JobFilter { text: Some("%".repeat(bytes)), ..JobFilter::default() };
+    let parents = |count| {
+        let parents: Vec<JobId> = (0..count).map(|n: usize| id(&n.to_string())).collect();
+        JobFilter { parents, ..JobFilter::default() }
+    };
+    let labels = |count| {
+        let labels = (0..count).map(|n: usize| (n.to_string(), "x".to_owned())).collect();
+        JobFilter { labels, ..JobFilter::default() }
+    };
+    for (largest, larger, place) in [
+        (text(admit::MAX_FILTER_WORD_BYTES), text(60_000), "filter.text"),
+        (parents(admit::MAX_FILTER_VALUES), parents(40_000), "filter"),
+        (labels(admit::MAX_FILTER_CONDITIONS), labels(1_200), "filter"),
+    ] {
+        assert!(fx.list(&largest).await.is_empty());
+        let listed = fx.store.list(&larger, Page::default()).await;
+        assert!(
+            matches!(&listed, Err(Error::Invalid { field, .. }) if field == place),
+            "{place}: {listed:?}"
+        );
+        let acted = fx.store.act(&larger, Action::Retry, 10).await;
+        assert!(matches!(&acted, Err(Error::Invalid { field, .. }) if field == place), "{place}: {acted:?}");
+    }
+}
+
+/// "A filter of limit keys that no store can be asked for is refused."
+pub async fn a_filter_of_limit_keys_that_no_store_can_be_asked_for_is_refused(fx: &Fixture) {
+    fx.enqueue(limited("a", &["tenant"])).await;
+    let (odd, all) = ("t\0".to_owned(), || KeyFilter { limit: 9, ..KeyFilter::default() });
+    for (filter, place) in [
+        (KeyFilter { prefix: odd.clone(), ..all() }, "prefix"),
+        (KeyFilter { queue: Some(odd.clone()), ..all() }, "queue"),
+        (KeyFilter { after: Some(odd.clone()), ..all() }, "after"),
+        (KeyFilter { names: vec![odd], ..all() }, "names"),
+    ] {
+        let listed = fx.store.keys(&filter).await;
+        assert!(
+            matches!(&listed, Err(Error::Invalid { field, .. }) if field == place),
+            "{place}: {listed:?}"
+        );
+    }
+    let nowhere = KeyFilter { queue: Some(String::new()), ..all() };
+    let listed = ok("list keys", fx.store.keys(&nowhere).await);
+    assert!(listed.is_empty(), "no job waits in a queue without a name: {listed:?}");
 }
 
 /// "An output that cannot be kept fails its own job."

@@ -115,6 +115,8 @@ macro_rules! sentences {
                 a_long_log_line_is_cut_and_marked
                 a_queue_that_no_job_can_be_in_is_not_configured
                 a_queue_that_no_job_can_be_in_is_not_paused
+                a_filter_that_no_store_can_be_asked_for_is_refused
+                a_filter_of_limit_keys_that_no_store_can_be_asked_for_is_refused
                 an_output_that_cannot_be_kept_fails_its_own_job
                 a_follow_up_that_cannot_be_kept_fails_its_own_job
                 a_long_error_is_cut_and_marked

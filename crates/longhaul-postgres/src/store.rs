@@ -464,6 +464,7 @@ impl Store for PostgresStore {
     }
 
     async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        admit::key_filter(filter)?;
         read::keys(&self.inner.reads, filter, self.now()).await
     }
 

@@ -31,6 +31,10 @@ pub(crate) async fn resume(driver: &Driver, key: &str) -> Result<()> {
 
 /// Limit keys by name, with their limits and what is taken of these.
 pub(crate) async fn keys(driver: &Driver, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+    // The script takes no name of a queue for all queues; no job waits in one without a name.
+    if filter.queue.as_deref() == Some("") {
+        return Ok(Vec::new());
+    }
     let (after, queue) = (filter.after.as_deref().unwrap_or(""), filter.queue.as_deref().unwrap_or(""));
     let (limit, furthest) = (filter.limit.clamp(1, MAX_KEYS).to_string(), MAX_POSITION.to_string());
     let units = filter.cost.rate.to_string();

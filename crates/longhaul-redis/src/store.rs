@@ -276,6 +276,7 @@ impl Store for RedisStore {
     }
 
     async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        admit::key_filter(filter)?;
         limit_keys::keys(&self.inner.driver, filter).await
     }
 

@@ -603,6 +603,7 @@ impl Store for SqliteStore {
     }
 
     async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        admit::key_filter(filter)?;
         let (filter, now) = (filter.clone(), self.inner.clock.now());
         self.inner.scans.read(move |connection| read::keys(connection, &filter, now)).await
     }

@@ -397,6 +397,7 @@ impl Store for RemoteStore {
     }
 
     async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        admit::key_filter(filter)?;
         let wire = Wire { route: "keys", operation: "list limit keys", ..Wire::default() };
         let answer: KeysAnswer = self.caller.call(&wire, &KeysBody { filter: filter.clone() }).await?;
         Ok(answer.keys)

@@ -96,6 +96,11 @@ async fn limits_that_cannot_be_are_refused_with_their_fields() {
     }
     assert_eq!(app.post("/api/keys/a/pause", r#"{"for":-1}"#).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(app.get("/api/keys?limit=0&what=1").await.json()["errors"].as_array().unwrap().len(), 2);
+    for field in ["prefix", "queue", "cursor"] {
+        let answer = app.get(&format!("/api/keys?{field}=a%00b")).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text());
+        assert_eq!(answer.json()["errors"][0]["field"], field);
+    }
 }
 
 #[tokio::test]

@@ -174,4 +174,20 @@ async fn no_filter_is_so_large_that_it_breaks_a_query() {
         let answer = app.post("/api/jobs/actions", &body).await;
         assert_eq!(answer.json()["errors"][0]["field"], field, "{}", answer.text());
     }
+    // The routes of whole stores, whose filters have no bounds of the contract's.
+    let labels: Vec<_> = (0..1_200).map(|n: u32| (n.to_string(), "b")).collect();
+    for (of, field) in [
+        (serde_json::json!({ "text": "x".repeat(60_000) }), "filter.text"),
+        (serde_json::json!({ "labels": labels }), "filter"),
+    ] {
+        let mut filter = serde_json::to_value(longhaul::JobFilter::default()).unwrap();
+        filter.as_object_mut().unwrap().extend(of.as_object().unwrap().clone());
+        let list = serde_json::json!({ "filter": filter, "page": longhaul::Page::default() });
+        let act = serde_json::json!({ "filter": filter, "action": longhaul::Action::Retry, "limit": 1 });
+        for (route, body) in [("list", list), ("act", act)] {
+            let answer = app.post(&format!("/api/worker/{route}"), &body.to_string()).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{route}: {}", answer.text());
+            assert_eq!(answer.json()["errors"][0]["field"], field, "{route}: {}", answer.text());
+        }
+    }
 }

@@ -256,6 +256,7 @@ impl Store for MemoryStore {
     }
 
     async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>> {
+        admit::key_filter(filter)?;
         Ok(self.table.lock().list_keys(filter, self.clock.now()))
     }
 

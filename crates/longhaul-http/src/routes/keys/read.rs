@@ -48,10 +48,21 @@ pub(crate) async fn list(
             other => faults.add(Code::Invalid, other, "is not a parameter; use prefix, queue, limit, cursor"),
         }
     }
+    faults.check(longhaul::admit::key_filter(&filter).map_err(of_query));
     faults.into_result()?;
     let keys = api.longhaul.store().keys(&filter).await?;
     let next = keys.last().filter(|_| keys.len() == filter.limit).map(|key| key.key.clone());
     Ok(Json(KeysBody { keys: keys.into_iter().map(KeyBody::from).collect(), next }))
+}
+
+/// The error with the field under its name in the query.
+fn of_query(error: longhaul::Error) -> longhaul::Error {
+    match error {
+        longhaul::Error::Invalid { field, reason } if field == "after" => {
+            longhaul::Error::Invalid { field: "cursor".into(), reason }
+        }
+        other => other,
+    }
 }
 
 /// Looks a limit key up
