@@ -1,5 +1,5 @@
-//! What happens around every request: the bearer of a token with scopes is recognised, counted and told what is left, and a stream ends
-//! with it; what changes things, or was refused to, is noted in the audit log.
+//! What happens around every request: the bearer of a token with scopes is recognised, counted and told what is left; a stream ends
+//! with what its caller was let in by; what changes things, or was refused to, is noted in the audit log.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +15,7 @@ use longhaul::{Clock, Store};
 
 use super::audited::{Act, Done};
 use super::refusals::{Attempt, Refusals};
-use super::{Auth, Caller, bearer};
+use super::{Auth, Caller, Stay, bearer};
 use crate::problem::Problem;
 
 /// Stands around the routes of one server.
@@ -47,9 +47,6 @@ impl Doorman {
             None => None,
         };
         let act = Act::of(&mut request).await;
-        if bearer.is_none() && act.is_none() {
-            return next.run(request).await;
-        }
         let quota = bearer.as_ref().and_then(|bearer| bearer.quota.as_ref());
         let standing = quota.map(|quota| quota.take(self.clock.now()));
         if let Some(standing) = standing.filter(|standing| !standing.is_admitted) {
@@ -57,14 +54,11 @@ impl Doorman {
             standing.write(response.headers_mut());
             return response;
         }
-        let id = bearer.as_ref().map(|bearer| bearer.token.id.clone());
         if let Some(bearer) = bearer {
             request.extensions_mut().insert(bearer);
         }
         let visitor = Visitor::default();
-        if act.is_some() {
-            request.extensions_mut().insert(visitor.clone());
-        }
+        request.extensions_mut().insert(visitor.clone());
         let mut response = next.run(request).await;
         if let Some(standing) = standing {
             standing.write(response.headers_mut());
@@ -81,16 +75,17 @@ impl Doorman {
             }
             _ => {}
         }
-        match id {
-            Some(id) if is_stream(&response) => self.while_good(id, response),
-            _ => response,
+        let stay = || visitor.0.get().and_then(|caller| caller.stay.clone());
+        match is_stream(&response).then(stay).flatten() {
+            Some(stay) => self.while_good(stay, response),
+            None => response,
         }
     }
 
-    /// Ends a stream with its token.
-    fn while_good(&self, id: String, response: Response) -> Response {
-        let (auth, clock) = (Arc::clone(&self.auth), self.clock.clone());
-        let ended = async move { auth.tokens.ended(&id, &clock).await };
+    /// Ends a stream when its caller would not be let in again.
+    fn while_good(&self, stay: Stay, response: Response) -> Response {
+        let auth = Arc::clone(&self.auth);
+        let ended = async move { auth.ended(&stay).await };
         response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(ended))))
     }
 

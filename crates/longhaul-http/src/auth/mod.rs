@@ -14,6 +14,7 @@
 //! | `refusals` | actions that were refused, as the log tells them: few entries, however many attempts |
 //! | `session` | the cookie of the dashboard |
 //! | `ended` | sessions that somebody has signed out of |
+//! | `stay` | the end of the time for which a caller was let in, and with it of streams |
 //! | `read_token` | tokens that read one job |
 //! | `signal_token` | tokens that give one job one signal |
 //! | `signed` | the JWTs that these are made of |
@@ -30,6 +31,7 @@ mod scope;
 mod session;
 mod signal_token;
 mod signed;
+mod stay;
 mod tokens;
 
 use std::borrow::Cow;
@@ -50,11 +52,12 @@ pub(crate) use self::read_token::{ReadTokens, expiry};
 pub use self::roles::Role;
 pub(crate) use self::roles::{Need, WORKER, need, route_of};
 pub(crate) use self::scope::Scope;
+use self::session::Session;
 pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, cookie, set_cookie};
 pub(crate) use self::signal_token::LONGEST as LONGEST_SIGNAL_TOKEN;
 pub use self::signal_token::SignalTokens;
-pub(crate) use self::tokens::Bearer;
-use self::tokens::KnownTokens;
+pub(crate) use self::stay::Stay;
+use self::tokens::{Bearer, KnownTokens};
 pub(crate) use self::tokens::{digest as digest_of_token, generate as generate_token};
 use crate::arrival::Sender;
 use crate::config::{Access, HttpConfig, Identity, SignedIn, Verifier};
@@ -94,6 +97,8 @@ pub(crate) struct Caller {
     pub(crate) name: Option<String>,
     /// The token with scopes that was shown.
     pub(crate) bearer: Option<Arc<Bearer>>,
+    /// Absent for whoever is let in for as long as the server runs.
+    pub(crate) stay: Option<Stay>,
 }
 
 /// The credentials that a request shows.
@@ -174,6 +179,11 @@ impl Reader {
             return Ok(());
         }
         Err(Problem::new(Code::Forbidden, "the token is for an earlier job of this id"))
+    }
+
+    /// What ends the time for which it was let in.
+    pub(crate) fn stay(&self) -> Option<Stay> {
+        self.caller.as_ref()?.stay.clone()
     }
 
     /// True where the bearer's token must be [checked](Self::check) against the job.
@@ -334,7 +344,8 @@ impl Auth {
             return signed_in.clone().caller();
         }
         if matches!(self.gate, Gate::Open) {
-            return Ok(Caller { key: "open".into(), role: Some(Role::Admin), name: None, bearer: None });
+            let (key, role) = ("open".into(), Some(Role::Admin));
+            return Ok(Caller { key, role, name: None, bearer: None, stay: None });
         }
         match shown(&parts.headers) {
             Shown::Nothing => {
@@ -347,23 +358,28 @@ impl Auth {
                 }
                 identity => identity.map(Caller::from),
             },
-            Shown::Cookie(token) => {
-                let session = match &self.sessions {
-                    Some(all) => all.verify(token, self.clock.now()).await,
-                    None => None,
-                };
+            Shown::Cookie(cookie) => {
                 let has_ended = || Problem::new(Code::InvalidToken, "the session has ended; sign in again");
-                let session = session.ok_or_else(has_ended)?;
+                let (session, bearer) = self.session(cookie).await?.ok_or_else(has_ended)?;
                 same_site(parts)?;
-                let session::Session { sub: subject, name, role, token, .. } = session;
-                // Whoever deletes a token ends what it has opened.
-                let bearer = match &token {
-                    Some(id) => Some(self.tokens.named(id, self.clock.now()).await?.ok_or_else(has_ended)?),
-                    None => None,
-                };
-                Ok(Caller { bearer, ..Identity { subject, name, role, expires_at: None }.into() })
+                let Session { sub: subject, name, role, .. } = session;
+                let stay = Some(Stay::Session(cookie.to_owned()));
+                Ok(Caller { bearer, stay, ..Identity { subject, name, role, expires_at: None }.into() })
             }
         }
+    }
+
+    /// The session of a cookie, where it has not ended, and the token with scopes that it was opened with: whoever deletes that one ends
+    /// what it has opened.
+    async fn session(&self, cookie: &str) -> longhaul::Result<Option<(Session, Option<Arc<Bearer>>)>> {
+        let now = self.clock.now();
+        let Some(sessions) = &self.sessions else { return Ok(None) };
+        let Some(session) = sessions.verify(cookie, now).await else { return Ok(None) };
+        let bearer = match &session.token {
+            Some(id) => self.tokens.named(id, now).await?,
+            None => return Ok(Some((session, None))),
+        };
+        Ok(bearer.map(|bearer| (session, Some(bearer))))
     }
 
     fn token_job(&self, token: Option<&str>) -> Option<Readable> {
@@ -387,13 +403,14 @@ fn same_site(parts: &Parts) -> Result<(), Problem> {
 }
 
 impl From<Identity> for Caller {
-    fn from(Identity { subject, name, role, .. }: Identity) -> Self {
+    fn from(Identity { subject, name, role, expires_at }: Identity) -> Self {
+        let stay = expires_at.map(Stay::Until);
         // The administrator's token is nobody's.
         if subject.is_empty() {
-            return Self { key: "token".into(), role: Some(role), name, bearer: None };
+            return Self { key: "token".into(), role: Some(role), name, bearer: None, stay };
         }
         let key = format!("user:{subject}").into();
-        Self { key, role: Some(role), name: Some(name.unwrap_or(subject)), bearer: None }
+        Self { key, role: Some(role), name: Some(name.unwrap_or(subject)), bearer: None, stay }
     }
 }
 
@@ -404,15 +421,17 @@ impl SignedIn {
             let detail = format!("{name} is signed in, and none of their groups has a role here");
             return Err(Problem::new(Code::Forbidden, detail));
         }
-        Ok(Caller { key: format!("signed-in:{name}").into(), role, name: Some(name), bearer: None })
+        let key = format!("signed-in:{name}").into();
+        // What its sign-on lets through, that one ends.
+        Ok(Caller { key, role, name: Some(name), bearer: None, stay: None })
     }
 }
 
 impl From<Arc<Bearer>> for Caller {
     fn from(bearer: Arc<Bearer>) -> Self {
         let key = format!("token:{}", bearer.token.id).into();
-        let name = Some(bearer.token.name.clone());
-        Self { key, role: bearer.scopes.role(), name, bearer: Some(bearer) }
+        let (name, stay) = (Some(bearer.token.name.clone()), Some(Stay::Token(bearer.token.id.clone())));
+        Self { key, role: bearer.scopes.role(), name, bearer: Some(bearer), stay }
     }
 }
 

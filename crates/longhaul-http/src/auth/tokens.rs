@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul::access::{Token, Tokens};
-use longhaul::{Clock, Result, Store, Timestamp};
+use longhaul::{Result, Store, Timestamp};
 use tokio::sync::Mutex;
 
 use super::quota::Quota;
@@ -21,9 +21,6 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The shortest time between two look-ups of unknown tokens, which another server may have created a moment ago.
 const LOOK_FOR_NEW_EVERY: Duration = Duration::from_millis(100);
-
-/// The interval at which the token of an open stream is checked.
-const STREAM_CHECKED_EVERY: Duration = Duration::from_secs(10);
 
 /// A valid token of a request.
 #[derive(Debug)]
@@ -89,17 +86,6 @@ impl KnownTokens {
         self.look(&mut known, LOOK_EVERY, now).await?;
         let bearer = known.by_digest.values().find(|bearer| bearer.token.id == id);
         Ok(bearer.filter(|bearer| !bearer.token.has_expired(now)).cloned())
-    }
-
-    /// Waits until the token of this id is deleted or has expired, because an open stream makes no further request that
-    /// would be refused. An unreachable store ends no stream.
-    pub(crate) async fn ended(&self, id: &str, clock: &Clock) {
-        loop {
-            clock.sleep(STREAM_CHECKED_EVERY).await;
-            if let Ok(None) = self.named(id, clock.now()).await {
-                return;
-            }
-        }
     }
 
     /// Forgets what was read: a token was made or deleted here.

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use axum::body::BodyDataStream;
 use axum::http::{Method, StatusCode};
 use futures::{FutureExt, StreamExt};
 use longhaul::testing::{Call, Intercept};
 use longhaul::{Clock, Longhaul, MemoryStore};
-use longhaul_http::HttpConfig;
+use longhaul_http::{Access, HttpConfig, Identity, Secret, Verifier};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::access::guarded;
 use crate::app::{Answer, App, json as request};
 use crate::kinds;
+use crate::roles::sign_in;
 
 const ADMIN: (&str, &str) = ("authorization", "Bearer s3cret");
 
@@ -96,32 +98,69 @@ async fn an_open_stream_ends_with_its_token() {
     let deleted = with_scopes(&app, &["viewer"]).await;
     let expiring = token(&app, &json!({"name": "guest", "scopes": ["viewer"], "expires_in": 25})).await;
     let kept = with_scopes(&app, &["viewer"]).await;
-    let open = async |made: &Made| {
-        let events = request(Method::GET, "/api/jobs/a/events", "", &[("authorization", &made.bearer)]);
-        let mut stream = app.router.clone().oneshot(events).await.unwrap().into_body().into_data_stream();
-        // What is there already.
-        stream.next().await.unwrap().unwrap();
-        stream
-    };
+    let open = async |made: &Made| events(&app, ("authorization", &made.bearer)).await;
     let mut streams = [open(&deleted).await, open(&expiring).await, open(&kept).await];
     let gone = request(Method::DELETE, &format!("/api/tokens/{}", deleted.id), "", &[ADMIN]);
     assert_eq!(app.send(gone).await.status, StatusCode::NO_CONTENT);
-    // Each is asked whether it has ended, which sets it to wait for its next look.
-    let mut ended = async || {
-        let mut ended = Vec::new();
-        for stream in &mut streams {
-            while let Some(Some(Ok(_))) = stream.next().now_or_never() {}
-            ended.push(matches!(stream.next().now_or_never(), Some(None)));
-        }
-        ended
+    assert_eq!(ended(&mut streams), [false, false, false]);
+    app.clock.advance(Duration::from_secs(10));
+    assert_eq!(ended(&mut streams), [true, false, false]);
+    app.clock.advance(Duration::from_secs(10));
+    assert_eq!(ended(&mut streams), [true, false, false]);
+    app.clock.advance(Duration::from_secs(10));
+    assert_eq!(ended(&mut streams), [true, true, false]);
+}
+
+/// The events of the job `a`, of which the first has come.
+async fn events(app: &App, header: (&str, &str)) -> BodyDataStream {
+    let events = request(Method::GET, "/api/jobs/a/events", "", &[header]);
+    let mut stream = app.router.clone().oneshot(events).await.unwrap().into_body().into_data_stream();
+    stream.next().await.unwrap().unwrap();
+    stream
+}
+
+/// Which of them have ended. Each is asked, which sets it to wait for its next look.
+fn ended(streams: &mut [BodyDataStream]) -> Vec<bool> {
+    let has_ended = |stream: &mut BodyDataStream| {
+        while let Some(Some(Ok(_))) = stream.next().now_or_never() {}
+        matches!(stream.next().now_or_never(), Some(None))
     };
-    assert_eq!(ended().await, [false, false, false]);
+    streams.iter_mut().map(has_ended).collect()
+}
+
+#[tokio::test]
+async fn an_open_stream_ends_with_its_session_and_with_a_token_that_expires() {
+    let expiring = Verifier::new(|token| {
+        let expires_at = Some(Clock::manual().now().plus(Duration::from_secs(25)));
+        Some(Identity { expires_at, ..crate::access::bearer(token)? })
+    });
+    let access = Access::Bearer { token: Secret(b"s3cret".to_vec()), verifier: Some(expiring) };
+    let app = App::with(HttpConfig { access, ..guarded() });
+    enqueue(&app, "a").await;
+    let shop = with_scopes(&app, &["viewer"]).await;
+    let sign_in = async |token: &str| sign_in(&app, token).await.0;
+    let (left, kept) = (sign_in("s3cret").await, sign_in("s3cret").await);
+    let of_shop = sign_in(shop.bearer.strip_prefix("Bearer ").unwrap()).await;
+    let of_ada = sign_in("viewer-ada").await;
+    let open = async |header: (&str, &str)| events(&app, header).await;
+    let mut streams = [
+        open(("cookie", &left)).await,
+        open(("cookie", &of_shop)).await,
+        open(("cookie", &of_ada)).await,
+        open(("authorization", "Bearer viewer-ada")).await,
+        open(("cookie", &kept)).await,
+    ];
+    let out = app.post_with("/admin/logout", "", &[("cookie", &*left)]).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT);
+    let gone = request(Method::DELETE, &format!("/api/tokens/{}", shop.id), "", &[ADMIN]);
+    assert_eq!(app.send(gone).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(ended(&mut streams), [false; 5]);
+    for are_over in [[true, true, false, false, false]; 2] {
+        app.clock.advance(Duration::from_secs(10));
+        assert_eq!(ended(&mut streams), are_over);
+    }
     app.clock.advance(Duration::from_secs(10));
-    assert_eq!(ended().await, [true, false, false]);
-    app.clock.advance(Duration::from_secs(10));
-    assert_eq!(ended().await, [true, false, false]);
-    app.clock.advance(Duration::from_secs(10));
-    assert_eq!(ended().await, [true, true, false]);
+    assert_eq!(ended(&mut streams), [true, true, true, true, false]);
 }
 
 #[tokio::test]

@@ -216,28 +216,35 @@ async fn what_is_not_there_is_refused_and_what_goes_away_has_a_code_of_its_own()
 }
 
 #[tokio::test]
-async fn a_web_socket_ends_with_its_token() {
+async fn a_web_socket_ends_with_its_token_or_its_session() {
     let app = App::with(guarded());
     let admin = [("authorization", "Bearer s3cret")];
     let job = r#"{"kind":"tell","args":{"lines":1},"id":"t"}"#;
     assert_eq!(app.post_with("/api/jobs", job, &admin).await.status, StatusCode::ACCEPTED);
     let guest =
         crate::tokens::token(&app, &json!({"name": "guest", "scopes": ["viewer"], "expires_in": 20})).await;
-    let bearer = [("authorization", guest.bearer.as_str())];
-    let mut socket = Server::of(&app).try_open("/api/jobs/t/ws", &bearer).await.expect("a WebSocket");
-    socket.event().await;
-    // As often as the reader looks, which it may have begun to do a moment ago.
-    let ended = socket.rest();
-    let mut ended = std::pin::pin!(ended);
-    let (_, code) = loop {
-        app.clock.advance(Duration::from_secs(10));
-        tokio::select! {
-            biased;
-            rest = &mut ended => break rest,
-            () = tokio::task::yield_now() => {}
-        }
-    };
-    assert_eq!(code, 4401);
+    let (cookie, _) = crate::roles::sign_in(&app, guest.bearer.strip_prefix("Bearer ").unwrap()).await;
+    let server = Server::of(&app);
+    let mut sockets = Vec::new();
+    for header in [("authorization", guest.bearer.as_str()), ("cookie", cookie.as_str())] {
+        let mut socket = server.try_open("/api/jobs/t/ws", &[header]).await.expect("a WebSocket");
+        socket.event().await;
+        sockets.push(socket);
+    }
+    for socket in sockets {
+        // As often as the reader looks, which it may have begun to do a moment ago.
+        let ended = socket.rest();
+        let mut ended = std::pin::pin!(ended);
+        let (_, code) = loop {
+            app.clock.advance(Duration::from_secs(10));
+            tokio::select! {
+                biased;
+                rest = &mut ended => break rest,
+                () = tokio::task::yield_now() => {}
+            }
+        };
+        assert_eq!(code, 4401);
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::events::HEARTBEAT;
 use super::follow::{Ending, Follower, seen};
 use crate::arrival::Held;
-use crate::auth::{Bearer, OwnPage, Reader};
+use crate::auth::{OwnPage, Reader};
 use crate::problem::{Code, Problem};
 use crate::state::Api;
 use crate::state::line::EventMessage;
@@ -32,7 +32,7 @@ const ENDED: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 /// The store cannot be read at the moment.
 const TRY_AGAIN: u16 = 1013;
-/// The token that it was opened with was deleted or has expired: HTTP's 401.
+/// The token or session that it was opened with has ended: HTTP's 401.
 const NOT_LET_IN: u16 = 4401;
 /// The job was removed: HTTP's 410 among the codes that are an application's own.
 const GONE: u16 = 4410;
@@ -69,11 +69,10 @@ pub(crate) async fn follow(
     _: OwnPage,
     RawQuery(query): RawQuery,
     held: Option<Extension<Held>>,
-    bearer: Option<Extension<Arc<Bearer>>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let seen = seen(&HeaderMap::new(), query.as_deref())?;
-    let (auth, clock) = (Arc::clone(&api.auth), api.config.clock.clone());
+    let (auth, stay) = (Arc::clone(&api.auth), reader.stay());
     let follower = Follower::start(api, reader, seen).await?;
     let upgrade = upgrade.map_err(|rejection| {
         let detail = format!("a WebSocket is served here: {}", rejection.body_text().to_lowercase());
@@ -82,21 +81,21 @@ pub(crate) async fn follow(
     let upgrade = upgrade.read_buffer_size(MOST_READ).max_message_size(MOST_READ).max_frame_size(MOST_READ);
     let upgrade = upgrade.write_buffer_size(0).max_write_buffer_size(MOST_WRITTEN);
     Ok(upgrade.on_upgrade(async move |socket| {
-        let token_ended = async {
-            match bearer {
-                Some(Extension(bearer)) => auth.tokens.ended(&bearer.token.id, &clock).await,
+        let stay_ended = async {
+            match &stay {
+                Some(stay) => auth.ended(stay).await,
                 None => std::future::pending().await,
             }
         };
-        tell(socket, follower, token_ended).await;
+        tell(socket, follower, stay_ended).await;
         drop(held);
     }))
 }
 
 /// Tells the log until it or the reader ends. A message is sent only once the one before it has been taken, so a slow reader
 /// holds nothing but its place.
-async fn tell(mut socket: WebSocket, mut follower: Follower, token_ended: impl Future<Output = ()>) {
-    let mut token_ended = pin!(token_ended);
+async fn tell(mut socket: WebSocket, mut follower: Follower, stay_ended: impl Future<Output = ()>) {
+    let mut stay_ended = pin!(stay_ended);
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.tick().await;
@@ -117,7 +116,7 @@ async fn tell(mut socket: WebSocket, mut follower: Follower, token_ended: impl F
                 Err(Ending::Stopping) => break (GOING_AWAY, "the server stops, come back"),
                 Err(Ending::StoreAway) => break (TRY_AGAIN, "the store cannot be read, come back"),
             },
-            () = &mut token_ended => break (NOT_LET_IN, "the token is no longer valid"),
+            () = &mut stay_ended => break (NOT_LET_IN, "the token or the session is no longer valid"),
             _ = heartbeat.tick() => {
                 if unanswered == UNANSWERED {
                     return;
