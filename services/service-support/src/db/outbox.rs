@@ -64,23 +64,39 @@ pub(super) async fn commit(
     Ok(Commit::Done(Committed { enqueued, ..committed }))
 }
 
-/// Delivers what waits, oldest first, each commit's jobs together: they may be a batch, or follow each other.
+/// Delivers what waits, oldest first, each commit's jobs together: they may be a batch, or follow each other. An entry that cannot be
+/// read, or that the jobs' store refuses, waits on by itself and is told once the others are delivered.
 pub(super) async fn deliver(db: &Db, longhaul: &Longhaul) -> Result<u64, DbError> {
-    let (mut delivered, mut after) = (0, String::new());
+    let (mut delivered, mut after, mut fault) = (0, String::new(), None);
     loop {
         let sql = format!("SELECT id, jobs FROM outbox WHERE id > $1 ORDER BY id LIMIT {DELIVERED_AT_ONCE}");
         let entries = db.read(sql, vec![after.as_str().into()]).await?;
-        let Some(last) = entries.last() else { return Ok(delivered) };
+        let Some(last) = entries.last() else { return fault.map_or(Ok(delivered), Err) };
         after = last.get("id")?;
         for entry in entries {
-            let jobs = jobs_of(&entry)?;
-            let count = jobs.len();
-            let enqueued = longhaul.enqueue_many(jobs.clone()).await?;
-            let rest = refused(jobs, &enqueued, is_refusal);
-            delivered += (count - rest.len()) as u64;
-            keep(db, JobId::from_store(entry.get("id")?), rest).await?;
+            match deliver_entry(db, longhaul, &entry).await {
+                Ok(count) => delivered += count,
+                Err(error) if is_of_one_entry(&error) => fault = fault.or(Some(error)),
+                Err(error) => return Err(error),
+            }
         }
     }
+}
+
+async fn deliver_entry(db: &Db, longhaul: &Longhaul, entry: &Row) -> Result<u64, DbError> {
+    let jobs = jobs_of(entry)?;
+    let count = jobs.len();
+    let enqueued = longhaul.enqueue_many(jobs.clone()).await?;
+    let rest = refused(jobs, &enqueued, is_refusal);
+    let delivered = (count - rest.len()) as u64;
+    keep(db, JobId::from_store(entry.get("id")?), rest).await?;
+    Ok(delivered)
+}
+
+/// True for a failure that no other entry has: it was written by another release, which has words that this one does not know, or
+/// took what this one refuses.
+fn is_of_one_entry(error: &DbError) -> bool {
+    matches!(error, DbError::Column { .. } | DbError::Store(longhaul::Error::Invalid { .. }))
 }
 
 /// Counts the jobs that wait here and are to be forgotten, and takes them out where they are.

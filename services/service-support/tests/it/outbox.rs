@@ -113,6 +113,25 @@ async fn what_was_committed_while_the_store_was_away_is_delivered_once() {
 }
 
 #[tokio::test]
+async fn an_entry_that_cannot_be_delivered_keeps_no_other_back() {
+    let f = fixture().await;
+    f.away.store(true, Ordering::SeqCst);
+    f.committed("a", vec![job("a")]).await;
+    f.away.store(false, Ordering::SeqCst);
+    let entry = |id: &str, jobs: &Json| {
+        let sql = "INSERT INTO outbox (id, jobs) VALUES ($1, $2)";
+        Write::new(sql, vec![Value::from(id), Value::from(jobs.as_str())])
+    };
+    // Of a release whose words this one does not know, and of one that took what this one refuses. They are the oldest.
+    let unknown = Json::parse("[{\"kind\": 7}]".into()).unwrap();
+    let refused = Json::new(&[NewJob { kind: "no name".into(), ..job("b") }]).unwrap();
+    f.db.commit(vec![entry("0", &unknown), entry("00", &refused)], vec![]).await.unwrap();
+    assert!(f.db.deliver().await.is_err(), "it is told that something waits on");
+    assert_eq!(f.states(&["a", "b"]).await, [Some(State::Available), None]);
+    assert_eq!(f.count("outbox").await, 2);
+}
+
+#[tokio::test]
 async fn a_refused_commit_leaves_nothing_to_deliver() {
     let f = fixture().await;
     f.away.store(true, Ordering::SeqCst);
