@@ -3,13 +3,14 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use longhaul::Clock;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use super::reading::Reading;
+use super::reading::{MAX_SIGNS, Reading};
 use super::reasoning::{Form, Reasoning};
 use super::tokens::{Meter, Tokens};
 use super::{Composer, Draft, Message, MessageRole, TextStream};
@@ -115,11 +116,7 @@ impl ChatClient {
         // From here on the server is at work, and whatever becomes of it is paid for.
         let meter = Meter::new(tokens, request);
         let mut pieces = self.provider.pieces_alive(response).boxed();
-        let mut head = BytesMut::new();
-        while first_byte(&head).is_none() {
-            let Some(piece) = pieces.next().await else { break };
-            head.extend_from_slice(&piece.map_err(about)?);
-        }
+        let head = self.head(&mut pieces).await.map_err(about)?;
         let form = if request.schema.is_some() { Form::Json } else { Form::Words };
         let is_opened = self.learnt.begins_in_reasoning.load(Ordering::Relaxed);
         let reasoning = if is_opened { Reasoning::opened(form) } else { Reasoning::new(form) };
@@ -133,6 +130,24 @@ impl ChatClient {
             reading.take_whole(pieces).await.map_err(about)?;
         }
         Ok(reading)
+    }
+
+    /// The beginning of a reply, up to its first byte that is no white space. Servers send that while a request waits, too.
+    async fn head(
+        &self,
+        pieces: &mut BoxStream<'static, Result<Bytes, ProviderError>>,
+    ) -> Result<BytesMut, ProviderError> {
+        let clock = self.provider.clock();
+        let opened = clock.monotonic();
+        let mut head = BytesMut::new();
+        while first_byte(&head).is_none() {
+            if clock.since(opened) >= self.provider.timeout() * MAX_SIGNS {
+                return Err(self.provider.timed_out("no word came, only signs of life"));
+            }
+            let Some(piece) = pieces.next().await else { break };
+            head.extend_from_slice(&piece?);
+        }
+        Ok(head)
     }
 
     /// The next words, and what becomes of those before them.
@@ -306,6 +321,26 @@ mod tests {
         let kept = without_quotations(&message, &["You answer.", document]);
         assert_eq!(kept, "invalid prompt: '…' is not allowed, axolotl");
         assert_eq!(without_quotations("no such model", &[document]), "no such model");
+    }
+
+    #[tokio::test]
+    async fn white_space_before_a_reply_is_waited_through_for_a_bounded_time() {
+        let clock = Clock::manual();
+        let config = LlmConfig {
+            base_url: "http://127.0.0.1:9/v1".into(),
+            provider: "llm".into(),
+            model: "m".into(),
+            api_key: None,
+            timeout: Duration::from_secs(60),
+            json_mode: JsonMode::None,
+        };
+        let client = ChatClient::new(&config, Duration::ZERO, clock.clone()).unwrap();
+        let blank = stream::repeat_with(move || {
+            clock.advance(Duration::from_secs(5));
+            Ok(Bytes::from_static(b"\n"))
+        });
+        let error = client.head(&mut blank.take(1_000).boxed()).await.unwrap_err();
+        assert_eq!(error.cause, Cause::Timeout);
     }
 
     #[test]

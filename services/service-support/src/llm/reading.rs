@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -25,14 +27,19 @@ pub(crate) struct Reading {
     has_reasoned: bool,
     has_words: bool,
     end: Option<End>,
+    /// The time, on the provider's clock, since which it has said nothing.
+    silent_since: Duration,
     meter: Meter,
 }
 
 /// A server that sends no word but signs of life may do so for this many times its time limit.
-const MAX_SIGNS: u32 = 10;
+pub(crate) const MAX_SIGNS: u32 = 10;
+/// The longest wait for what comes behind the end of a reply, which is nothing that the reply needs: its usage, and `[DONE]`.
+const BEHIND_END: Duration = Duration::from_secs(5);
 
 impl Reading {
     pub(crate) fn new(provider: Provider, reasoning: Reasoning, meter: Meter) -> Self {
+        let silent_since = provider.clock().monotonic();
         Self {
             provider,
             reasoning,
@@ -44,6 +51,7 @@ impl Reading {
             has_reasoned: false,
             has_words: false,
             end: None,
+            silent_since,
             meter,
         }
     }
@@ -87,18 +95,29 @@ impl Reading {
 
     /// The next words; `None` at the end of a reply that is whole.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, ProviderError> {
+        self.silent_since = self.provider.clock().monotonic();
         loop {
             if !self.ready.is_empty() {
                 return Ok(Some(std::mem::take(&mut self.ready)));
             }
             let Some(events) = &mut self.events else { return Ok(None) };
-            let patience = self.provider.timeout() * MAX_SIGNS;
-            let event = self.provider.clock().timeout(patience, events.next()).await;
-            let event = event.map_err(|_| self.provider.timed_out("no word came, only signs of life"))??;
+            let most = if self.end.is_some() { BEHIND_END } else { self.provider.timeout() * MAX_SIGNS };
+            let patience = most.saturating_sub(self.provider.clock().since(self.silent_since));
+            let no_word = || self.provider.timed_out("no word came, only signs of life");
+            // What is there already is read without a wait, so that a time limit alone would not end a stream of empty chunks.
+            let event = if patience.is_zero() {
+                Err(no_word())
+            } else {
+                let event = self.provider.clock().timeout(patience, events.next()).await;
+                event.unwrap_or_else(|_| Err(no_word()))
+            };
             match event {
-                None if self.end.is_none() => return Err(self.provider.cut_off()),
-                Some(event) if event.data.trim() != "[DONE]" => self.take_event(&event)?,
-                _ => self.end_here()?,
+                // The server has said that the reply is whole: whatever becomes of the connection takes nothing away from it.
+                Err(error) if self.end.is_some() && is_of_connection(&error) => self.end_here()?,
+                Err(error) => return Err(error),
+                Ok(None) if self.end.is_none() => return Err(self.provider.cut_off()),
+                Ok(Some(event)) if event.data.trim() != "[DONE]" => self.take_event(&event)?,
+                Ok(_) => self.end_here()?,
             }
         }
     }
@@ -130,6 +149,9 @@ impl Reading {
     }
 
     fn take_part(&mut self, part: Part) -> Result<(), ProviderError> {
+        if part.says_something() {
+            self.silent_since = self.provider.clock().monotonic();
+        }
         self.meter.receive(&part.text);
         self.has_reasoned |= part.has_reasoning || !part.text.trim().is_empty();
         self.refusal.push_str(&part.refusal);
@@ -178,5 +200,95 @@ impl Reading {
     /// The same request would end in the same way.
     fn declined(&self, reason: &str) -> ProviderError {
         self.provider.error(Cause::Refused, reason)
+    }
+}
+
+fn is_of_connection(error: &ProviderError) -> bool {
+    matches!(error.cause, Cause::Connection | Cause::Timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use longhaul::Clock;
+
+    use super::*;
+    use crate::llm::reasoning::Form;
+    use crate::llm::{ChatRequest, Tokens};
+
+    const WORD: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Leaves\"}}]}\n\n";
+    const END: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const NOTHING: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\n\n";
+    const THOUGHT: &str = "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n";
+
+    fn provider(clock: &Clock) -> Provider {
+        Provider::new("LLM", Duration::from_secs(60), 1_000, Duration::ZERO, clock.clone()).unwrap()
+    }
+
+    type Pieces = Vec<Result<&'static str, ProviderError>>;
+
+    /// Pieces, before each of which the clock goes on by `pause`.
+    fn paced(
+        clock: &Clock,
+        pause: Duration,
+        pieces: Pieces,
+    ) -> BoxStream<'static, Result<Bytes, ProviderError>> {
+        let clock = clock.clone();
+        let piece = move |piece: Result<&'static str, ProviderError>| {
+            clock.advance(pause);
+            piece.map(|piece| Bytes::from_static(piece.as_bytes()))
+        };
+        stream::iter(pieces).map(piece).boxed()
+    }
+
+    fn reading(clock: &Clock, pieces: BoxStream<'static, Result<Bytes, ProviderError>>) -> Reading {
+        let meter = Meter::new(Tokens::default(), &ChatRequest::default());
+        let mut reading = Reading::new(provider(clock), Reasoning::new(Form::Words), meter);
+        reading.follow(pieces);
+        reading
+    }
+
+    async fn read(mut reading: Reading) -> Result<String, ProviderError> {
+        let mut text = String::new();
+        while let Some(words) = reading.next().await? {
+            text.push_str(&words);
+        }
+        Ok(text)
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_was_said_to_be_whole_is_whole_however_its_connection_ends() {
+        let clock = Clock::manual();
+        let at_once = |pieces: Pieces| paced(&clock, Duration::ZERO, pieces);
+        for cause in [Cause::Connection, Cause::Timeout] {
+            let broken = || Err(provider(&clock).error(cause, "broken"));
+            let whole = at_once(vec![Ok(WORD), Ok(END), broken()]);
+            assert_eq!(read(reading(&clock, whole)).await.unwrap(), "Leaves");
+            let half = at_once(vec![Ok(WORD), broken()]);
+            assert_eq!(read(reading(&clock, half)).await.unwrap_err().cause, cause);
+        }
+        // A server that neither says [DONE] nor closes the connection.
+        let open = at_once(vec![Ok(WORD), Ok(END)]).chain(stream::pending()).boxed();
+        let (text, ()) = tokio::join!(read(reading(&clock, open)), async {
+            while clock.next_wake().is_none() {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(BEHIND_END);
+        });
+        assert_eq!(text.unwrap(), "Leaves");
+    }
+
+    #[tokio::test]
+    async fn signs_of_life_are_no_words_in_whatever_form_they_come() {
+        let (clock, pause) = (Clock::manual(), Duration::from_secs(5));
+        // Ten minutes of them are ten time limits.
+        let empty = paced(&clock, pause, (0..1_000).map(|_| Ok(NOTHING)).collect());
+        let error = read(reading(&clock, empty)).await.unwrap_err();
+        let told = "no word came, only signs of life for 60 s";
+        assert_eq!((error.cause, error.message.as_str()), (Cause::Timeout, told));
+        // A model that thinks is at work for as long as it does.
+        let mut thinking: Pieces = (0..1_000).map(|_| Ok(THOUGHT)).collect();
+        thinking.extend([Ok(WORD), Ok(END)]);
+        assert_eq!(read(reading(&clock, paced(&clock, pause, thinking))).await.unwrap(), "Leaves");
     }
 }

@@ -65,6 +65,12 @@ impl Part {
         Some(part)
     }
 
+    /// True if the model says or thinks something, or ends: a chunk with nothing in it is a sign of life.
+    pub(crate) fn says_something(&self) -> bool {
+        let words = !self.text.is_empty() || !self.refusal.is_empty();
+        words || self.has_reasoning || self.tool.is_some() || self.end.is_some()
+    }
+
     /// Takes content: a text, or parts of which those that are text are taken.
     fn take(&mut self, content: &Value) {
         match content {
