@@ -88,7 +88,7 @@ impl AiBrain {
         let request = self.provider.client().post(format!("{}/router", self.endpoint)).multipart(form);
         let reply = self.provider.send(request).await?;
         let reply: Routed = serde_json::from_slice(&reply.body)
-            .map_err(|e| self.provider.bad_reply(format!("the reply holds no text: {e}")))?;
+            .map_err(|e| self.provider.unreadable(&reply.body, "the reply holds no text", &e))?;
         if reply.response.trim_start().starts_with(ERROR_PREFIX) {
             return Err(self.provider.bad_reply(reply.response.trim().chars().take(300).collect::<String>()));
         }
@@ -99,7 +99,7 @@ impl AiBrain {
         let url = format!("{}/utility/embed", self.endpoint);
         let reply = self.provider.send(self.provider.client().post(url).query(&[("text", text)])).await?;
         let reply: Embedded = serde_json::from_slice(&reply.body)
-            .map_err(|e| self.provider.bad_reply(format!("the reply holds no embedding: {e}")))?;
+            .map_err(|e| self.provider.unreadable(&reply.body, "the reply holds no embedding", &e))?;
         Ok(reply.embedding)
     }
 

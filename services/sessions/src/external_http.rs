@@ -158,7 +158,7 @@ impl ExternalHttp {
         let generator = reply.headers.get(GENERATOR).and_then(|value| value.to_str().ok());
         let generator = generator.map(|name| name.chars().take(100).collect());
         let reply: Reply = serde_json::from_slice(&reply.body)
-            .map_err(|e| self.provider.bad_reply(format!("the reply holds no list 'response': {e}")))?;
+            .map_err(|e| self.provider.unreadable(&reply.body, "the reply holds no list 'response'", &e))?;
         Ok(Answered { response: reply.response, generator })
     }
 }

@@ -134,12 +134,13 @@ impl OpenAiEmbedder {
             request = request.bearer_auth(key);
         }
         let reply = self.provider.send(request).await?;
-        let mut reply: Listed = serde_json::from_slice(&reply.body)
-            .map_err(|e| self.provider.bad_reply(format!("the reply is not a list of embeddings: {e}")))?;
+        let mut reply: Listed = serde_json::from_slice(&reply.body).map_err(|e| {
+            self.provider.unreadable(&reply.body, "the reply is not a list of embeddings", &e)
+        })?;
         let sent = || texts.iter().map(|text| Tokens::of(text)).sum();
         tokens.add(usage(&reply.usage).unwrap_or_else(sent));
         // The protocol numbers them and does not promise their order.
-        reply.data.sort_by_key(|vector| vector.index);
+        reply.data.sort_by_key(|vector| vector.index.unwrap_or_default());
         let vectors: Vec<Vec<f32>> = reply.data.into_iter().map(|vector| vector.embedding).collect();
         check(&self.provider, &vectors, texts.len())?;
         self.learned.has_answered.store(true, Ordering::Relaxed);
@@ -203,7 +204,7 @@ struct Listed {
 
 #[derive(Deserialize)]
 struct Numbered {
-    #[serde(default)]
-    index: usize,
+    /// Null is as good as absent.
+    index: Option<usize>,
     embedding: Vec<f32>,
 }

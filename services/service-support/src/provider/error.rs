@@ -60,7 +60,8 @@ impl ProviderError {
     pub fn is_retryable(&self) -> bool {
         match self.cause {
             Cause::Connection | Cause::Timeout | Cause::BadReply => true,
-            Cause::Status(status) => status == 429 || status >= 500,
+            // 408 and 425: it was the server that did not want to wait, or to be first.
+            Cause::Status(status) => matches!(status, 408 | 425 | 429) || status >= 500,
             Cause::Setup | Cause::TooLarge | Cause::Refused | Cause::Spent => false,
         }
     }
@@ -103,7 +104,9 @@ mod tests {
         assert_eq!(verdict(Cause::Status(429), Waiting::TooLong(minute)), Verdict::Fatal);
         assert_eq!(verdict(Cause::Status(429), Waiting::NotTold), Verdict::Retry(None));
         assert_eq!(verdict(Cause::Status(503), Waiting::For(minute)), Verdict::Retry(Some(minute)));
-        assert_eq!(verdict(Cause::Status(500), Waiting::NotTold), Verdict::Retry(None));
+        for status in [408, 425, 500] {
+            assert_eq!(verdict(Cause::Status(status), Waiting::NotTold), Verdict::Retry(None));
+        }
         assert_eq!(verdict(Cause::Status(404), Waiting::NotTold), Verdict::Fatal);
         assert_eq!(verdict(Cause::Connection, Waiting::NotTold), Verdict::Retry(None));
         assert_eq!(verdict(Cause::Timeout, Waiting::NotTold), Verdict::Retry(None));

@@ -19,6 +19,7 @@ use longhaul::Clock;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use serde_json::Value;
 
 use untold::Untold;
 
@@ -231,6 +232,16 @@ impl Provider {
         self.error(Cause::BadReply, &reason.to_string())
     }
 
+    /// The error of a reply that is not what it was to be: the system's own words, where it holds an error in place of an answer.
+    #[must_use]
+    pub fn unreadable(&self, body: &[u8], what: &str, fault: &serde_json::Error) -> ProviderError {
+        let reply: Option<Value> = serde_json::from_slice(body).ok();
+        match reply.and_then(|reply| Told::in_reply(&reply)) {
+            Some(told) => self.failed_within(&told),
+            None => self.bad_reply(format!("{what}: {fault}")),
+        }
+    }
+
     /// An error of this system, in words that people may see.
     pub(crate) fn error(&self, cause: Cause, message: &str) -> ProviderError {
         ProviderError::new(&self.name, cause, redact::for_people(message, &self.hidden))
@@ -280,6 +291,9 @@ impl Provider {
     fn refusal_of(&self, status: StatusCode, headers: &HeaderMap, told: &Told) -> ProviderError {
         let is_limit = status == StatusCode::TOO_MANY_REQUESTS;
         let mut wait = wait::told(status, headers, &told.message, self.clock.now());
+        // What is over at once, or by a date that has passed, tells nothing: whoever believed it would ask without end, or use up
+        // all attempts before anything could change.
+        wait = wait.filter(|wait| !wait.is_zero());
         let is_spent =
             status == StatusCode::PAYMENT_REQUIRED || is_limit && wait.is_none() && told.is_spent();
         if is_limit && wait.is_none() && !is_spent {

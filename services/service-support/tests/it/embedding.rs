@@ -50,6 +50,29 @@ async fn unsound_vectors_are_refused() {
 }
 
 #[tokio::test]
+async fn an_error_with_a_good_status_is_told_and_its_code_counts() {
+    let double = Double::start().await;
+    for (body, cause) in [
+        ("{\"error\": {\"message\": \"CUDA out of memory\"}}", Cause::BadReply),
+        ("{\"error\": \"CUDA out of memory\", \"data\": null}", Cause::BadReply),
+        ("{\"error\": {\"message\": \"CUDA out of memory\", \"code\": 429}}", Cause::Status(429)),
+    ] {
+        double.fail(PATH, Fault::Body(body.into()));
+        let error = client(&double).embed(&texts(2)).await.unwrap_err();
+        assert!(error.cause == cause && error.message.ends_with("CUDA out of memory"), "{body}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn vectors_whose_numbers_are_null_are_in_their_order() {
+    let double = Double::start().await;
+    let body = "{\"data\": [{\"index\": null, \"embedding\": [1]}, {\"index\": null, \"embedding\": [2]}], \"usage\": null}";
+    double.fail(PATH, Fault::Body(body.into()));
+    let vectors = client(&double).embed(&texts(2)).await.unwrap();
+    assert_eq!(vectors, [Some(vec![1.0]), Some(vec![2.0])]);
+}
+
+#[tokio::test]
 async fn a_batch_that_is_refused_is_halved_and_the_size_is_kept() {
     let double = Double::start().await;
     double.limit_embeddings(10, usize::MAX);

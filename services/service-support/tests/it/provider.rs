@@ -59,7 +59,12 @@ async fn a_limit_brings_its_wait() {
     // The clock stands at 2026-01-01T00:00:00Z.
     let date = waiting("Thu, 01 Jan 2026 00:10:00 GMT").await;
     assert_eq!(date.waiting, Waiting::For(Duration::from_secs(600)));
-    assert_eq!(waiting("Wed, 31 Dec 2025 00:10:00 GMT").await.waiting, Waiting::For(Duration::ZERO));
+    // What is over already is no limit that is told: else the next call would be made at once, and the one after it.
+    for over in ["Wed, 31 Dec 2025 00:10:00 GMT", "0", "0.0"] {
+        assert_eq!(waiting(over).await.waiting, Waiting::For(Duration::from_secs(2)), "{over}");
+    }
+    let away = failed(Fault::Answer(503, vec![("retry-after", "0")], String::new())).await;
+    assert_eq!(away.waiting, Waiting::NotTold);
     assert_eq!(waiting("901").await.waiting, Waiting::TooLong(Duration::from_secs(901)));
     let limited = |headers| failed(Fault::Answer(429, headers, "{\"error\":\"slow down\"}".into()));
     let told = limited(vec![("retry-after-ms", "700")]).await;

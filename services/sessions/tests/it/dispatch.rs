@@ -315,6 +315,7 @@ async fn an_answer_that_is_none_leaves_the_session_as_it_was() {
         ("{\"response\":null}".into(), "holds no list 'response'"),
         ("{\"response\":\"a text\"}".into(), "holds no list 'response'"),
         ("\"a text\"".into(), "holds no list 'response'"),
+        ("{\"error\":\"the model is loading\"}".into(), "the model is loading"),
     ] {
         double.fail(PATH, Fault::Answer(200, vec![], body.clone()));
         let f = Fixture::dispatching_to(&double).await;
