@@ -41,9 +41,8 @@ pub(crate) fn wait(status: u16, headers: &HeaderMap, message: &str, now: Timesta
     if status != 403 && status != 429 {
         return None;
     }
-    let told = headers.get("retry-after").and_then(|value| value.to_str().ok());
-    if let Some(seconds) = told.and_then(|text| text.trim().parse::<u64>().ok()) {
-        return Some(Duration::from_secs(seconds.max(1)));
+    if let Some(wait) = retry_after(headers, now) {
+        return Some(wait.max(Duration::from_secs(1)));
     }
     if let Some(quota) = Quota::read(headers, now)
         && quota.remaining == 0
@@ -57,9 +56,19 @@ pub(crate) fn wait(status: u16, headers: &HeaderMap, message: &str, now: Timesta
     (status == 429 || is_secondary).then_some(UNTOLD)
 }
 
+/// The wait that `Retry-After` tells: GitHub writes seconds, and proxies in front of it dates, too.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let seconds = headers.get("retry-after")?.to_str().ok()?.trim().parse::<u64>().map(Duration::from_secs);
+    seconds.ok().or_else(|| Some(moment(headers, "retry-after")?.since(date(headers).unwrap_or(now))))
+}
+
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    let text = headers.get("date")?.to_str().ok()?;
-    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    moment(headers, "date")
+}
+
+fn moment(headers: &HeaderMap, name: &str) -> Option<Timestamp> {
+    let text = headers.get(name)?.to_str().ok()?;
+    let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
     Some(Timestamp(at.as_millisecond()))
 }
 
@@ -82,6 +91,8 @@ mod tests {
         let spent = ("x-ratelimit-remaining", "0");
         let reset = ("x-ratelimit-reset", "1767225900");
         assert_eq!(seconds(429, &[("retry-after", "30"), spent, reset], ""), Some(30));
+        assert_eq!(seconds(403, &[("retry-after", "Thu, 01 Jan 2026 00:00:45 GMT"), spent], ""), Some(45));
+        assert_eq!(seconds(429, &[("retry-after", "Wed, 31 Dec 2025 00:00:00 GMT")], ""), Some(1));
         assert_eq!(seconds(403, &[spent, reset], ""), Some(301));
         assert_eq!(seconds(403, &[("x-ratelimit-remaining", "12"), reset], "no"), None);
         assert_eq!(seconds(403, &[], "You have exceeded a secondary rate limit."), Some(60));

@@ -21,7 +21,7 @@ use reqwest::StatusCode;
 use reqwest::header::LINK;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use service_support::{Db, Provider, ProviderError, Reply};
+use service_support::{Cause, Db, Provider, ProviderError, Reply, Waiting};
 use sha2::{Digest, Sha256};
 
 use crate::config::GithubConfig;
@@ -191,11 +191,17 @@ impl Client {
             let words = error.message.split_once(": ").map_or(error.message.as_str(), |(_, words)| words);
             return CallError::Token(words.to_owned());
         }
-        let wait = limit::wait(status, &reply.headers, &error.message, self.clock.now());
-        // The limit of searches is one of their own: the other calls go on.
-        if let Some(wait) = wait.filter(|_| is_core(reply)) {
-            self.barred_until.lock().replace(self.clock.now().plus(wait));
-            return CallError::limited(wait, self.provider.max_wait());
+        match limit::wait(status, &reply.headers, &error.message, self.clock.now()) {
+            Some(wait) if is_core(reply) => {
+                self.barred_until.lock().replace(self.clock.now().plus(wait));
+                return CallError::limited(wait, self.provider.max_wait());
+            }
+            // The limit of searches is one of their own: the other calls go on, and none of them waits for it.
+            Some(_) => {
+                let error = ProviderError { cause: Cause::Refused, waiting: Waiting::NotTold, ..error };
+                return error.into();
+            }
+            None => {}
         }
         // A redirection on the same host has been followed; in a circle, or to another host, our token does not go.
         if (300..400).contains(&status) && status != 304 {
@@ -300,8 +306,10 @@ fn mark(token: &str) -> String {
     hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>() + " "
 }
 
+/// The address of the next page. A proxy may have put each link on a line of its own.
 fn next(reply: &Reply) -> Option<String> {
-    header(reply, LINK.as_str()).and_then(link::next).map(str::to_owned)
+    let mut lines = reply.headers.get_all(LINK).iter().filter_map(|line| line.to_str().ok());
+    lines.find_map(link::next).map(str::to_owned)
 }
 
 /// True if a reply counts against the primary limit: searches and the like have limits of their own.

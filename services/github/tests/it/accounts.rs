@@ -142,6 +142,12 @@ async fn a_search_that_fails_costs_its_own_part() {
                 .with("x-ratelimit-reset", "1767229200"),
             "GitHub failed: 403 Forbidden: API rate limit exceeded for user ID 1.",
         ),
+        (
+            GithubReply::refusal(429, "API rate limit exceeded for user ID 1.")
+                .with("x-ratelimit-resource", "search")
+                .with("retry-after", "60"),
+            "GitHub failed: 429 Too Many Requests: API rate limit exceeded for user ID 1.",
+        ),
     ] {
         let f = Fixture::new().await;
         ada(&f);

@@ -320,3 +320,22 @@ async fn a_304_that_nobody_asked_for_is_asked_again_and_its_link_counts() {
     says(&f.double, "/users/ada/repos?page=2", &json!([repo("two", &json!({ "fork": true }))]));
     assert_eq!(refreshed(&f).await["coverage"]["repositories_read"], 2);
 }
+
+#[tokio::test]
+async fn pages_are_followed_however_their_links_are_written() {
+    let f = Fixture::new().await;
+    ada(&f);
+    let _worker = f.work();
+    let link = |query: &str, rel: &str| format!("<{}/users/ada/repos?{query}>; {rel}", f.double.github_url());
+    let first = GithubReply::json(&json!([repo("one", &json!({}))]));
+    let in_lines = first.clone().with("link", &link("page=9", "rel=\"last\""));
+    for (reply, query) in [
+        (in_lines.with("link", &link("page=2", "rel=\"next\"")), "page=2"),
+        (first.with("link", &link("ids=1,2&page=2", "Rel=Next")), "ids=1,2&page=2"),
+    ] {
+        f.double.github_says("/users/ada/repos", reply);
+        let second = json!([repo("two", &json!({ "fork": true }))]);
+        says(&f.double, &format!("/users/ada/repos?{query}"), &second);
+        assert_eq!(refreshed(&f).await["coverage"]["repositories_read"], 2, "{query}");
+    }
+}
