@@ -71,6 +71,8 @@ const MAX_LIMIT: u64 = 100;
 const MAX_PAGE: u64 = 1_000_000;
 /// Words that a search looks for at most; the rest of a long query is not looked for.
 const MAX_WORDS: usize = 8;
+/// The longest query, in characters: databases look for no text of any length, and SQLite for none over 50,000 bytes.
+const MAX_QUERY_CHARS: usize = 2_000;
 
 /// Lists the caller's sessions
 ///
@@ -126,7 +128,7 @@ pub(crate) async fn public(
     get,
     path = "/sessions/search",
     operation_id = "searchSessions",
-    params(("q" = Option<String>, Query, description = "The words"), ListParams),
+    params(("q" = Option<String>, Query, description = "The words, at most 2,000 characters"), ListParams),
     responses((status = 200, description = "A page of sessions", body = Listed)),
 )]
 pub(crate) async fn search(
@@ -136,6 +138,10 @@ pub(crate) async fn search(
 ) -> Result<Json<Listed>, Error> {
     let params = read(params)?;
     let wanted = Wanted::read(&params)?;
+    if params.get("q").is_some_and(|q| q.chars().count() > MAX_QUERY_CHARS) {
+        let fault = format!("q must be shorter than or equal to {MAX_QUERY_CHARS} characters");
+        return Err(error::invalid(vec![fault]));
+    }
     let from = "FROM sessions s WHERE (s.is_public = 1 OR s.id IN \
          (SELECT m.session_id FROM session_members m WHERE m.user_id = $1))";
     let selected = Selected { from: from.to_owned(), values: vec![user.sub.into()] };

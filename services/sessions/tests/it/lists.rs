@@ -130,6 +130,11 @@ async fn a_search_finds_words_anywhere_in_what_one_may_see() {
     }
     assert_eq!(search("bob", "").await, [wool, apples]);
     assert_eq!(search("bob", "q=%FF").await, Vec::<String>::new());
+    // A word of 50,000 bytes is more than SQLite looks for.
+    assert_eq!(search("bob", &format!("q={}", "x".repeat(2_000))).await, Vec::<String>::new());
+    let told = "q must be shorter than or equal to 2000 characters";
+    let long = f.call_as("bob", "GET", &format!("/sessions/search?q={}", "x".repeat(50_001)), None).await;
+    assert_eq!(long.error(), (400, json!([told])));
 
     let path = format!("/sessions/{private}");
     let change =
