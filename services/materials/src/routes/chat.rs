@@ -248,9 +248,10 @@ impl App {
         let now = self.clock.now();
         asked.sources = self.present(asked.sources).await?;
         let sources = serde_json::to_string(&asked.sources).map_err(|e| Error::fault(&e))?;
-        let insert = Write::new(
+        // Changes nothing where the course was deleted while the answer was written.
+        let insert = Write::guarded(
             "INSERT INTO course_chats (id, course_id, message, response, sources, generator, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             SELECT $1, $2, $3, $4, $5, $6, $7 FROM courses WHERE id = $2",
             vec![
                 uuid::Uuid::now_v7().to_string().into(),
                 asked.course_id.into(),
@@ -261,7 +262,9 @@ impl App {
                 now.into(),
             ],
         );
-        self.db.commit(vec![insert], vec![]).await?;
+        if !self.db.commit(vec![insert], vec![]).await?.is_done() {
+            return Err(error::no_course());
+        }
         Ok(ChatResponse { response, timestamp: iso8601(now), sources: asked.sources })
     }
 }

@@ -298,6 +298,28 @@ async fn a_source_that_is_deleted_meanwhile_is_not_shown() {
 }
 
 #[tokio::test]
+async fn a_course_that_is_deleted_while_it_is_asked_is_not_found() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double, LLM).await;
+    let body = json!({ "message": "How do cells divide in mitosis?" });
+    let asked_and_deleted = async |number: usize, course: &str| {
+        double.wait_for(PATH, number).await;
+        assert_eq!(f.call("DELETE", &format!("/courses/{course}"), "").await.status, 204);
+        double.release_all();
+    };
+    let (course, _) = course_of(&f, &[("cells.txt", MITOSIS)]).await;
+    double.hold();
+    let path = format!("/courses/{course}/chat");
+    let (reply, ()) = tokio::join!(f.post(&path, &body), asked_and_deleted(1, &course));
+    assert_eq!(reply.error(), (404, "Course not found".into()));
+    let (course, _) = course_of(&f, &[("cells.txt", MITOSIS)]).await;
+    double.hold();
+    let (reply, ()) = tokio::join!(stream(&f, &course, body.clone()), asked_and_deleted(2, &course));
+    let (name, told) = events(&reply).pop().unwrap();
+    assert_eq!((name.as_str(), told), ("error", json!({ "detail": "Course not found" })));
+}
+
+#[tokio::test]
 async fn half_an_answer_or_none_is_no_answer_and_a_limit_is_told_from_a_failure() {
     let double = Double::start().await;
     let f = Fixture::with(&double, LLM).await;
