@@ -102,9 +102,11 @@ async fn stream(
                 false
             }
         };
-        if told < text.len() {
-            cx.emit(Chunk { lesson, text: &text[told..] }).await?;
-            told = text.len();
+        // A server may send all of its reply at once, and a chunk takes no text of any length.
+        while told < text.len() {
+            let end = text.floor_char_boundary(told + CHUNK_BYTES);
+            cx.emit(Chunk { lesson, text: &text[told..end] }).await?;
+            told = end;
         }
         if ended {
             return Ok(text);

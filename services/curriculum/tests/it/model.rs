@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fakes::{Double, Fault};
+use fakes::{Double, Fault, Quirk};
 use longhaul::{EventBody, KeyConfig, KeyFilter, Rate, State};
 use serde_json::{Value, json};
 
@@ -82,6 +82,27 @@ async fn a_model_writes_the_lessons_and_its_words_can_be_followed() {
         let done = titles.iter().position(|title| title == message).unwrap();
         assert_eq!(*percent, done as f64 * 50.0);
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_comes_all_at_once_is_passed_on_however_long_it_is() {
+    let double = Double::start().await;
+    let f = Fixture::with(&double).await;
+    let id = f.workflow(&modules(1, 3.0)).await;
+    f.start(&id).await;
+    let long = list(2).replacen(':', &format!(":{}", " ".repeat(100_000)), 1);
+    double.say(&long);
+    double.quirk(Quirk::IgnoresStream);
+    let _worker = f.work();
+    f.completes(&id, 1).await;
+    let events = f.longhaul.events(&job_id(&id, 0), 0, 1_000, Duration::ZERO).await.unwrap().unwrap();
+    let chunks = events.into_iter().filter_map(|event| match event.body {
+        EventBody::Chunk { data } => Some(data.to_value()),
+        _ => None,
+    });
+    let of_the_list = chunks.filter(|chunk| chunk["lesson"] == 0);
+    let told: String = of_the_list.map(|chunk| chunk["text"].as_str().unwrap().to_owned()).collect();
+    assert!(told == long, "{} of {} bytes", told.len(), long.len());
 }
 
 #[tokio::test]

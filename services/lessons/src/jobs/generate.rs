@@ -57,6 +57,8 @@ struct Written {
 const LESSON_TOKENS: u64 = 1_200;
 /// Tokens of Wikipedia's summary.
 const SUMMARY_TOKENS: u64 = 300;
+/// The most bytes of words that are passed on together.
+const CHUNK_BYTES: usize = 4 * 1024;
 
 /// The job of a new task.
 pub(crate) fn generate_job(app: &App, id: &JobId, request: LessonRequest) -> longhaul::Result<NewJob> {
@@ -105,7 +107,7 @@ impl Job for Generate {
             .await?;
         if !is_new {
             // It was written by an earlier run, whose pieces readers dropped when this one began.
-            cx.emit(&written.text).await?;
+            pass_on(&cx, &written.text).await?;
         }
         if cx.is_cancelled() {
             return Err(cancelled());
@@ -201,10 +203,21 @@ async fn stream(cx: &Context<Lessons>, composer: &dyn Composer, draft: &dyn Draf
     let mut text = String::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
-        cx.emit(&piece).await?;
+        pass_on(cx, &piece).await?;
         text.push_str(&piece);
     }
     Ok(text)
+}
+
+/// Passes words on, in parts: a server may send all of its reply at once, and a chunk takes no text of any length.
+async fn pass_on(cx: &Context<Lessons>, words: &str) -> JobResult<()> {
+    let mut rest = words;
+    while !rest.is_empty() {
+        let (part, others) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));
+        cx.emit(part).await?;
+        rest = others;
+    }
+    Ok(())
 }
 
 fn cancelled() -> JobError {

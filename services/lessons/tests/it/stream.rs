@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fakes::{Double, Fault};
+use fakes::{Double, Fault, Quirk};
+use longhaul::EventBody;
 use reqwest::Response;
 use serde_json::{Value, json};
 use service_support::Write;
@@ -175,6 +176,26 @@ async fn a_text_that_is_paid_for_is_shown_again_and_not_written_again() {
     assert!(events.iter().any(|event| event.name == "reset"));
     let shown: Value = serde_json::from_str(&written(&events)).unwrap();
     assert_eq!(shown["title"], done["lesson_data"]["title"]);
+}
+
+#[tokio::test]
+async fn a_reply_that_comes_all_at_once_is_shown_however_long_it_is() {
+    let double = Double::start().await;
+    let mut long: Value = serde_json::from_str(&lesson()).unwrap();
+    long["explanation"] = json!("विद्या ".repeat(5_000));
+    double.say(&long.to_string());
+    double.quirk(Quirk::IgnoresStream);
+    let f = Fixture::with(both(&double)).await;
+    let task = f.start("english", "verbs").await;
+    let _worker = f.work();
+    let done = f.ended(&task).await;
+    assert_eq!(done["status"], "completed", "{done}");
+    let events = f.longhaul.events(&crate::fixture::job_id(&task), 0, 1_000, Duration::ZERO).await.unwrap();
+    let shown = events.unwrap().into_iter().filter_map(|event| match event.body {
+        EventBody::Chunk { data } => Some(text(&data.to_value())),
+        _ => None,
+    });
+    assert_eq!(shown.collect::<String>(), long.to_string());
 }
 
 #[tokio::test]
