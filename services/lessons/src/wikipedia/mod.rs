@@ -10,6 +10,7 @@ use reqwest::Url;
 use reqwest::header::USER_AGENT;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use service_support::{Cause, Env, Language, OpenError, Provider, ProviderError, refused};
 use utoipa::ToSchema;
 
@@ -118,22 +119,22 @@ impl Wikipedia {
                     Err(error) => return Err(error),
                 };
                 // A page that lists meanings explains none of them; the next hit is likely to be one of them.
-                if summary.kind == "disambiguation" {
+                if summary.kind.as_deref() == Some("disambiguation") {
                     only_meanings = true;
                     continue;
                 }
                 let title = plain_text::of(&summary.title);
-                let extract = plain_text::of(&summary.extract);
+                let extract = plain_text::of(&summary.extract.unwrap_or_default());
                 let redirect = hit.redirecttitle.as_deref();
                 if extract.is_empty() || !relevance::fits(topic, &title, redirect, &extract, language) {
                     continue;
                 }
                 info.related_articles = self.related_to(&hits, Some(&hit.title), asked);
-                info.url = Some(match summary.content_urls {
-                    Some(urls) => urls.desktop.page,
-                    None => self.article_url(&summary.title, language),
-                });
-                info.thumbnail = summary.thumbnail.map(|picture| picture.source);
+                // Neither is worth the article: what is odd about them costs themselves.
+                let text = |text: &Value| text.as_str().map(str::to_owned);
+                let url = text(&summary.content_urls["desktop"]["page"]);
+                info.url = Some(url.unwrap_or_else(|| self.article_url(&summary.title, language)));
+                info.thumbnail = text(&summary.thumbnail["source"]);
                 info.summary = Some(extract);
                 info.title = Some(title);
                 return Ok(());
@@ -161,7 +162,10 @@ impl Wikipedia {
         ]);
         let found: Found = self.get(url).await?;
         match (found.query, found.error) {
-            (Some(query), _) => Ok(query.search),
+            (Some(query), _) => {
+                let hits = query.search.into_iter().filter_map(|hit| serde_json::from_value(hit).ok());
+                Ok(hits.collect())
+            }
             // The Action API answers 200 to what it refuses.
             (None, Some(error)) => Err(self.provider.bad_reply(format!("{}: {}", error.code, error.info))),
             (None, None) => Err(self.provider.bad_reply("the answer to the search holds no results")),
@@ -180,7 +184,7 @@ impl Wikipedia {
         let shown = others.map(|hit| RelatedArticle {
             title: plain_text::of(&hit.title),
             url: self.article_url(&hit.title, asked.language),
-            excerpt: plain_text::of(&hit.snippet),
+            excerpt: plain_text::of(hit.snippet.as_deref().unwrap_or_default()),
         });
         let fits =
             |it: &RelatedArticle| relevance::fits(asked.topic, &it.title, None, &it.excerpt, asked.language);
@@ -257,14 +261,14 @@ struct Found {
 
 #[derive(Deserialize)]
 struct Hits {
-    search: Vec<Hit>,
+    /// Each is read by itself: an odd one costs none of the others.
+    search: Vec<Value>,
 }
 
 #[derive(Deserialize)]
 struct Hit {
     title: String,
-    #[serde(default)]
-    snippet: String,
+    snippet: Option<String>,
     /// The title by which it was found, where that is another one.
     redirecttitle: Option<String>,
 }
@@ -276,30 +280,17 @@ struct Refusal {
     info: String,
 }
 
+/// Null is as good as absent.
 #[derive(Deserialize)]
 struct Summary {
-    #[serde(rename = "type", default)]
-    kind: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
     title: String,
+    extract: Option<String>,
     #[serde(default)]
-    extract: String,
-    content_urls: Option<Urls>,
-    thumbnail: Option<Picture>,
-}
-
-#[derive(Deserialize)]
-struct Urls {
-    desktop: Desktop,
-}
-
-#[derive(Deserialize)]
-struct Desktop {
-    page: String,
-}
-
-#[derive(Deserialize)]
-struct Picture {
-    source: String,
+    content_urls: Value,
+    #[serde(default)]
+    thumbnail: Value,
 }
 
 #[cfg(test)]

@@ -56,6 +56,21 @@ async fn an_article_on_something_else_is_passed_over() {
     let agents = double.seen(&summary_path("Light"));
     assert!(agents[0].headers["user-agent"].to_str().unwrap().contains("https://"), "also behind a redirect");
 
+    // Nulls, hits that are none, parts without what they are to have.
+    let hit = |title: &str| json!({ "title": title, "snippet": null });
+    let odd = json!([null, { "title": 7 }, hit("Odd sound"), hit("Sound")]);
+    double.fail(SEARCH, Fault::Body(json!({ "query": { "search": odd } }).to_string()));
+    let page = json!({ "title": "Odd sound", "extract": null });
+    double.fail(&summary_path("Odd_sound"), Fault::Body(page.to_string()));
+    let page = json!({
+        "type": null, "title": "Sound", "extract": "Sound is a wave.", "content_urls": { "mobile": {} },
+        "thumbnail": { "width": 3 },
+    });
+    double.fail(&summary_path("Sound"), Fault::Body(page.to_string()));
+    let read = info(&f, "physics", "sound").await;
+    assert_eq!((&read["title"], &read["summary"]), (&json!("Sound"), &json!("Sound is a wave.")), "{read}");
+    assert!(text(&read["url"]).ends_with("/wiki/Sound") && read["thumbnail"].is_null(), "{read}");
+
     // Nothing fits, in either search.
     for _ in 0..2 {
         double.fail(SEARCH, hits(&["BSD", "Wife"]));
