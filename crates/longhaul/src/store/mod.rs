@@ -359,6 +359,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A list is newest first.
     /// - Pages follow each other without gap or overlap.
     /// - A filter leaves only what fits.
+    /// - A filter that no store can be asked for is refused.
     /// - Every term of a filter must be true.
     /// - A page tells how many jobs it looked at.
     /// - A short list leaves large payloads out and tells their sizes.
@@ -495,6 +496,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A pause of a limit key is listed until it ends.
     /// - Keys are listed by name and page by page.
     /// - Keys of a queue are those of which jobs wait in it.
+    /// - A filter of limit keys that no store can be asked for is refused.
     async fn keys(&self, filter: &KeyFilter) -> Result<Vec<KeyInfo>>;
 
     /// The steps of a job that are done, in the order in which they were recorded; `None` where there is no such job.
