@@ -535,6 +535,12 @@ macro_rules! sentences {
                 a_unique_key_that_another_job_holds_stays_with_that_one
                 a_record_that_cannot_be_kept_is_refused_and_nothing_of_its_call_is_written
             }
+            moving_batches {
+                an_imported_child_joins_a_parent_that_was_not_imported_with_it
+                an_import_that_is_begun_anew_counts_each_child_once
+                an_imported_child_of_a_job_that_counts_no_new_one_is_not_counted
+                an_imported_child_that_had_ended_is_waited_for_where_it_is_retried_by_hand
+            }
             samples {
                 a_sample_is_read_back_in_its_series
                 a_later_sample_of_the_same_moment_and_source_takes_the_place_of_the_earlier_one

@@ -30,7 +30,9 @@ local function start_anew(id, job)
   end
   local parent = job[STATE] >= COMPLETED and parent_of(job)
   if parent then
-    count_children(parent, count_of(job[STATE]), -1)
+    local unfinished = count_children(parent, 1, 0)
+    -- One that was imported as ended may be missing from the counts, and joins them.
+    if count_children(parent, count_of(job[STATE]), -1) == unfinished then count_children(parent, 1, 1) end
     repeat_state(job[PARENT], parent)
     note_uncounted(parent, id, job[SEQ], job[PARENT])
   end
