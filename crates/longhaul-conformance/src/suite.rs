@@ -209,6 +209,7 @@ macro_rules! sentences {
                 a_dependant_that_runs_after_any_end_is_freed_by_a_failure
                 very_many_dependants_are_settled_in_portions
                 very_many_dependants_are_cancelled_in_portions
+                a_dependant_counts_the_end_that_it_waited_for_though_its_job_has_ended_anew
                 a_follow_up_may_depend_on_the_job_that_it_follows
                 a_follow_up_that_depends_on_a_job_that_is_not_there_is_created_and_cancelled
                 a_dependency_counts_once_though_it_is_retried_by_hand

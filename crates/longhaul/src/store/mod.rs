@@ -274,6 +274,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A dependant that runs after any end is freed by a failure.
     /// - Very many dependants are settled in portions.
     /// - Very many dependants are cancelled in portions.
+    /// - A dependant counts the end that it waited for though its job has ended anew.
     /// - A follow up may depend on the job that it follows.
     /// - A follow up that depends on a job that is not there is created and cancelled.
     /// - A run that waits for its children gives its slot back and costs no attempt.
