@@ -283,11 +283,14 @@ pub(crate) async fn forget_unused(
     answers: impl Iterator<Item = (&JobId, &Enqueued)>,
 ) -> Result<()> {
     // A full queue has refused the job of its own id; a duplicate of its own id has a delivery that is in use.
-    let is_unused = |(asked, enqueued): &(&JobId, &Enqueued)| {
+    let is_refused = |(asked, enqueued): &(&JobId, &Enqueued)| {
         !enqueued.is_created() && (**asked != enqueued.id || enqueued.status == EnqueueStatus::Full)
     };
-    let unused = answers.filter(is_unused).map(|(asked, _)| first_id(asked));
-    let ids: Vec<JobId> = unused.collect();
+    let asked: Vec<JobId> = answers.filter(is_refused).map(|(asked, _)| asked.clone()).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let ids = unused(store, &asked).await?;
     if ids.is_empty() {
         return Ok(());
     }
@@ -296,6 +299,21 @@ pub(crate) async fn forget_unused(
     let cancel = Action::Cancel { grace: Duration::ZERO, reason: CancelReason::Parent };
     store.act(&filter, cancel, most).await?;
     store.act(&filter, Action::Delete, most).await.map(drop)
+}
+
+/// The first deliveries of jobs that were asked for and not created, unless the job is there and the delivery its own: an idempotency key
+/// is looked for before an id, so that a request which repeats the key of one job may name another one that exists.
+async fn unused(store: &dyn Store, asked: &[JobId]) -> Result<Vec<JobId>> {
+    let ids: Vec<JobId> = asked.iter().map(first_id).collect();
+    let (deliveries, jobs) = (store.get(&ids).await?, store.get(asked).await?);
+    let found = deliveries.into_iter().zip(jobs).zip(asked);
+    let unused = found.filter_map(|((delivery, job), asked)| {
+        let delivery = delivery.found()?;
+        // One that came with a request which another job stands for waits for that one.
+        let is_own = delivery.depends_on.iter().any(|dependency| dependency.id == *asked);
+        (!is_own || job.found().is_none()).then_some(delivery.id)
+    });
+    Ok(unused.collect())
 }
 
 /// The deliveries of a job, oldest first; at most `limit`.
