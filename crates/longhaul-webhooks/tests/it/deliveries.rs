@@ -285,6 +285,26 @@ async fn a_repeated_idempotency_key_leaves_the_delivery_of_the_job_that_its_requ
 }
 
 #[tokio::test]
+async fn a_job_that_has_the_id_of_a_removed_one_is_told_too() {
+    let (receiver, harness) = (Receiver::start(|_| Reply::status("200 OK")).await, harness());
+    let id = JobId::new("daily").unwrap();
+    let daily = || NewJob { id: Some(id.clone()), ..told(&FINE, Webhook::new(receiver.url("/"))) };
+    for times in 1..=3 {
+        enqueue(&harness, daily()).await;
+        // A duplicate changes nothing.
+        enqueue(&harness, daily()).await;
+        harness.drain().await;
+        enqueue(&harness, daily()).await;
+        harness.drain().await;
+        assert_eq!((types(&receiver).len(), deliveries(&harness, &id).await.len()), (times, times));
+        harness.longhaul().delete(&id).await.unwrap();
+        harness.advance(Duration::from_secs(1));
+    }
+    let seen = receiver.seen();
+    assert_ne!(seen[0].headers["webhook-id"], seen[1].headers["webhook-id"], "each is an end of its own");
+}
+
+#[tokio::test]
 async fn a_job_that_is_run_again_is_told_again_with_another_id() {
     let (receiver, harness) = (Receiver::start(|_| Reply::status("200 OK")).await, harness());
     let once = Work { fails: Some("once".into()) };

@@ -316,6 +316,34 @@ async fn unused(store: &dyn Store, asked: &[JobId]) -> Result<Vec<JobId>> {
     Ok(unused.collect())
 }
 
+/// Enqueues deliveries of new jobs that have the ids of removed ones, where the first delivery of the removed one is there still: so the
+/// one that came with the new job was a duplicate of it.
+///
+/// # Errors
+/// A store's fault.
+pub(crate) async fn tell_anew(store: &dyn Store, created: Vec<(JobId, Webhook)>) -> Result<()> {
+    let ids: Vec<JobId> = created.iter().map(|(id, _)| first_id(id)).collect();
+    let deliveries = if ids.is_empty() { Vec::new() } else { store.get(&ids).await? };
+    // One that waits is the job's own: the removed job has ended.
+    let is_old = |delivery: &JobRecord| delivery.state != State::Blocked;
+    let old = deliveries.into_iter().zip(created).filter_map(|(delivery, (id, webhook))| {
+        let delivery = delivery.found().filter(is_old)?;
+        Some((id, (delivery.created_at, webhook)))
+    });
+    let (ids, old): (Vec<JobId>, Vec<(Timestamp, Webhook)>) = old.unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let jobs = store.get(&ids).await?.into_iter().zip(old);
+    let anew = jobs.filter_map(|(job, (created_at, webhook))| {
+        let job = job.found().filter(|job| created_at < job.created_at)?;
+        let delivery = Delivery::new(job.id, webhook).after_end(&format!(".anew{}", job.created_at.0));
+        let policy = |policy| Policy { traceparent: job.policy.traceparent, ..policy };
+        Some(delivery.map(|delivery| NewJob { policy: policy(delivery.policy), ..delivery }))
+    });
+    store.enqueue(anew.collect::<Result<_>>()?).await.map(drop)
+}
+
 /// The deliveries of a job, oldest first; at most `limit`.
 ///
 /// # Errors
