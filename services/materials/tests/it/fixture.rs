@@ -88,6 +88,14 @@ impl Fixture {
         Self { store: Some(store), ..Self::assemble(folder, clock, vars, data).await }
     }
 
+    /// With the jobs in another store than the rows.
+    pub(crate) async fn with_jobs_in(longhaul: Longhaul) -> Self {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
+        let data = (Db::sqlite(store).with_jobs_in(longhaul.clone()), longhaul);
+        Self::assemble(folder, clock, &[], data).await
+    }
+
     pub(crate) async fn on_postgres(vars: &[(&'static str, String)]) -> Self {
         let url = longhaul_testservers::postgres().url_of_new_schema();
         let store = longhaul_postgres::PostgresStore::connect(&url).await.unwrap();
