@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from .run import Run, Said
+from .run import Run, Said, to_be_heard
 
 log = logging.getLogger("longhaul.worker")
 
@@ -53,7 +53,7 @@ class Recorder:
                 self._speaking.pop(run, None)
                 said, run.entries = run.entries, []
                 return said
-            heard: Future[None] = Future()
+            heard = to_be_heard()
             (run.entries or self._sending[run])[-1].heard.append(heard)
             return heard
 
