@@ -386,6 +386,13 @@ class Records(Case):
         first, second = self.proxy.seen(lambda one: one.call == "record" and one.body["records"], 2)[:2]
         self.assertEqual((first.key, first.body), (second.key, second.body))
 
+    def test_a_step_that_the_server_refuses_fails_its_job(self) -> None:
+        self.proxy.fault("record", "forbid")
+        self.worker()
+        job = self.enqueue("steps", {"hit": self.proxy.hit("step")}, max_attempts=2)
+        self.assertEqual([error.kind for error in self.errors(job)], ["fatal"])
+        self.assertEqual(self.proxy.hits("step"), 1)
+
     def test_a_run_that_is_stopped_while_its_step_is_recorded_keeps_no_other_from_its_steps(self) -> None:
         self.proxy.fault("record", "refuse")
         self.worker(lease=KEPT)

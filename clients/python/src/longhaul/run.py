@@ -25,6 +25,8 @@ class Said:
 
     text: str
     heard: list[Future[None]] = field(default_factory=list)
+    #: The handler goes on once it is kept.
+    is_step: bool = False
 
     def tell(self) -> None:
         """Tells that it was heard."""
