@@ -28,6 +28,7 @@ mod office;
 mod package;
 mod pdf;
 mod plain;
+mod recoded;
 mod rtf;
 mod sheet;
 mod tidy;

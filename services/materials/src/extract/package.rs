@@ -6,6 +6,7 @@ use std::path::Path;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::recoded::Utf8;
 use super::xml::{Budget, Node, walk};
 use super::{ExtractError, FileKind, Limits, Warning, WarningCode};
 
@@ -79,7 +80,7 @@ pub(super) fn kind_of(path: &Path) -> io::Result<Option<FileKind>> {
 /// The text of a small entry.
 fn text_of(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Option<String> {
     let mut text = String::new();
-    archive.by_name(name).ok()?.take(1 << 20).read_to_string(&mut text).ok()?;
+    Utf8::new(archive.by_name(name).ok()?.take(1 << 20)).read_to_string(&mut text).ok()?;
     Some(text)
 }
 
