@@ -21,6 +21,12 @@ pub enum FileKind {
     Odp,
     /// Sheets of OpenDocument.
     Ods,
+    /// A text of OpenDocument in one file of XML.
+    Fodt,
+    /// Slides of OpenDocument in one file of XML.
+    Fodp,
+    /// Sheets of OpenDocument in one file of XML.
+    Fods,
     /// Rich Text Format.
     Rtf,
     /// A book: a zip of web pages.
@@ -51,8 +57,8 @@ pub enum FileKind {
 pub const SNIFF_BYTES: usize = 8 * 1024;
 
 /// The accepted kinds, for the error about any other.
-pub const TAKEN: &str = "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), OpenDocument (odt, odp, ods), RTF, EPUB, \
-    HTML, mail (eml), web archives (mht), CSV, text, Markdown, JPEG, PNG, GIF and WebP";
+pub const TAKEN: &str = "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), OpenDocument (odt, odp, ods, fodt, fodp, \
+    fods), RTF, EPUB, HTML, mail (eml), web archives (mht), CSV, text, Markdown, JPEG, PNG, GIF and WebP";
 
 /// Readers of PDF look for its header in so many bytes: mail gateways and web servers leave theirs before it.
 const PDF_HEADER_BYTES: usize = 1024;
@@ -106,7 +112,7 @@ pub(super) fn picture(head: &[u8]) -> Option<FileKind> {
 }
 
 impl FileKind {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 22] = [
         Self::Pdf,
         Self::Docx,
         Self::Pptx,
@@ -114,6 +120,9 @@ impl FileKind {
         Self::Odt,
         Self::Odp,
         Self::Ods,
+        Self::Fodt,
+        Self::Fodp,
+        Self::Fods,
         Self::Rtf,
         Self::Epub,
         Self::Html,
@@ -139,6 +148,9 @@ impl FileKind {
             Self::Odt => "application/vnd.oasis.opendocument.text",
             Self::Odp => "application/vnd.oasis.opendocument.presentation",
             Self::Ods => "application/vnd.oasis.opendocument.spreadsheet",
+            Self::Fodt => "application/vnd.oasis.opendocument.text-flat-xml",
+            Self::Fodp => "application/vnd.oasis.opendocument.presentation-flat-xml",
+            Self::Fods => "application/vnd.oasis.opendocument.spreadsheet-flat-xml",
             Self::Rtf => "application/rtf",
             Self::Epub => "application/epub+zip",
             Self::Html => "text/html",
@@ -169,13 +181,23 @@ impl FileKind {
     /// False for kinds of which only the text is read.
     #[must_use]
     pub fn may_hold_pictures(self) -> bool {
-        !matches!(self, Self::Html | Self::Mht | Self::Csv | Self::Text | Self::Markdown)
+        !matches!(
+            self,
+            Self::Html
+                | Self::Mht
+                | Self::Csv
+                | Self::Text
+                | Self::Markdown
+                | Self::Fodt
+                | Self::Fodp
+                | Self::Fods
+        )
     }
 
     /// True for kinds whose pages or slides people count. The others are read in parts of some length.
     #[must_use]
     pub fn has_pages(self) -> bool {
-        matches!(self, Self::Pdf | Self::Pptx | Self::Odp)
+        matches!(self, Self::Pdf | Self::Pptx | Self::Odp | Self::Fodp)
     }
 
     pub(super) fn noun(self) -> &'static str {
@@ -258,7 +280,7 @@ fn kind_of_text(head: &str, file_name: &str) -> FileKind {
     if is_page {
         return FileKind::Html;
     }
-    if let Some(kind) = mail(head, &extension) {
+    if let Some(kind) = mail(head, &extension).or_else(|| flat(head, &extension)) {
         return kind;
     }
     match extension.as_str() {
@@ -297,6 +319,22 @@ fn mail(head: &str, extension: &str) -> Option<FileKind> {
             (has("from") && has("date") && is_sent).then_some(FileKind::Eml)
         }
     }
+}
+
+/// The kind of a document of OpenDocument in one file: by the type that its first element names, else by the file's name.
+fn flat(head: &str, extension: &str) -> Option<FileKind> {
+    let start = head.find("<office:document").filter(|_| head.trim_start().starts_with('<'))?;
+    let media = head[start..].split_once("office:mimetype=").map_or("", |(_, said)| said);
+    let media = media.trim_start_matches(['"', '\'']);
+    let flats = [
+        (FileKind::Odt, FileKind::Fodt, "fodt"),
+        (FileKind::Odp, FileKind::Fodp, "fodp"),
+        (FileKind::Ods, FileKind::Fods, "fods"),
+    ];
+    let is_it = |zipped: FileKind, name: &str| {
+        if media.is_empty() { extension == name } else { media.starts_with(zipped.mime()) }
+    };
+    flats.into_iter().find(|(zipped, _, name)| is_it(*zipped, name)).map(|(_, flat, _)| flat)
 }
 
 /// Fields of which a mail has one at least.
@@ -389,6 +427,14 @@ mod tests {
         assert_eq!(sniff(b"\n<!DOCTYPE html><p>x", "a.txt"), Some(FileKind::Html));
         assert_eq!(sniff(b"MZ is how programs of Windows begin.", "a.txt"), Some(FileKind::Text));
         assert_eq!(sniff(b"{\\rtf1\\ansi x}", "a.doc"), Some(FileKind::Rtf));
+        let flat = |media: &str| {
+            format!("<?xml version=\"1.0\"?><office:document xmlns:office=\"o\"{media}><office:body/>")
+        };
+        let sheet = flat(" office:mimetype=\"application/vnd.oasis.opendocument.spreadsheet\"");
+        assert_eq!(sniff(sheet.as_bytes(), "a.xml"), Some(FileKind::Fods));
+        assert_eq!(sniff(flat("").as_bytes(), "a.fodt"), Some(FileKind::Fodt));
+        assert_eq!(sniff(flat("").as_bytes(), "a.xml"), Some(FileKind::Text));
+        assert_eq!(sniff(b"see <office:document office:mimetype=", "a.fodt"), Some(FileKind::Text));
         assert_eq!(sniff(b"\xFF\xFE\x01\x00\x00\x00", "a.txt"), None);
     }
 

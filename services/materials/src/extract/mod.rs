@@ -271,6 +271,7 @@ async fn inspect_file(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
         }
         FileKind::Xlsx => sheet::inspect(&path, &limits),
         FileKind::Odt | FileKind::Ods | FileKind::Odp => odf::inspect(&path, kind, &limits),
+        FileKind::Fodt | FileKind::Fods | FileKind::Fodp => odf::inspect_flat(&path, kind, &limits),
         FileKind::Epub => epub::inspect(&path, &limits),
         kind => office::inspect(&path, kind, &limits),
     })

@@ -282,14 +282,15 @@ fn cut<'b>(body: &'b [u8], boundary: Option<&str>) -> Option<Cut<'b>> {
     // Mail programs write a notice for those that do not know parts.
     let told = told.map(|cut| Cut { before: &[], ..cut });
     told.or_else(|| {
-        let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
+        let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
         let begins_part = |line: &[u8]| {
             line.is_empty() || line.get(..8).is_some_and(|name| name.eq_ignore_ascii_case(b"content-"))
         };
         let may_be = |line: &[u8]| {
             line.starts_with(b"--") && !line.contains(&b' ') && line.iter().any(u8::is_ascii_alphanumeric)
         };
-        let line = lines.windows(2).find(|pair| may_be(pair[0]) && begins_part(pair[1]))?[0];
+        let mut pairs = lines().zip(lines().skip(1));
+        let (line, _) = pairs.find(|(line, next)| may_be(line) && begins_part(next))?;
         between(body, &line[2..])
     })
 }

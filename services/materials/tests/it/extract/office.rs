@@ -317,3 +317,52 @@ async fn a_package_that_names_no_main_part_is_read_by_the_usual_name() {
         assert_eq!(read.pages, [text]);
     }
 }
+
+#[tokio::test]
+async fn documents_of_open_formats_in_one_file_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = |media: &str, body: &str| {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><office:document xmlns:office=\"o\" xmlns:text=\"t\" \
+             office:mimetype=\"application/vnd.oasis.opendocument.{media}\"><office:meta><dc:title>SKUNK</dc:title></office:meta>\
+             <office:styles><table:table-template><table:body/></table:table-template></office:styles>\
+             <office:master-styles><style:master-page><style:header><text:p>VIOLET</text:p></style:header></style:master-page>\
+             </office:master-styles><office:body>{body}</office:body></office:document>"
+        )
+    };
+    let picture =
+        "<draw:frame><draw:image><office:binary-data>aGVsbG8=</office:binary-data></draw:image></draw:frame>";
+    let text = document("text", &format!("<office:text><text:p>LOTUS für{picture}</text:p></office:text>"));
+    let row = "<table:table-row><table:table-cell><text:p>CEDAR</text:p></table:table-cell>\
+               <table:table-cell><text:p>PINE</text:p></table:table-cell></table:table-row>";
+    let sheet = format!(
+        r#"<office:spreadsheet><table:table table:name="S">{row}</table:table></office:spreadsheet>"#
+    );
+    let slide = |word: &str| {
+        format!(
+            "<draw:page><draw:frame><draw:text-box><text:p>{word}</text:p></draw:text-box></draw:frame></draw:page>"
+        )
+    };
+    let slides =
+        format!("<office:presentation>{}{}</office:presentation>", slide("BASALT"), slide("GRANITE"));
+    for (name, kind, source, pages, told) in [
+        ("a.fodt", FileKind::Fodt, text, &["LOTUS für\n\nVIOLET"][..], vec![WarningCode::PictureUnreadable]),
+        ("a.fods", FileKind::Fods, document("spreadsheet", &sheet), &["S\n\nCEDAR\tPINE"], vec![]),
+        ("a.fodp", FileKind::Fodp, document("presentation", &slides), &["BASALT", "GRANITE"], vec![]),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, source).unwrap();
+        assert_eq!(sniff_file(&path, "a.xml").unwrap(), Some(kind));
+        let read = extract(&path, kind, &Limits::default(), &mut |_| {}).await.unwrap();
+        assert_eq!(read.pages, pages);
+        assert_eq!(codes(&read), told);
+    }
+    let path = folder.path().join("cut.fodt");
+    std::fs::write(
+        &path,
+        "<office:document office:mimetype=\"application/vnd.oasis.opendocument.text\"><office:body>",
+    )
+    .unwrap();
+    let refused = extract(&path, FileKind::Fodt, &Limits::default(), &mut |_| {}).await.unwrap_err();
+    assert_eq!(refused.to_string(), "Document cannot be read");
+}
