@@ -57,6 +57,7 @@ async fn jobs_are_acted_on_by_id_and_what_cannot_be_says_why() {
     assert_eq!(place.printed(&["jobs", "retry", &id]).await, format!("{id} will run again\n"));
     let both = place.run(&["jobs", "retry", &id, "--state", "failed"]).await;
     assert!(stderr(&both).contains("by id or by a search, not by both"), "{both:?}");
+    assert_eq!(both.status.code(), Some(2));
     let shown = place.printed(&["jobs", "show", &id, "--json"]).await;
     assert!(shown.starts_with("{\n  \"id\": "), "{shown}");
     assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON")["args"]["n"], 1);

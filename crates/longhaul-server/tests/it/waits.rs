@@ -163,6 +163,7 @@ async fn a_job_is_retried_or_forked_from_a_step_on() {
         assert_eq!(names, ["outline"], "{id} does the others anew");
     }
     let search = place.run(&["jobs", "retry", "state:failed", "--from-step", "draft"]).await;
+    assert_eq!(search.status.code(), Some(2));
     assert!(
         stderr(&search).contains("--args and --from-step are for jobs that are named by id"),
         "{search:?}"
