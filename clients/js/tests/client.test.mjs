@@ -56,6 +56,37 @@ test("against a server", parallel, async (t) => {
       assert.deepEqual(entries.map(({ action }) => action), ["queue.pause", "token.delete"]);
     }),
 
+    t.test("what a webhook told is listed and sent again", async (t) => {
+      const { client } = await setUp(t);
+      const url = "http://127.0.0.1:1/hook";
+      const job = await client.enqueue("add", null, { webhook: { url, events: ["cancelled"] } });
+      const [waiting] = await job.deliveries();
+      assert.deepEqual([waiting.url, waiting.events, waiting.event, waiting.state], [url, ["cancelled"], null, "blocked"]);
+      await assert.rejects(client.redeliver(waiting.id), { name: "Conflict", code: "not_finished" });
+      await job.cancel();
+      // The server was not told that it may call its own machine.
+      await assert.rejects(client.job(waiting.id).wait(), { name: "JobFailed" });
+      const [failed] = await job.deliveries();
+      assert.deepEqual([failed.state, failed.event, failed.status], ["failed", "cancelled", null]);
+      assert.match(failed.failures[0].error, /127\.0\.0\.1 is a loopback address/);
+      const again = await client.redeliver(failed.id);
+      assert.equal(again.message_id, failed.message_id);
+      assert.deepEqual((await job.deliveries()).map(({ id }) => id), [failed.id, again.id]);
+      await assert.rejects(client.redeliver(job.id), { name: "NotFound", code: "no_such_delivery" });
+    }),
+
+    t.test("webhooks are signed with two secrets at most", async (t) => {
+      const { client } = await setUp(t);
+      const made = [await client.webhookSecrets.create(), await client.webhookSecrets.create()];
+      for (const { secret } of made) assert.match(secret, /^whsec_/);
+      await assert.rejects(client.webhookSecrets.create(), { name: "Conflict", code: "too_many_secrets" });
+      const listed = await client.webhookSecrets.list();
+      assert.deepEqual(listed.map(({ id, secret }) => [id, secret]), made.map(({ id }) => [id, undefined]));
+      await client.webhookSecrets.delete(made[0].id);
+      assert.deepEqual((await client.webhookSecrets.list()).map(({ id }) => id), [made[1].id]);
+      await assert.rejects(client.webhookSecrets.delete(made[0].id), { name: "NotFound" });
+    }),
+
     t.test("a schedule is kept, run by hand, paused and deleted", async (t) => {
       const { client } = await setUp(t, (worker) => worker.job("add", (_, { a, b }) => a + b));
       const job = { kind: "add", args: { a: 1, b: 2 }, labels: { team: "ops" } };

@@ -233,7 +233,9 @@ test("a step that stands twice fails the job, and a patched point is new for new
   assert.deepEqual(await old.wait(), [false, true]);
   const fresh = await client.enqueue("new");
   await server.run("new", async (_, cx) => [await cx.patched("point"), await cx.waitToken("go")]);
-  assert.deepEqual(await fresh.wait(), [true, `signal-${fresh.id}`]);
+  const [point, token] = await fresh.wait();
+  assert.equal(point, true);
+  await assert.rejects(client.redeemSignalToken(token), { code: "ended" }, "it is this job's");
 });
 
 test("handlers of the server in memory sleep and wait for signals and children", async () => {

@@ -288,7 +288,11 @@ class Memory(unittest.TestCase):
         server.run("patched", patched)
         self.assertEqual(old.wait(), [False, True])
         server.run("new", lambda cx, args: [cx.patched("point"), cx.wait_token("go")])
-        self.assertEqual(new.wait(), [True, f"signal-{new.id}"])
+        point, token = new.wait()
+        self.assertTrue(point)
+        with self.assertRaises(longhaul.Conflict) as ended:
+            client.redeem_signal_token(token)
+        self.assertEqual(ended.exception.code, "ended", "it is this job's")
 
     def test_handlers_sleep_and_wait_for_signals_children_and_people(self) -> None:
         server = MemoryServer()
