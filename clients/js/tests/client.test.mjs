@@ -48,6 +48,9 @@ test("against a server", parallel, async (t) => {
       assert.deepEqual((await shop.me()).scopes, ["enqueue:add", "read:own"]);
       const job = await shop.enqueue("add", { a: 1, b: 2 });
       assert.deepEqual((await all(shop.jobs.list())).map(({ id }) => id), [job.id]);
+      assert.deepEqual((await all(client.jobs.list({ created_by: made.id }))).map(({ id }) => id), [job.id]);
+      assert.equal(typeof (await client.job(job.id).readToken({ expires_in: 60 })), "string");
+      await assert.rejects(client.job(job.id).readToken({ expires_in: 100_000 }), { name: "Invalid" });
       await assert.rejects(shop.enqueue("other"), { code: "forbidden" });
       await client.tokens.revoke(made.id);
       assert.deepEqual(await client.tokens.list(), []);

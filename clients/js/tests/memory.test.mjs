@@ -17,6 +17,7 @@ test("jobs of the server in memory end as the test says", async () => {
   await assert.rejects(bad.wait(), { name: "JobFailed", message: /broken/ });
   const failed = [];
   for await (const job of client.jobs.list({ state: "failed" })) failed.push(job.id);
+  for await (const job of client.jobs.list({ created_by: "tok_1" })) assert.fail(`there are no tokens, and ${job.id} was enqueued with none`);
   assert.deepEqual(failed, [bad.id]);
   assert.equal((await client.jobs.retry({ filter: { state: "failed" } })).done, 1);
   assert.equal(await server.run("a", (args) => args + 1), 1);

@@ -81,6 +81,10 @@ class Jobs(Case):
             self.assertEqual(shop.me()["scopes"], ["enqueue:add", "read:own"])
             job = shop.enqueue("add", {"a": 1, "b": 2})
             self.assertEqual([found.id for found in shop.jobs.list()], [job.id])
+            self.assertEqual([found.id for found in self.client.jobs.list(created_by=made["id"])], [job.id])
+            self.assertTrue(self.client.job(job.id).read_token(expires_in=60))
+            with self.assertRaises(longhaul.Invalid):
+                self.client.job(job.id).read_token(expires_in=100_000)
             with self.assertRaises(longhaul.ApiError):
                 shop.enqueue("other")
         self.client.tokens.revoke(made["id"])

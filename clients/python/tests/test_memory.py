@@ -37,6 +37,7 @@ class Memory(unittest.TestCase):
         self.assertEqual(client.jobs.retry(filter={"state": "failed"}).done, 1)
         self.assertEqual(bad.get().state, "available")
         self.assertEqual(list(client.jobs.list(kind=[])), [])
+        self.assertEqual(list(client.jobs.list(created_by="tok_1")), [], "there are no tokens")
 
     def test_a_workers_handler_is_given_its_context(self) -> None:
         server = MemoryServer()

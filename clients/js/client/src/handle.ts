@@ -168,9 +168,9 @@ export class JobHandle<Output = unknown> {
     }
   }
 
-  /** A token that lets a browser follow this job, and nothing else. */
-  async readToken(): Promise<string> {
-    const response = await request(this.#settings, { method: "POST", path: `${this.#path}/token` });
+  /** A token that lets a browser follow this job, and nothing else: for an hour, or `expires_in` seconds, a day at most. */
+  async readToken(options: Schemas["ReadTokenRequest"] = {}): Promise<string> {
+    const response = await request(this.#settings, { method: "POST", path: `${this.#path}/token`, body: options });
     return (await read<{ token: string }>(response)).token;
   }
 

@@ -325,10 +325,11 @@ class AsyncJobHandle:
         """Removes a job that has ended."""
         await self._client._run(flow.delete(self._client._settings, self._path))
 
-    async def read_token(self) -> str:
-        """A token that lets a browser follow this job, and nothing else."""
-        steps = flow.request(self._client._settings, "POST", self._path + "/token")
-        return str((await self._client._run(steps)).json()["token"])
+    async def read_token(self, *, expires_in: float | None = None) -> str:
+        """A token that lets a browser follow this job, and nothing else: for an hour, or ``expires_in`` seconds, a day at most."""
+        body = {} if expires_in is None else {"expires_in": expires_in}
+        steps = flow.change(self._client._settings, "POST", self._path + "/token", body)
+        return str((await self._client._run(steps))["token"])
 
     async def _post(self, rest: str, body: Any = None) -> Job:
         self.last = Job.read(await self._client._run(flow.change(self._client._settings, "POST", self._path + rest, body)))

@@ -338,10 +338,10 @@ class JobHandle:
         """Removes a job that has ended."""
         self._client._run(flow.delete(self._client._settings, self._path))
 
-    def read_token(self) -> str:
-        """A token that lets a browser follow this job, and nothing else."""
-        answer = self._client._run(flow.request(self._client._settings, "POST", self._path + "/token"))
-        return str(answer.json()["token"])
+    def read_token(self, *, expires_in: float | None = None) -> str:
+        """A token that lets a browser follow this job, and nothing else: for an hour, or ``expires_in`` seconds, a day at most."""
+        body = {} if expires_in is None else {"expires_in": expires_in}
+        return str(self._client._run(flow.change(self._client._settings, "POST", self._path + "/token", body))["token"])
 
     def _post(self, rest: str, body: Any = None) -> Job:
         self.last = Job.read(self._client._run(flow.change(self._client._settings, "POST", self._path + rest, body)))
@@ -357,7 +357,8 @@ class Jobs:
     def list(self, *, limit: int = 50, **filter: Any) -> Iterator[Job]:
         """The jobs that fit, newest first, page by page as they are asked for; ``limit`` is the size of a page.
 
-        The filter's names: ``state``, ``kind``, ``queue``, ``parent`` (each a word or a list), ``labels``, ``q``, ``full``.
+        The filter's names: ``state``, ``kind``, ``queue``, ``parent`` (each a word or a list), ``labels``, ``q``, ``full``,
+        ``created_by`` (the id of the token of those who enqueued).
         """
         cursor: str | None = None
         while True:

@@ -210,13 +210,15 @@ class Routes:
     def _list(self, query: list[tuple[str, str]]) -> httpx.Response:
         wanted: dict[str, list[str]] = {}
         for name, value in query:
-            if name not in ("label", "cursor", "limit", "full"):
+            if name not in ("label", "cursor", "limit", "full", "created_by"):
                 wanted.setdefault(name, []).extend([value] if value else [])
         fault = page_rule(dict(query)) or broken_rule(wanted)
         if fault is not None:
             return _invalid(fault)
         labels = dict(value.split(":", 1) for name, value in query if name == "label")
-        fitting = [job for job in reversed(self._jobs.by_id.values()) if fits(job, list(wanted.items()), labels)]
+        # Here are no tokens, so nothing was enqueued with one.
+        jobs: list[dict[str, Any]] = [] if "created_by" in dict(query) else list(self._jobs.by_id.values())
+        fitting = [job for job in reversed(jobs) if fits(job, list(wanted.items()), labels)]
         start, limit = int(dict(query).get("cursor", 0)), int(dict(query).get("limit", 50))
         end = start + limit
         searched = {"jobs": len(self._jobs.by_id), "complete": end >= len(fitting)}
