@@ -1,6 +1,7 @@
 //! The store under test: its server, where it has one, and the network path to that. Both can fail.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,11 @@ impl Target {
     /// The owner of the store's data.
     pub(crate) fn owner(&self) -> StoreOwner {
         if self.has_server() { StoreOwner::Server } else { StoreOwner::Processes }
+    }
+
+    /// The data folder of the servers that use the store.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// True where there is a server to kill.

@@ -51,7 +51,7 @@ pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<F
     for by in [By::Sse, By::WebSocket] {
         for jobs in [1, args.readers] {
             // A server of its own for each, so that its memory is that of these readers.
-            let served = Served::start(&args.longhaul, &target.direct).await?;
+            let served = Served::start(&args.longhaul, target).await?;
             let stage = Stage { served, clock: Stopwatch::start() };
             let (mut all, per_reader) = stage.run(by, jobs, args.readers).await?;
             all.sort_unstable();

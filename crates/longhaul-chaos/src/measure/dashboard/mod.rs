@@ -21,7 +21,7 @@ const OPENED: usize = 100;
 /// store pays while a page is open.
 pub(super) async fn measure(args: &MeasureArgs, target: &Target) -> Result<Vec<Figure>> {
     let filled = fill::fill(target::open(&target.direct).await?, args.jobs).await?;
-    let served = Served::start(&args.longhaul, &target.direct).await?;
+    let served = Served::start(&args.longhaul, target).await?;
     let mut figures = Vec::new();
     for page in pages::all(&served, filled).await? {
         figures.push(time(&served, &page, args.jobs).await?);
