@@ -78,7 +78,10 @@ pub(crate) async fn enqueue_simple(
             rows.push(id, job, None, now)?;
         }
     }
-    let values: [&(dyn ToSql + Sync); 17] = [
+    let mut queues = rows.queues.clone();
+    queues.sort_unstable();
+    queues.dedup();
+    let values: [&(dyn ToSql + Sync); 18] = [
         &rows.ids,
         &rows.kinds,
         &rows.versions,
@@ -96,10 +99,11 @@ pub(crate) async fn enqueue_simple(
         &rows.args,
         &rows.limit_keys,
         &rows.policies,
+        &queues,
     ];
     let has_keys = rows.limit_keys.iter().any(Option::is_some);
     let sql = if has_keys { INSERT_SIMPLE_KEYED } else { INSERT_SIMPLE };
-    if !connection.rows(sql, &values).await.map_err(fault("enqueue"))?.is_empty() {
+    if connection.rows(sql, &values).await.map_err(fault("enqueue"))?.is_empty() {
         return Ok(None);
     }
     let mut effects = Effects::default();

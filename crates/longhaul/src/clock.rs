@@ -112,6 +112,15 @@ impl Clock {
         self.monotonic().saturating_sub(earlier)
     }
 
+    /// The time until the next multiple of `period` on the monotonic clock, in whole milliseconds and at least one, because stores
+    /// know no shorter time. Whoever of a process waits no longer than that wakes with all others of the same period, and an idle
+    /// processor is woken once for all of them.
+    pub(crate) fn until_multiple_of(&self, period: Duration) -> Duration {
+        let period = period.as_millis().max(1);
+        let left = period - self.monotonic().as_millis() % period;
+        Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX))
+    }
+
     /// The time since the machine was started, which all its processes share and no setting of the wall clock moves. On
     /// a system without it, the wall clock's time.
     #[must_use]

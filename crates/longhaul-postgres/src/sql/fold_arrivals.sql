@@ -1,10 +1,13 @@
 -- Takes jobs that have come, gone or moved into their groups, where the lock of limits is held (see lock_limits.sql): a group whose first job may be another is looked at again. In
 -- a fair queue keys that come anew begin with the turn that was taken last. Elsewhere, jobs that were taken meanwhile need no group (see finish_and_claim_keyed.sql).
+-- They are read in the order of their index, which skips the pages that earlier folds have emptied: a vacuum cannot give back those
+-- before the last one in use, and a reading of the whole table would go through all of them each time.
 -- in: the most of them    out: how many there were
--- index: the primary keys of fair_queues, limit_turns, limit_groups and key_groups, and of jobs for each that has come
+-- index: arrivals_of_queue; the primary keys of fair_queues, limit_turns, limit_groups and key_groups, and of jobs for each that has come
 WITH gone AS (
   DELETE FROM arrivals WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM arrivals WHERE (SELECT current_setting('longhaul.limits', true) = 'held') LIMIT $1))
+    SELECT ctid FROM arrivals WHERE (SELECT current_setting('longhaul.limits', true) = 'held')
+    ORDER BY queue, n LIMIT $1))
   RETURNING n, queue, limit_key, kind, version, rank, seq, event
 ), told AS MATERIALIZED (
   SELECT DISTINCT ON (queue, limit_key, kind, version) * FROM (

@@ -1,12 +1,10 @@
 -- Creates jobs whose ids were drawn just now and of which nothing has to be looked up, and counts them: one statement, and
 -- so one message to the server and one commit. None is created where a bound on waiting jobs may hold for one of them, which
 -- other statements look after. Jobs with limit keys go to insert_simple_keyed_jobs.sql.
--- in: a list for each column of `new` below, but that the time now is the fourteenth
--- out: a row where none was created
+-- in: a list for each column of `new` below, but that the time now is the fourteenth; each queue once
+-- out: a row for each queue and state of what was created
 -- index: jobs_by_id; queues_bounded
-WITH way AS MATERIALIZED (
-  SELECT (SELECT name FROM queues WHERE name = ANY ($4::text[]) AND config LIKE '%"max_waiting":%' LIMIT 1) IS NOT NULL AS is_bounded
-), created AS (
+WITH created AS (
   INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
                     backoff, labels, args, limit_key, created_at, state_at, policy)
   SELECT nextval('numbers'), id, kind, version, queue, state, priority, place(rank, limit_key), run_at, max_attempts, max_crashes, timeout,
@@ -15,10 +13,10 @@ WITH way AS MATERIALIZED (
               $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $15::text[], $16::text[], $17::text[])
     AS new (id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout, backoff, labels,
             args, limit_key, policy)
-  WHERE NOT (SELECT is_bounded FROM way)
+  -- A value, and no part of the statement by itself, each of which costs as much as a job.
+  WHERE (SELECT name FROM queues WHERE name = ANY ($18::text[]) AND config LIKE '%"max_waiting":%' LIMIT 1) IS NULL
   RETURNING queue, state
-), counted AS (
-  INSERT INTO count_deltas (queue, state, n)
-  SELECT queue, state, count(*) FROM created GROUP BY queue, state
 )
-SELECT true FROM way WHERE is_bounded
+INSERT INTO count_deltas (queue, state, n)
+SELECT queue, state, count(*) FROM created GROUP BY queue, state
+RETURNING queue

@@ -3,14 +3,10 @@
 -- jobs whose ids were drawn just now and of which nothing has to be looked up, and counts them: one statement, and
 -- so one message to the server and one commit. None is created where a bound on waiting jobs may hold for one of them, which
 -- other statements look after.
--- in: a list for each column of `new` below, but that the time now is the fourteenth
--- out: a row where none was created
+-- in: a list for each column of `new` below, but that the time now is the fourteenth; each queue once
+-- out: a row for each queue and state of what was created
 -- index: jobs_by_id; queues_bounded, key_configs_bounded
-WITH way AS MATERIALIZED (
-  SELECT (SELECT name FROM queues WHERE name = ANY ($4::text[]) AND config LIKE '%"max_waiting":%' LIMIT 1) IS NOT NULL
-    OR (cardinality(array_remove($16::text[], NULL)) > 0
-      AND (SELECT key FROM key_configs WHERE config LIKE '%"max_waiting":%' LIMIT 1) IS NOT NULL) AS is_bounded
-), created AS (
+WITH created AS (
   INSERT INTO jobs (seq, id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout,
                     backoff, labels, args, limit_key, created_at, state_at, policy, noted)
   SELECT nextval('numbers'), id, kind, version, queue, state, priority, place(rank, limit_key), run_at, max_attempts, max_crashes, timeout,
@@ -19,13 +15,13 @@ WITH way AS MATERIALIZED (
               $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $15::text[], $16::text[], $17::text[])
     AS new (id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout, backoff, labels,
             args, limit_key, policy)
-  WHERE NOT (SELECT is_bounded FROM way)
+  WHERE (SELECT name FROM queues WHERE name = ANY ($18::text[]) AND config LIKE '%"max_waiting":%' LIMIT 1) IS NULL
+    AND (SELECT key FROM key_configs WHERE config LIKE '%"max_waiting":%' LIMIT 1) IS NULL
   RETURNING queue, state, limit_key, kind, version, rank, seq
 ), arrived AS (
   INSERT INTO arrivals (queue, limit_key, kind, version, rank, seq, event)
   SELECT queue, limit_key, kind, version, rank, seq, 'arrived' FROM created WHERE limit_key IS NOT NULL AND state = 'available'
-), counted AS (
-  INSERT INTO count_deltas (queue, state, n)
-  SELECT queue, state, count(*) FROM created GROUP BY queue, state
 )
-SELECT true FROM way WHERE is_bounded
+INSERT INTO count_deltas (queue, state, n)
+SELECT queue, state, count(*) FROM created GROUP BY queue, state
+RETURNING queue

@@ -118,7 +118,8 @@ impl Writer {
                 biased;
                 // One that has panicked leaves its caller without an answer, which says enough.
                 Some(answer) = self.pipelined.next() => if let Ok(answer) = answer { self.complete(answer).await },
-                count = inbox.recv_many(&mut calls, CALLS_AT_ONCE) => is_open = count > 0,
+                // While the connection is taken calls gather, so that more of them share the next statement.
+                count = inbox.recv_many(&mut calls, CALLS_AT_ONCE), if !self.is_full() => is_open = count > 0,
                 () = state.nudge.notified() => {}
                 () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => {}
             }

@@ -25,13 +25,17 @@ const PLAIN_CLAIMS: u32 = 16;
 const CLAIMED_UNFOLDED: usize = 2_000;
 
 impl Writer {
+    /// True where no statement may be sent before another is answered.
+    pub(super) fn is_full(&self) -> bool {
+        self.pipelined.len() >= PIPELINE
+    }
+
     /// The statement of [simple](are_simple) calls, which is sent once it is polled first; or else gives them back.
     pub(super) fn pipeline(
         &mut self,
         calls: Vec<Call>,
     ) -> std::result::Result<BoxFuture<'static, Pipelined>, Vec<Call>> {
-        let is_full = self.pipelined.len() >= PIPELINE;
-        if is_full || self.wants_look() || !self.transactor.is_timely() || !are_simple(&calls) {
+        if self.is_full() || self.wants_look() || !self.transactor.is_timely() || !are_simple(&calls) {
             return Err(calls);
         }
         if is_simple(&calls[0]) {

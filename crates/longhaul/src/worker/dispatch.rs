@@ -266,7 +266,12 @@ impl Dispatch {
         let wanted: Vec<usize> = self.queues.iter().map(|queue| queue.free).collect();
         // A call that has left its slot to single jobs of this claim must learn at once if there are none.
         let is_awaited = self.queues.iter().any(|queue| queue.owes_single && queue.free > 0);
-        let wait = if is_awaited { Duration::ZERO } else { self.longest_poll() };
+        let wait = if is_awaited {
+            Duration::ZERO
+        } else {
+            // The claims of all idle workers end together: the next of them looks for jobs, and the others need not.
+            self.runtime.clock.until_multiple_of(self.longest_poll())
+        };
         let claim = self.claim(self.kinds.clone(), &wanted, wait);
         let clock = self.runtime.clock.clone();
         Poll { wanted, answer: async move { (clock.monotonic(), store.claim(claim).await) }.boxed() }

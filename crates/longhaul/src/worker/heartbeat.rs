@@ -13,7 +13,8 @@ use crate::model::{LeaseStatus, WorkerInfo};
 use crate::panics::contain_future;
 use crate::store::{Result, Store};
 
-/// A worker says this often that it lives, even where it runs nothing: twice within the time for which a silent one is listed.
+/// A worker says this often that it lives, even where it runs nothing: twice within the time for which a silent one is listed. All
+/// workers of a process say so at once, so that the store writes it in one transaction.
 const IDLE_INTERVAL: Duration = Duration::from_secs(25);
 
 /// Keeps a worker's leases alive from a thread of its own, so that a handler that blocks the runtime cannot
@@ -45,7 +46,9 @@ impl Heartbeat {
                 let beat = contain_future(self.clock.timeout(interval, self.beat(&jobs))).await;
                 idle_due = begun + interval.min(IDLE_INTERVAL);
                 match beat {
-                    Ok(Ok(Ok(()))) => idle_due = begun + IDLE_INTERVAL,
+                    Ok(Ok(Ok(()))) => {
+                        idle_due = self.clock.monotonic() + self.clock.until_multiple_of(IDLE_INTERVAL);
+                    }
                     Ok(Ok(Err(error))) => tracing::warn!("failed to send a heartbeat: {error}"),
                     Ok(Err(_)) => tracing::warn!("failed to send a heartbeat: no answer in {interval:?}"),
                     Err(panic) => tracing::error!("failed to send a heartbeat: the store {panic}"),

@@ -206,3 +206,35 @@ fn an_idle_worker_asks_four_times_a_minute_and_a_job_that_comes_late_in_the_wait
     assert_eq!((done.state, done.interruptions, done.crashes), (State::Completed, 0, 0));
     simulation.run(worker.shutdown(GRACE));
 }
+
+#[test]
+fn idle_workers_of_one_process_ask_for_jobs_and_say_that_they_live_at_the_same_moments() {
+    let simulation = Simulation::new(1);
+    let [claims, heartbeats]: [Arc<Mutex<Vec<u64>>>; 2] = Default::default();
+    let store = MemoryStore::with_clock(simulation.clock.clone());
+    let longhaul = Longhaul::new(Intercept::new(store, {
+        let (claims, heartbeats, clock) = (claims.clone(), heartbeats.clone(), simulation.clock.clone());
+        move |store: Arc<dyn Store>, call: Call| {
+            let now = clock.monotonic().as_secs();
+            match &call {
+                Call::Heartbeat(..) => heartbeats.lock().push(now),
+                call if call.claim().is_some() => claims.lock().push(now),
+                _ => {}
+            }
+            async move { call.on(store.as_ref()).await }
+        }
+    }));
+    let start = |_| {
+        let script = Script::new(|number, _| async move { Ok(json!(number)) });
+        let worker = worker(&longhaul, script).lease(DEFAULT_LEASE).runtime(simulation.runtime()).start();
+        simulation.advance(Duration::from_secs(7));
+        worker
+    };
+    let workers: Vec<_> = (0..2).map(start).collect();
+    simulation.advance(Duration::from_secs(40));
+    assert_eq!(*claims.lock(), [0, 7, 15, 15, 30, 30, 45, 45]);
+    assert_eq!(*heartbeats.lock(), [0, 7, 25, 25, 50, 50]);
+    for worker in workers {
+        simulation.run(worker.shutdown(GRACE));
+    }
+}
