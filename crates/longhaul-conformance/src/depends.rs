@@ -453,6 +453,25 @@ pub async fn very_many_dependants_are_cancelled_in_portions(fx: &Fixture) {
     assert_eq!(counts.get(&State::Cancelled), Some(&(2 * many as u64)), "{counts:?}");
 }
 
+/// "A dependant counts the end that it waited for though its job has ended anew."
+pub async fn a_dependant_counts_the_end_that_it_waited_for_though_its_job_has_ended_anew(fx: &Fixture) {
+    // So many that the calls before the second end leave some that have not counted the first.
+    let many = 6 * DEPENDANTS_AT_ONCE;
+    let lease = running(fx, &["a"]).await.remove(0);
+    let of = |name: String| NewJob { queue: "many".into(), ..after(&name, &["a"]) };
+    for half in [0..many / 2, many / 2..many] {
+        fx.enqueue_all(half.map(|n| of(format!("d{n}"))).collect()).await;
+    }
+    fx.end(&lease, failed()).await;
+    assert_eq!(fx.act(&id("a"), Action::Retry).await, 1);
+    fx.enqueue(of("late".to_owned())).await;
+    fx.end(&fx.claim_one().await.lease, completed()).await;
+    work_off(fx, 2 * (many / DEPENDANTS_AT_ONCE + 1)).await;
+    let counts = fx.counts("many").await;
+    assert_eq!(counts.get(&State::Cancelled), Some(&(many as u64)), "{counts:?}");
+    assert_eq!(fx.state(&id("late")).await, State::Available, "it waited for the second end");
+}
+
 /// "A follow up may depend on the job that it follows."
 pub async fn a_follow_up_may_depend_on_the_job_that_it_follows(fx: &Fixture) {
     let lease = running(fx, &["a"]).await.remove(0);

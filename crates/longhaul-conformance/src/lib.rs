@@ -33,6 +33,7 @@ pub mod max_waiting;
 pub mod migrate;
 pub mod model;
 pub mod moving;
+pub mod moving_batches;
 pub mod paused_queues;
 pub mod prefer;
 pub mod prune;

@@ -73,7 +73,7 @@ fn jobs(records: &[Exported]) -> Vec<&ExportedJob> {
 }
 
 /// A store in memory on the clock of the one under test.
-fn beside(fx: &Fixture) -> Fixture {
+pub(crate) fn beside(fx: &Fixture) -> Fixture {
     Fixture::new(MemoryStore::with_clock(fx.clock.clone()), fx.clock.clone())
 }
 

@@ -209,6 +209,7 @@ macro_rules! sentences {
                 a_dependant_that_runs_after_any_end_is_freed_by_a_failure
                 very_many_dependants_are_settled_in_portions
                 very_many_dependants_are_cancelled_in_portions
+                a_dependant_counts_the_end_that_it_waited_for_though_its_job_has_ended_anew
                 a_follow_up_may_depend_on_the_job_that_it_follows
                 a_follow_up_that_depends_on_a_job_that_is_not_there_is_created_and_cancelled
                 a_dependency_counts_once_though_it_is_retried_by_hand
@@ -534,6 +535,12 @@ macro_rules! sentences {
                 a_dependency_that_is_not_there_counts_as_ended_for_an_imported_job
                 a_unique_key_that_another_job_holds_stays_with_that_one
                 a_record_that_cannot_be_kept_is_refused_and_nothing_of_its_call_is_written
+            }
+            moving_batches {
+                an_imported_child_joins_a_parent_that_was_not_imported_with_it
+                an_import_that_is_begun_anew_counts_each_child_once
+                an_imported_child_of_a_job_that_counts_no_new_one_is_not_counted
+                an_imported_child_that_had_ended_is_waited_for_where_it_is_retried_by_hand
             }
             samples {
                 a_sample_is_read_back_in_its_series

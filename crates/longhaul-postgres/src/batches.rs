@@ -68,7 +68,7 @@ impl WriteTx<'_> {
         }
         for (parent, outcomes) in ends {
             let Some(mut parent) = self.parent(parent).await? else { continue };
-            outcomes.iter().for_each(|outcome| *counter(&mut parent.children, *outcome) += 1);
+            outcomes.iter().for_each(|outcome| lifecycle::count_end(&mut parent.children, *outcome));
             self.write_children(&parent, Then::GoOnIfFree, outcomes.len() as u64).await?;
         }
         Ok(())
@@ -78,8 +78,7 @@ impl WriteTx<'_> {
     pub(crate) async fn uncount_end(&mut self, parent: Option<i64>, outcome: State) -> Result<()> {
         let Some(parent) = parent else { return Ok(()) };
         let Some(mut parent) = self.parent(parent).await? else { return Ok(()) };
-        let counter = counter(&mut parent.children, outcome);
-        *counter = counter.saturating_sub(1);
+        lifecycle::uncount_end(&mut parent.children, outcome);
         self.write_children(&parent, Then::Wait, 1).await
     }
 
@@ -161,12 +160,4 @@ enum Then {
     Wait,
     /// It goes on where it waits for its children and none is unfinished.
     GoOnIfFree,
-}
-
-fn counter(children: &mut Children, outcome: State) -> &mut u64 {
-    match outcome {
-        State::Completed => &mut children.completed,
-        State::Failed => &mut children.failed,
-        _ => &mut children.cancelled,
-    }
 }

@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("migrations/0009_children_in_order.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0010_noted.sql"), oldest: 1 },
     Migration { sql: include_str!("migrations/0011_unlimited_keys.sql"), oldest: 1 },
+    Migration { sql: include_str!("migrations/0012_expected_children.sql"), oldest: 1 },
 ];
 
 struct Migration {

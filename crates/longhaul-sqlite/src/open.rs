@@ -26,6 +26,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("migrations/0009_queue_limits.sql"), oldest: 2 },
     Migration { sql: include_str!("migrations/0010_counts_due.sql"), oldest: 2 },
     Migration { sql: include_str!("migrations/0011_last_dependants.sql"), oldest: 2 },
+    Migration { sql: include_str!("migrations/0012_expected_children.sql"), oldest: 2 },
+    Migration { sql: include_str!("migrations/0013_ends_in_order.sql"), oldest: 2 },
 ];
 
 struct Migration {

@@ -114,12 +114,21 @@ impl Longhaul {
         let with_webhook = |(place, job): (usize, &mut NewJob)| {
             job.webhook.is_some().then(|| (place, job.id.get_or_insert_with(JobId::random).clone()))
         };
+        // An id that is drawn here is nobody else's, and never was.
+        let named = |(place, job): (usize, &NewJob)| Some((place, job.id.clone()?, job.webhook.clone()?));
+        let named: Vec<(usize, JobId, Webhook)> = jobs.iter().enumerate().filter_map(named).collect();
         let asked: Vec<(usize, JobId)> = jobs.iter_mut().enumerate().filter_map(with_webhook).collect();
         let enqueued = self.store.enqueue(jobs).await?;
         let answers = asked.iter().filter_map(|(place, id)| Some((id, enqueued.get(*place)?)));
         // That it fails is no reason to say that nothing was enqueued: they find out by themselves.
         if let Err(error) = webhook::forget_unused(self.store.as_ref(), answers).await {
             tracing::warn!("failed to take away deliveries of jobs that were not created: {error}");
+        }
+        let is_created = |place: usize| enqueued.get(place).is_some_and(Enqueued::is_created);
+        let created = named.into_iter().filter(|(place, ..)| is_created(*place));
+        let created = created.map(|(_, id, webhook)| (id, webhook)).collect();
+        if let Err(error) = webhook::tell_anew(self.store.as_ref(), created).await {
+            tracing::warn!("failed to enqueue deliveries of jobs that have the ids of removed ones: {error}");
         }
         Ok(enqueued)
     }

@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use longhaul::clock::millis;
 use longhaul::moving::{Exported, ExportedJob, Imported};
-use longhaul::{JobId, Json, Result, Sample, State, StepRecord, Timestamp};
+use longhaul::{Json, Result, Sample, State, StepRecord, Timestamp};
 use serde_json::Value;
 
 use super::rows::columns;
@@ -80,6 +80,7 @@ impl WriteTx<'_> {
         let gone: HashSet<String> = gone.iter().map(|row| row.get(0)).collect();
         let sql = include_str!("../sql/draw_numbers.sql");
         let numbers = self.rows(OPERATION, sql, &[&rows_at_most(jobs.len())]).await?;
+        let mut parents = self.parents_of_imported(&jobs).await?;
         let (mut new, mut rows): (NewJobs, Vec<Value>) = (Vec::new(), Vec::new());
         for (job, number) in jobs.into_iter().zip(&numbers) {
             let id = job.job.id.as_str();
@@ -93,9 +94,8 @@ impl WriteTx<'_> {
             }
             let (seq, mut exported) = (number.get::<_, i64>(0), job.clone());
             exported.keep_dependencies(|id| there.contains_key(id.as_str()), self.now);
-            let parent = exported.job.parent.as_ref().filter(|_| exported.counted);
-            let batch = parent.and_then(|parent| there.get(parent.as_str())).map(|parent| parent.seq);
-            rows.push(columns(seq, &exported, batch)?);
+            rows.push(columns(seq, &exported, parents.take(&exported))?);
+            parents.add(seq, &exported.job);
             self.count(&exported.job.queue, None, Some(exported.job.state), 1);
             there.insert(id.to_owned(), There { seq, state: exported.job.state });
             answers.insert(id, Imported::Created);
@@ -106,6 +106,7 @@ impl WriteTx<'_> {
         }
         let rows = serde_json::to_string(&rows).map_err(|error| failed(OPERATION, error.to_string()))?;
         self.rows(OPERATION, include_str!("../sql/insert_imported_jobs.sql"), &[&rows]).await?;
+        self.write_parents(&parents).await?;
         self.import_logs(&new).await?;
         self.import_steps(&new).await?;
         self.import_holds(&new).await?;
@@ -124,13 +125,12 @@ impl WriteTx<'_> {
         Ok(answers)
     }
 
-    /// The jobs that are there, of those that are imported and those that they refer to. None that others depend on ends before
+    /// The jobs that are there, of those that are imported and those that they depend on. None that others depend on ends before
     /// these are there.
     async fn there(&self, jobs: &[&ExportedJob]) -> Result<HashMap<String, There>> {
         let (mut named, mut awaited) = (BTreeSet::new(), BTreeSet::new());
         for job in jobs {
             named.insert(job.job.id.as_str());
-            named.extend(job.job.parent.as_ref().map(JobId::as_str));
             awaited.extend(job.dependencies.iter().map(|dependency| dependency.id.as_str()));
         }
         let (named, awaited): (Vec<&str>, Vec<&str>) =

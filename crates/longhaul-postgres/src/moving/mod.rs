@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod parents;
 mod rows;
 
 pub use export::Snapshot;

@@ -21,6 +21,24 @@ local function is_over(job)
   return job[STATE] >= COMPLETED or keyed.tails().waits_for(job, ON_PERSON)
 end
 
+-- The children of a closing job that are noted when it is retried.
+local NOTED_AT_ONCE = 1000
+
+-- Notes the unfinished children of a closing job that was cancelled before it began. While it was blocked a process of the release before
+-- counted each; from now on it does not. Of more children than this none is noted, because that would keep the server busy.
+local function note_children(id, job)
+  if job[STARTED_AT] ~= 0 or count_children(job, 1, 0) == 0 then return end
+  local ids = call('ZRANGE', root .. 'of|' .. id, 0, NOTED_AT_ONCE)
+  if #ids > NOTED_AT_ONCE then return end
+  read_jobs(ids)
+  for _, child_id in ipairs(ids) do
+    local child = jobs[child_id]
+    if child and child[BATCH] == job[SEQ] and child[STATE] < COMPLETED then
+      add_member(root .. 'uncounted', job[SEQ], new_member(child[SEQ], child_id, id))
+    end
+  end
+end
+
 -- Makes a job that is over available with all its attempts. Its errors stay as history.
 local function start_anew(id, job)
   if job[UNIQUE] ~= '' then
@@ -28,9 +46,12 @@ local function start_anew(id, job)
     if holder and holder ~= id then return false end
     hold(job[UNIQUE], id, job[HELD_UNTIL] or 0)
   end
+  note_children(id, job)
   local parent = job[STATE] >= COMPLETED and parent_of(job)
   if parent then
-    count_children(parent, count_of(job[STATE]), -1)
+    local unfinished = count_children(parent, 1, 0)
+    -- One that was imported as ended may be missing from the counts, and joins them.
+    if count_children(parent, count_of(job[STATE]), -1) == unfinished then count_children(parent, 1, 1) end
     repeat_state(job[PARENT], parent)
     note_uncounted(parent, id, job[SEQ], job[PARENT])
   end

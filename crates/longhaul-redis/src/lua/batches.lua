@@ -46,6 +46,16 @@ local function note_uncounted(parent, id, seq, parent_id)
   if parent[STARTED_AT] ~= 0 then add_member(root .. 'uncounted', parent[SEQ], new_member(seq, id, parent_id)) end
 end
 
+-- Counts a job among the children of its parent, where that one counts new ones. Answers the parent's seq, or 0.
+local function join(id, seq, parent_id)
+  local parent = counting_parent(parent_id)
+  if not parent then return 0 end
+  count_children(parent, 1, 1)
+  repeat_state(parent_id, parent)
+  note_uncounted(parent, id, seq, parent_id)
+  return parent[SEQ]
+end
+
 -- Has a parent count the end of a child, which may free it.
 local function count_end(id, parent, state)
   if count_children(parent, count_of(state), 1) == 0 and keyed.tails().waits_for(parent, ON_CHILDREN) then

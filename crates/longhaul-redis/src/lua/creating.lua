@@ -29,17 +29,6 @@ end
 -- Jobs of this call that wait for children, and are placed when it is known whether they have any.
 local waiting = {}
 
--- Counts a new job among the children of its parent, where that one still waits for them. Answers the parent's seq, or 0.
-local function join(id, seq, parent)
-  add_member(root .. 'of|' .. parent, seq, id)
-  local batch = counting_parent(parent)
-  if not batch then return 0 end
-  count_children(batch, 1, 1)
-  repeat_state(parent, batch)
-  note_uncounted(batch, id, seq, parent)
-  return batch[SEQ]
-end
-
 -- Adds a job, and answers its state. Nothing is read of it: what is stored is made of what came.
 local function insert(id, source_name, start, fixed, data, keys, is_dropped, dependencies)
   local delay, at, priority, flags = struct_unpack(START, start)
@@ -47,6 +36,7 @@ local function insert(id, source_name, start, fixed, data, keys, is_dropped, dep
   local run_at, seq, waits = min(max(now + delay, at), max(now, END_OF_TIME)), draw(), bit.band(flags, WAITS) ~= 0
   local parent, more, steps = keys and keys[PARENT_ID], keys and keys[MORE], keys and keys[BROUGHT]
   local state = waits and BLOCKED or run_at > now and SCHEDULED or AVAILABLE
+  if parent then add_member(root .. 'of|' .. parent, seq, id) end
   local batch = parent and join(id, seq, parent) or 0
   local tail, timed_at = '', 0
   if more then

@@ -25,6 +25,7 @@ local function remove(id, job)
   if told then tell(id, job, job[STATE], -1) end
   free_key(id, job)
   if job[PARENT] then remove_member(root .. 'of|' .. job[PARENT], id) end
+  if job[CHILDREN] ~= '' then write('HDEL', root .. 'expected', digits(job[SEQ])) end
   if job[AWAITED] == 1 then unlinked[#unlinked + 1] = root .. 'dependants|' .. digits(job[SEQ]) end
   if job[DEPENDS] == 1 then forget_dependencies(id, job) end
   forget_job(id)

@@ -126,7 +126,7 @@ local function count_ended()
     local child_id, child = ended_jobs[n], ended_jobs[n + 1]
     n = n + 2
     local parent = parent_of(child)
-    if child[BATCH] ~= 0 and (not parent or parent[STARTED_AT] ~= 0) then
+    if child[BATCH] ~= 0 and not (parent and parent[STARTED_AT] == 0 and parent[STATE] == BLOCKED) then
       remove_member(root .. 'uncounted', new_member(child[SEQ], child_id, child[PARENT]))
     end
     if parent then count_end(child[PARENT], parent, child[STATE]) end

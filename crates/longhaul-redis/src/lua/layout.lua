@@ -54,6 +54,7 @@
 --                   then. <root>overdue: those that the sweep is to ask to stop
 -- <root>uncounted   children of jobs that have begun and have not counted their ends, by the seqs of these: seqs and ids, and the parents'
 --                   ids; <root>uncounted_at: how far the sweep has looked at these
+-- <root>expected    a hash: seq -> how many children a job was imported with as unfinished that have not been imported yet
 -- <root>dependants|SEQ  the jobs that were enqueued to depend on the job of that seq: their seqs and ids, by seq
 -- <root>unsettled|SEQ   those of these that have not counted its end, by seq: '1' where it may end in any way or else '0', seq and id
 -- <root>awaited     members of jobs with such dependants, all of score 0; <root>awaited_at: how far the sweep has looked at these

@@ -3,7 +3,7 @@
 
 use longhaul::{
     Action, Backoff, Claim, Clock, Dependency, JobFilter, JobRecord, KeyConfig, KeyFilter, Lease, NewJob,
-    Outcome, Policy, Prefer, QueueConfig, Record, State, Store, WaitsFor,
+    Outcome, Policy, Prefer, QueueConfig, Record, Start, State, Store, WaitsFor,
 };
 use longhaul_conformance::Fixture;
 use longhaul_conformance::jobs::{
@@ -462,6 +462,42 @@ async fn a_child_that_the_previous_release_ends_is_counted_once_by_its_parent_at
     assert_eq!(last.id, id("kept"));
     fx.end(&last, completed()).await;
     assert_eq!(fx.claim_ids().await, [id("p")]);
+    assert!(!kept(&options).contains_key("uncounted"));
+}
+
+#[tokio::test]
+async fn a_closing_job_that_is_retried_before_it_began_counts_each_child_once_whichever_release_ends_it() {
+    let (options, clock) = (shared().options(), Clock::manual());
+    let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
+    let fx = Fixture::new(store, clock.clone());
+    let previous = Previous::of(&options, &clock);
+    let child = |name: &str| NewJob { parent: Some(id("p")), ..named(name) };
+    let closing = NewJob { start: Start::AfterChildren, ..named("p") };
+    fx.enqueue_all(vec![closing, child("early"), child("late"), child("kept")]).await;
+    assert_eq!(fx.act(&id("p"), Action::cancel(HOUR)).await, 1);
+    assert_eq!(fx.act(&id("p"), Action::Retry).await, 1);
+    let leases = fx.claim_leases().await;
+    let lease = |name: &str| leases.iter().find(|lease| lease.id == id(name)).unwrap();
+    let ended = async || {
+        let children = fx.job(&id("p")).await.children.unwrap();
+        (children.total, children.completed + children.failed)
+    };
+    previous.finish(lease("early"), "completed", "null");
+    assert_eq!(ended().await, (3, 0), "it counts no child of a job that runs");
+    fx.sweep().await;
+    assert_eq!(ended().await, (3, 1));
+    fx.enqueue(child("joins")).await;
+    let joins = fx.claim_one().await.lease;
+    fx.end(lease("p"), Outcome::Waits { on: WaitsFor::Children, timeout: None, error: None }).await;
+    previous.finish(lease("late"), "failed", "\"message\":\"no\",\"kind\":\"fatal\"}");
+    previous.finish(&joins, "completed", "null");
+    for _ in 0..2 {
+        assert_eq!((ended().await, fx.state(&id("p")).await), ((4, 3), State::Blocked));
+        fx.sweep().await;
+    }
+    fx.end(lease("kept"), completed()).await;
+    assert_eq!(fx.claim_ids().await, [id("p")]);
+    fx.sweep().await;
     assert!(!kept(&options).contains_key("uncounted"));
 }
 

@@ -1,4 +1,5 @@
-use longhaul::lifecycle::{self, counts_child};
+use longhaul::lifecycle::{self, ImportedChild, counts_child};
+use longhaul::moving::ExportedJob;
 use longhaul::{Children, JobId, Result, State, WaitsFor};
 use rusqlite::{OptionalExtension, params};
 
@@ -42,6 +43,52 @@ impl WriteTx<'_> {
         Ok(counts.flatten())
     }
 
+    /// The job that counts an imported one among its children, where its parent is there and does so.
+    pub(super) fn parent_of_imported(&mut self, exported: &ExportedJob) -> rusqlite::Result<Option<i64>> {
+        let Some(parent) = exported.job.parent.as_ref().filter(|_| exported.counted) else { return Ok(None) };
+        let found = self
+            .connection
+            .prepare_cached(include_str!("../sql/parent_of_child.sql"))?
+            .query_row([parent.as_str()], |row| {
+                let mut columns = Columns::new(row);
+                let (seq, state, started_at) = (columns.next(), columns.state(), columns.optional_time());
+                Ok((seq, state, started_at, columns.children()))
+            })
+            .optional()?;
+        let Some((seq, state, started_at, children)) = found else { return Ok(None) };
+        let expected = self.expected_children(seq)?;
+        let child = exported.job.state;
+        match lifecycle::imported_child(child, state, started_at, children.as_ref(), expected) {
+            ImportedChild::Expected => self.expect_children(seq, expected - 1)?,
+            ImportedChild::Ended => {}
+            ImportedChild::Joins => self.count_child(seq)?,
+            ImportedChild::Apart => return Ok(None),
+        }
+        Ok(Some(seq))
+    }
+
+    /// The number of unfinished children of an imported job that are still to be imported.
+    fn expected_children(&self, parent: i64) -> rusqlite::Result<u64> {
+        let find = "SELECT children FROM expected_children WHERE job = ?1";
+        let mut find = self.connection.prepare_cached(find)?;
+        let expected = find.query_row([parent], |row| row.get::<_, i64>(0)).optional()?;
+        Ok(expected.map_or(0, i64::unsigned_abs))
+    }
+
+    /// Notes that number.
+    pub(super) fn expect_children(&self, parent: i64, expected: u64) -> rusqlite::Result<()> {
+        if expected == 0 {
+            return self.forget_expected_children(parent);
+        }
+        let note = "INSERT OR REPLACE INTO expected_children (job, children) VALUES (?1, ?2)";
+        self.connection.prepare_cached(note)?.execute([parent, signed(expected)]).map(drop)
+    }
+
+    pub(super) fn forget_expected_children(&self, parent: i64) -> rusqlite::Result<()> {
+        let forget = "DELETE FROM expected_children WHERE job = ?1";
+        self.connection.prepare_cached(forget)?.execute([parent]).map(drop)
+    }
+
     /// Counts a child that joins.
     pub(super) fn count_child(&mut self, parent: i64) -> rusqlite::Result<()> {
         let Some(mut parent) = self.parent(parent)? else { return Ok(()) };
@@ -53,7 +100,7 @@ impl WriteTx<'_> {
     pub(super) fn count_end(&mut self, parent: i64, outcome: State) -> rusqlite::Result<()> {
         let Some(mut parent) = self.parent(parent)? else { return Ok(()) };
         let Some(children) = &mut parent.children else { return Ok(()) };
-        *counter(children, outcome) += 1;
+        lifecycle::count_end(children, outcome);
         if children.unfinished() > 0 || !parent.waits_for_children() {
             return self.tell_children(&parent);
         }
@@ -66,8 +113,7 @@ impl WriteTx<'_> {
         let Some(parent) = parent else { return Ok(()) };
         let Some(mut parent) = self.parent(parent)? else { return Ok(()) };
         let Some(children) = &mut parent.children else { return Ok(()) };
-        let counter = counter(children, outcome);
-        *counter = counter.saturating_sub(1);
+        lifecycle::uncount_end(children, outcome);
         self.tell_children(&parent)
     }
 
@@ -141,13 +187,5 @@ impl WriteTx<'_> {
             signed(events),
         ])?;
         Ok(())
-    }
-}
-
-fn counter(children: &mut Children, outcome: State) -> &mut u64 {
-    match outcome {
-        State::Completed => &mut children.completed,
-        State::Failed => &mut children.failed,
-        _ => &mut children.cancelled,
     }
 }

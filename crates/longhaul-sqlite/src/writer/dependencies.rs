@@ -116,7 +116,11 @@ impl WriteTx<'_> {
                 if let Some(parent) = parent {
                     self.count_end(parent, outcome).map_err(fault("count a child"))?;
                 }
-                if self.has_dependencies && !self.settle_dependants(seq, outcome, i64::MAX)? {
+                // Behind an end that was put off, so that none counts this one in place of that.
+                let is_settled = !self.has_dependencies
+                    || !self.has_put_off(seq).map_err(fault("look for an ended dependency"))?
+                        && self.settle_dependants(seq, outcome, i64::MAX)?;
+                if !is_settled {
                     self.put_off(seq, outcome).map_err(fault("note an ended dependency"))?;
                 }
             }
@@ -134,25 +138,26 @@ impl WriteTx<'_> {
     /// Goes on with a job that has ended with very many dependants. Answers false where there is none.
     fn settle_next(&mut self) -> Result<bool> {
         let fault = fault("settle dependants");
-        let next = "SELECT job, outcome, last FROM ended_dependencies ORDER BY job LIMIT 1";
+        let next = "SELECT n, job, outcome, last FROM ended_dependencies ORDER BY n LIMIT 1";
         let next = self
             .connection
             .prepare_cached(next)
             .and_then(|mut next| {
                 next.query_row([], |row| {
                     let mut columns = Columns::new(row);
-                    Ok((columns.next::<i64>(), columns.state(), columns.next::<Option<i64>>()))
+                    let (n, job) = (columns.next::<i64>(), columns.next::<i64>());
+                    Ok((n, job, columns.state(), columns.next::<Option<i64>>()))
                 })
                 .optional()
             })
             .map_err(&fault)?;
-        let Some((job, outcome, last)) = next else {
+        let Some((n, job, outcome, last)) = next else {
             self.has_ended_dependencies = false;
             return Ok(false);
         };
         if self.settle_dependants(job, outcome, last.unwrap_or(i64::MAX))? {
-            let done = "DELETE FROM ended_dependencies WHERE job = ?1";
-            self.connection.prepare_cached(done).and_then(|mut done| done.execute([job])).map_err(&fault)?;
+            let done = "DELETE FROM ended_dependencies WHERE n = ?1";
+            self.connection.prepare_cached(done).and_then(|mut done| done.execute([n])).map_err(&fault)?;
             self.forget_edges_of_removed(job).map_err(&fault)?;
         }
         Ok(true)
@@ -228,11 +233,22 @@ impl WriteTx<'_> {
         Ok(self.has_edges && self.connection.prepare_cached(awaited)?.exists([seq, most])?)
     }
 
-    /// Leaves the dependants of a job that has ended to later transactions.
+    /// True where an end of the job is left to later transactions.
+    fn has_put_off(&self, seq: i64) -> rusqlite::Result<bool> {
+        let find = "SELECT 1 FROM ended_dependencies WHERE job = ?1";
+        Ok(self.has_ended_dependencies && self.connection.prepare_cached(find)?.exists([seq])?)
+    }
+
+    /// Leaves the dependants of a job that has ended to later transactions. An end that is alike and was left last takes this one in: the
+    /// imported dependants of an ended job come one by one.
     fn put_off(&mut self, seq: i64, outcome: State) -> rusqlite::Result<()> {
-        let note = "INSERT OR REPLACE INTO ended_dependencies (job, outcome, last) VALUES (?1, ?2, ?3)";
         let last = self.draw();
-        self.connection.prepare_cached(note)?.execute(params![seq, outcome.as_str(), last])?;
+        let values = params![seq, outcome.as_str(), last];
+        let lengthened = include_str!("../sql/lengthen_end.sql");
+        if self.connection.prepare_cached(lengthened)?.execute(values)? == 0 {
+            let note = "INSERT INTO ended_dependencies (job, outcome, last) VALUES (?1, ?2, ?3)";
+            self.connection.prepare_cached(note)?.execute(values)?;
+        }
         self.has_ended_dependencies = true;
         Ok(())
     }
@@ -249,8 +265,9 @@ impl WriteTx<'_> {
     }
 
     fn forget_edges_of_removed(&self, job: i64) -> rusqlite::Result<()> {
-        let forget =
-            "DELETE FROM dependencies WHERE job = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE seq = ?1)";
+        // Those that are left are to count a later end.
+        let forget = "DELETE FROM dependencies \
+            WHERE job = ?1 AND settled = 1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE seq = ?1)";
         self.connection.prepare_cached(forget)?.execute([job])?;
         Ok(())
     }
@@ -279,15 +296,8 @@ impl WriteTx<'_> {
             self.looked_up_to = job;
             // How one ended that is gone is not known.
             let outcome = state.unwrap_or(State::Cancelled);
-            if outcome.is_finished() {
-                let note =
-                    "INSERT OR IGNORE INTO ended_dependencies (job, outcome, last) VALUES (?1, ?2, ?3)";
-                let last = self.draw();
-                self.connection
-                    .prepare_cached(note)
-                    .and_then(|mut note| note.execute(params![job, outcome.as_str(), last]))
-                    .map_err(&fault)?;
-                self.has_ended_dependencies = true;
+            if outcome.is_finished() && !self.has_put_off(job).map_err(&fault)? {
+                self.put_off(job, outcome).map_err(&fault)?;
             }
         }
         Ok(())

@@ -105,15 +105,7 @@ impl WriteTx<'_> {
     fn insert_imported(&mut self, exported: &ExportedJob) -> rusqlite::Result<i64> {
         let job = &exported.job;
         let seq = self.draw();
-        let parent = job.parent.as_ref().filter(|_| exported.counted);
-        let batch: Option<i64> = match parent {
-            Some(parent) => self
-                .connection
-                .prepare_cached("SELECT seq FROM jobs WHERE id = ?1")?
-                .query_row([parent.as_str()], |row| row.get(0))
-                .optional()?,
-            None => None,
-        };
+        let batch = self.parent_of_imported(exported)?;
         let unique = job
             .unique
             .as_ref()
@@ -196,6 +188,9 @@ impl WriteTx<'_> {
                 ":cancel_reason": job.cancel_reason.map(longhaul::CancelReason::as_str),
             },
         )?;
+        if let Some(children) = job.children.filter(|children| children.unfinished() > 0) {
+            self.expect_children(seq, children.unfinished())?;
+        }
         self.connection.prepare_cached("DELETE FROM tombstones WHERE id = ?1")?.execute([job.id.as_str()])?;
         let version = job.version;
         let keyed = keys.as_deref().map(|keys| Keyed { keys, seq, version, rank, cost, held: None });

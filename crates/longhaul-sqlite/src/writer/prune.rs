@@ -114,15 +114,19 @@ impl WriteTx<'_> {
     pub(super) fn remove(&mut self, seq: i64, queue: &str, state: State) -> rusqlite::Result<()> {
         self.connection.prepare_cached("DELETE FROM events WHERE job = ?1")?.execute([seq])?;
         self.connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([seq])?;
-        let (id, key, kind, attempt, limit_key, held) = self
+        let (id, key, kind, attempt, limit_key, held, children) = self
             .connection
             .prepare_cached(include_str!("../sql/remove_job.sql"))?
             .query_row([seq], |row| {
                 let mut columns = Columns::new(row);
                 let (id, key): (_, Option<String>) = (columns.id(), columns.next());
                 let (kind, attempt) = (columns.next::<String>(), columns.next());
-                Ok((id, key, kind, attempt, columns.next::<Option<String>>(), columns.next::<Option<i64>>()))
+                let (limit_key, held) = (columns.next::<Option<String>>(), columns.next::<Option<i64>>());
+                Ok((id, key, kind, attempt, limit_key, held, columns.next::<Option<i64>>()))
             })?;
+        if children.is_some() {
+            self.forget_expected_children(seq)?;
+        }
         if let Some(held) = held {
             self.give_back(limit_key.as_deref().unwrap_or_default(), queue, held)?;
         }

@@ -107,6 +107,27 @@ fn a_dependency_that_is_removed_before_all_have_counted_it_is_counted_all_the_sa
 }
 
 #[test]
+fn a_dependency_that_has_ended_anew_and_is_removed_is_counted_by_each_end() {
+    let file = Scratch::new();
+    let mut tx = file.begin();
+    let lease = fan_out(&mut tx, OnFailure::Cancel);
+    tx.finish(&[finish(&lease, failed())]).unwrap();
+    assert_eq!(tx.act(&[id("first")], &JobFilter::default(), &Action::Retry).unwrap().done, 1);
+    tx.enqueue(&[depends("late", "first")]).unwrap();
+    let lease = run(&mut tx);
+    tx.finish(&[finish(&lease, completed())]).unwrap();
+    assert_eq!(tx.act(&[id("first")], &JobFilter::default(), &Action::Delete).unwrap().done, 1);
+    while tx.has_ended_dependencies {
+        turn(&mut tx);
+        tx.settle().unwrap();
+    }
+    assert_eq!((count(&tx, State::Cancelled), count(&tx, State::Available)), (DEPENDANTS, 1));
+    let edges: i64 =
+        file.connection.query_row("SELECT count(*) FROM dependencies", [], |row| row.get(0)).unwrap();
+    assert_eq!(edges, 0, "they are forgotten with the job");
+}
+
+#[test]
 fn a_sweep_finds_what_an_earlier_release_has_ended() {
     let file = Scratch::new();
     let mut tx = file.begin();

@@ -3,8 +3,8 @@ use std::time::Duration;
 use longhaul::testing::Harness;
 use longhaul::webhook::{self, Delivery, Redelivered, Secret, Secrets};
 use longhaul::{
-    AWAITED_FOR, Context, Done, Enqueued, Job, JobError, JobId, JobRecord, JobResult, Keep, Lookup, NewJob,
-    QueueConfig, Retention, State, Unique, Webhook, WebhookEvent,
+    AWAITED_FOR, Context, Done, Enqueued, Idempotency, Job, JobError, JobId, JobRecord, JobResult, Keep,
+    Lookup, NewJob, QueueConfig, Retention, State, Unique, Webhook, WebhookEvent,
 };
 use longhaul_webhooks::{Deliver, Outbound, Sender, sign};
 use serde::{Deserialize, Serialize};
@@ -254,6 +254,54 @@ async fn a_duplicate_has_no_delivery_of_its_own() {
     enqueue(&harness, other).await;
     harness.drain().await;
     assert_eq!(types(&receiver).len(), 2);
+}
+
+#[tokio::test]
+async fn a_repeated_idempotency_key_leaves_the_delivery_of_the_job_that_its_request_names() {
+    let (receiver, harness) = (Receiver::start(|_| Reply::status("200 OK")).await, harness());
+    let named = |name: &str| {
+        let job = told(&FINE, Webhook::new(receiver.url("/")));
+        NewJob { id: Some(JobId::new(name).unwrap()), ..job }
+    };
+    let keyed = |name: &str| {
+        let keep_for = Duration::from_secs(3600);
+        let idempotency = Idempotency { key: "key".into(), fingerprint: "f".into(), keep_for };
+        NewJob { idempotency: Some(idempotency), ..named(name) }
+    };
+    let first = enqueue(&harness, keyed("first")).await;
+    enqueue(&harness, named("second")).await;
+    let quiet = enqueue(&harness, NewJob { webhook: None, ..named("quiet") }).await;
+    for name in ["second", "quiet", "nobody"] {
+        assert_eq!(enqueue(&harness, keyed(name)).await, first, "{name}");
+    }
+    harness.drain().await;
+    let seen = receiver.seen();
+    let mut told: Vec<Value> = seen.iter().map(|seen| body(seen)["data"]["id"].clone()).collect();
+    told.sort_by_key(Value::to_string);
+    assert_eq!(told, ["first", "second"]);
+    // The one that has no webhook is told to nobody, whoever names it.
+    assert_eq!(deliveries(&harness, &quiet).await, []);
+    assert_eq!(deliveries(&harness, &JobId::new("nobody").unwrap()).await, []);
+}
+
+#[tokio::test]
+async fn a_job_that_has_the_id_of_a_removed_one_is_told_too() {
+    let (receiver, harness) = (Receiver::start(|_| Reply::status("200 OK")).await, harness());
+    let id = JobId::new("daily").unwrap();
+    let daily = || NewJob { id: Some(id.clone()), ..told(&FINE, Webhook::new(receiver.url("/"))) };
+    for times in 1..=3 {
+        enqueue(&harness, daily()).await;
+        // A duplicate changes nothing.
+        enqueue(&harness, daily()).await;
+        harness.drain().await;
+        enqueue(&harness, daily()).await;
+        harness.drain().await;
+        assert_eq!((types(&receiver).len(), deliveries(&harness, &id).await.len()), (times, times));
+        harness.longhaul().delete(&id).await.unwrap();
+        harness.advance(Duration::from_secs(1));
+    }
+    let seen = receiver.seen();
+    assert_ne!(seen[0].headers["webhook-id"], seen[1].headers["webhook-id"], "each is an end of its own");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! `docs/states.md` is made of [`transitions`].
 
 mod ancestors;
+mod children;
 mod dependencies;
 pub mod limits;
 pub mod prefer;
@@ -15,6 +16,7 @@ pub mod unique;
 pub mod waiting;
 
 pub use ancestors::{ANCESTORS_LOOKED_AT, nearest_ancestor};
+pub use children::{ImportedChild, count_end, counts_child, freed, imported_child, uncount_end};
 pub use dependencies::{
     End, RefusedDependency, Standing, dependency_ends, once_each, refused_dependency, undepend,
 };
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 use crate::clock::{Timestamp, millis};
 use crate::model::{
-    Action, AttemptError, CancelReason, Children, ErrorKind, Outcome, Start, State, WaitsFor,
+    Action, AttemptError, CancelReason, ErrorKind, Outcome, Start, State, WaitsFor,
 };
 use crate::store::PRIORITY_STEP;
 
@@ -239,13 +241,6 @@ pub fn start(start: Start, now: Timestamp) -> (State, Timestamp) {
     }
 }
 
-/// True if a new job that names this one as its parent is counted among its children: the parent is a closing job that
-/// waits for them, or a job that has begun and not ended. Any other parent gets an event, and does not wait.
-#[must_use]
-pub fn counts_child(state: State, started_at: Option<Timestamp>, children: Option<&Children>) -> bool {
-    !state.is_finished() && (started_at.is_some() || (state == State::Blocked && children.is_some()))
-}
-
 /// The state and the `run_at` of a job that is to run at `at`. `run_at` is at least `now`, because the position in the
 /// queue counts from it, and at most [`Timestamp::MAX`].
 #[must_use]
@@ -337,12 +332,6 @@ pub const fn gap_event(gap: u64) -> Option<u64> {
 #[must_use]
 pub const fn state_event(state_event: u64, gap: u64) -> u64 {
     if state_event < gap { gap } else { state_event }
-}
-
-/// The state of a job that waits for its children: it is freed by the end of the last one.
-#[must_use]
-pub fn freed(children: &Children) -> State {
-    if children.unfinished() == 0 { State::Available } else { State::Blocked }
 }
 
 #[cfg(test)]
@@ -480,17 +469,6 @@ mod tests {
         assert_eq!(finish(&RUN, &waits, NOW), blocked);
         let cancelled = Next { error: kept(error()), ..ended(State::Cancelled) };
         assert_eq!(finish(&ASKED, &waits, NOW), cancelled);
-    }
-
-    #[test]
-    fn children_are_counted_by_parents_that_wait_or_have_begun() {
-        let none = Children::default();
-        for state in State::ALL {
-            let is_unfinished = !state.is_finished();
-            assert_eq!(counts_child(state, Some(NOW), None), is_unfinished, "{state}");
-            assert!(!counts_child(state, None, None), "{state}");
-            assert_eq!(counts_child(state, None, Some(&none)), state == State::Blocked, "{state}");
-        }
     }
 
     #[test]

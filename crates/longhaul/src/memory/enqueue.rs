@@ -304,6 +304,7 @@ fn new_row(seq: u64, id: JobId, job: NewJob, now: Timestamp) -> Row {
         token: 0,
         unique: job.unique.map(|unique| (unique.key.clone(), Hold::of(&unique, now))),
         batch: None,
+        expected_children: 0,
         dependencies: Vec::new(),
         dependencies_left: 0,
         passed_over_until: None,

@@ -3,7 +3,8 @@ use async_trait::async_trait;
 use super::row::{Row, bytes};
 use super::table::Table;
 use crate::clock::Timestamp;
-use crate::model::{JobId, OnFailure, State};
+use crate::lifecycle::{self, ImportedChild};
+use crate::model::{Children, JobId, JobRecord, OnFailure, State};
 use crate::moving::{
     Export, Exported, ExportedDependency, ExportedIdempotencyKey, ExportedJob, ExportedRemoval,
     ExportedSample, Holding, Imported, RECORDS_PER_PAGE,
@@ -108,7 +109,8 @@ impl Table {
         }
         exported.keep_dependencies(|id| self.ids.contains_key(id), now);
         let parent = exported.job.parent.as_ref().filter(|_| exported.counted);
-        let batch = parent.and_then(|parent| self.ids.get(parent)).copied();
+        let parent = parent.and_then(|parent| self.ids.get(parent)).copied();
+        let batch = parent.filter(|parent| self.import_child(*parent, exported.job.state, now));
         let (holds, cancel) = (exported.holds, exported.cancel);
         let on_failure = |id: &JobId| {
             let named = exported.job.depends_on.iter().find(|other| other.id == *id);
@@ -140,6 +142,20 @@ impl Table {
         Imported::Created
     }
 
+    /// Has a parent take an imported child. Answers whether it counts the child's end.
+    fn import_child(&mut self, parent: u64, child: State, now: Timestamp) -> bool {
+        let Some(row) = self.rows.get_mut(&parent) else { return false };
+        let JobRecord { state, started_at, children, .. } = &row.record;
+        match lifecycle::imported_child(child, *state, *started_at, children.as_ref(), row.expected_children)
+        {
+            ImportedChild::Expected => row.expected_children -= 1,
+            ImportedChild::Ended => {}
+            ImportedChild::Joins => drop(self.change(parent, now, |row| row.count_child(now))),
+            ImportedChild::Apart => return false,
+        }
+        true
+    }
+
     /// Gives a job its unique key again, unless another has it.
     fn import_hold(&mut self, seq: u64, holds: Option<Holding>, now: Timestamp) {
         let Some(Holding { until }) = holds else { return };
@@ -162,6 +178,7 @@ fn imported_row(seq: u64, exported: ExportedJob, batch: Option<u64>) -> Row {
         token: 0,
         unique: job.unique.as_ref().map(|unique| (unique.key.clone(), hold)),
         batch,
+        expected_children: job.children.as_ref().map_or(0, Children::unfinished),
         dependencies: Vec::new(),
         dependencies_left,
         passed_over_until: None,

@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::lifecycle::unique::{Hold, Holder};
 use crate::lifecycle::{self, Next, Run, Steps, Times, Token};
 use crate::model::{
-    CancelReason, Children, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, Outcome, State,
-    StepRecord, WaitsFor,
+    CancelReason, Entry, Event, EventBody, JobRecord, Json, Lease, LeaseStatus, Outcome, State, StepRecord,
+    WaitsFor,
 };
 use crate::store::{KEPT_ERRORS, KEPT_EVENT_BYTES, KEPT_EVENTS};
 
@@ -23,6 +23,8 @@ pub(super) struct Row {
     pub(super) unique: Option<(String, Hold)>,
     /// The number of the job that counts it among its children.
     pub(super) batch: Option<u64>,
+    /// The number of children that it was imported with as unfinished and that have not been imported yet.
+    pub(super) expected_children: u64,
     /// The jobs that it depends, or depended, on, by their numbers.
     pub(super) dependencies: Vec<u64>,
     /// The number of dependencies that have not ended, while it is blocked by them.
@@ -228,7 +230,7 @@ impl Row {
     /// Counts a child that has ended. The last one frees the job, if it waits for its children.
     pub(super) fn count_end(&mut self, outcome: State, now: Timestamp) {
         let Some(children) = self.record.children.as_mut() else { return };
-        *counter(children, outcome) += 1;
+        lifecycle::count_end(children, outcome);
         if children.unfinished() == 0 && self.waits_for(&WaitsFor::Children) {
             self.proceed(now);
         } else {
@@ -239,7 +241,7 @@ impl Row {
     /// Counts a child as unfinished again that had ended with `outcome` and is run again.
     pub(super) fn uncount_end(&mut self, outcome: State, now: Timestamp) {
         let Some(children) = self.record.children.as_mut() else { return };
-        *counter(children, outcome) -= 1;
+        lifecycle::uncount_end(children, outcome);
         self.renew_state_event(now);
     }
 
@@ -305,12 +307,4 @@ impl Row {
 /// The bytes of an entry as JSON.
 pub(super) fn bytes(body: &EventBody) -> usize {
     Json::new(body).map_or(0, |json| json.as_str().len())
-}
-
-fn counter(children: &mut Children, outcome: State) -> &mut u64 {
-    match outcome {
-        State::Completed => &mut children.completed,
-        State::Failed => &mut children.failed,
-        _ => &mut children.cancelled,
-    }
 }

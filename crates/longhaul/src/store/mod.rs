@@ -274,6 +274,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A dependant that runs after any end is freed by a failure.
     /// - Very many dependants are settled in portions.
     /// - Very many dependants are cancelled in portions.
+    /// - A dependant counts the end that it waited for though its job has ended anew.
     /// - A follow up may depend on the job that it follows.
     /// - A follow up that depends on a job that is not there is created and cancelled.
     /// - A run that waits for its children gives its slot back and costs no attempt.
@@ -579,7 +580,8 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Writes records that a store has [exported](Self::export) as they are, all of the call or none, and answers what became of each,
     /// in order. No lease comes over: a running job is [given back](crate::moving::admit), so that its worker's finish means nothing
-    /// here.
+    /// here. A parent that is imported counts its unfinished children before they come; any other child joins the job that has its
+    /// parent's id, as a new one would.
     ///
     /// - What was exported and imported is as it was.
     /// - Importing twice adds nothing.
@@ -592,6 +594,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - An imported job keeps to the limits of its keys and its queue.
     /// - An imported dependant counts the end of a job that has ended since.
     /// - A dependency that is not there counts as ended for an imported job.
+    /// - An imported child joins a parent that was not imported with it.
+    /// - An import that is begun anew counts each child once.
+    /// - An imported child of a job that counts no new one is not counted.
+    /// - An imported child that had ended is waited for where it is retried by hand.
     /// - A unique key that another job holds stays with that one.
     /// - A record that cannot be kept is refused and nothing of its call is written.
     async fn import(&self, records: Vec<Exported>) -> Result<Vec<Imported>> {

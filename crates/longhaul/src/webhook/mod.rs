@@ -283,11 +283,14 @@ pub(crate) async fn forget_unused(
     answers: impl Iterator<Item = (&JobId, &Enqueued)>,
 ) -> Result<()> {
     // A full queue has refused the job of its own id; a duplicate of its own id has a delivery that is in use.
-    let is_unused = |(asked, enqueued): &(&JobId, &Enqueued)| {
+    let is_refused = |(asked, enqueued): &(&JobId, &Enqueued)| {
         !enqueued.is_created() && (**asked != enqueued.id || enqueued.status == EnqueueStatus::Full)
     };
-    let unused = answers.filter(is_unused).map(|(asked, _)| first_id(asked));
-    let ids: Vec<JobId> = unused.collect();
+    let asked: Vec<JobId> = answers.filter(is_refused).map(|(asked, _)| asked.clone()).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let ids = unused(store, &asked).await?;
     if ids.is_empty() {
         return Ok(());
     }
@@ -296,6 +299,49 @@ pub(crate) async fn forget_unused(
     let cancel = Action::Cancel { grace: Duration::ZERO, reason: CancelReason::Parent };
     store.act(&filter, cancel, most).await?;
     store.act(&filter, Action::Delete, most).await.map(drop)
+}
+
+/// The first deliveries of jobs that were asked for and not created, unless the job is there and the delivery its own: an idempotency key
+/// is looked for before an id, so that a request which repeats the key of one job may name another one that exists.
+async fn unused(store: &dyn Store, asked: &[JobId]) -> Result<Vec<JobId>> {
+    let ids: Vec<JobId> = asked.iter().map(first_id).collect();
+    let (deliveries, jobs) = (store.get(&ids).await?, store.get(asked).await?);
+    let found = deliveries.into_iter().zip(jobs).zip(asked);
+    let unused = found.filter_map(|((delivery, job), asked)| {
+        let delivery = delivery.found()?;
+        // One that came with a request which another job stands for waits for that one.
+        let is_own = delivery.depends_on.iter().any(|dependency| dependency.id == *asked);
+        (!is_own || job.found().is_none()).then_some(delivery.id)
+    });
+    Ok(unused.collect())
+}
+
+/// Enqueues deliveries of new jobs that have the ids of removed ones, where the first delivery of the removed one is there still: so the
+/// one that came with the new job was a duplicate of it.
+///
+/// # Errors
+/// A store's fault.
+pub(crate) async fn tell_anew(store: &dyn Store, created: Vec<(JobId, Webhook)>) -> Result<()> {
+    let ids: Vec<JobId> = created.iter().map(|(id, _)| first_id(id)).collect();
+    let deliveries = if ids.is_empty() { Vec::new() } else { store.get(&ids).await? };
+    // One that waits is the job's own: the removed job has ended.
+    let is_old = |delivery: &JobRecord| delivery.state != State::Blocked;
+    let old = deliveries.into_iter().zip(created).filter_map(|(delivery, (id, webhook))| {
+        let delivery = delivery.found().filter(is_old)?;
+        Some((id, (delivery.created_at, webhook)))
+    });
+    let (ids, old): (Vec<JobId>, Vec<(Timestamp, Webhook)>) = old.unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let jobs = store.get(&ids).await?.into_iter().zip(old);
+    let anew = jobs.filter_map(|(job, (created_at, webhook))| {
+        let job = job.found().filter(|job| created_at < job.created_at)?;
+        let delivery = Delivery::new(job.id, webhook).after_end(&format!(".anew{}", job.created_at.0));
+        let policy = |policy| Policy { traceparent: job.policy.traceparent, ..policy };
+        Some(delivery.map(|delivery| NewJob { policy: policy(delivery.policy), ..delivery }))
+    });
+    store.enqueue(anew.collect::<Result<_>>()?).await.map(drop)
 }
 
 /// The deliveries of a job, oldest first; at most `limit`.

@@ -21,13 +21,28 @@ local function is_gone(id)
   return known_until and tonumber(known_until) > now
 end
 
--- Gives the job to its parent, and answers the parent's seq where that one counts it, or 0.
+-- True where a job is still to be given a child that it was imported with as unfinished, which is then given.
+local function expects_child(parent)
+  local seq = digits(parent[SEQ])
+  local many = tonumber(call('HGET', root .. 'expected', seq) or 0)
+  if many > 1 then
+    write_now('HINCRBY', root .. 'expected', seq, -1)
+  elseif many == 1 then
+    write_now('HDEL', root .. 'expected', seq)
+  end
+  return many > 0
+end
+
+-- Gives the job to its parent, and answers the parent's seq where that one counts it, or 0: one that was imported without it, or that is
+-- another job of the same id, counts it as it would count a new one. An ended job is counted if it is run again.
 local function to_parent(id, job, seq, is_counted)
   if not job[PARENT] then return 0 end
   add_member(root .. 'of|' .. job[PARENT], seq, id)
   local parent = is_counted and job_of(job[PARENT])
   if not parent then return 0 end
-  if job[STATE] < COMPLETED then note_uncounted(parent, id, seq, job[PARENT]) end
+  if job[STATE] >= COMPLETED then return parent[CHILDREN] ~= '' and parent[SEQ] or 0 end
+  if not expects_child(parent) then return join(id, seq, job[PARENT]) end
+  note_uncounted(parent, id, seq, job[PARENT])
   return parent[SEQ]
 end
 
@@ -101,6 +116,8 @@ local function import(kept)
   write_pairs('RPUSH', root .. 'e:' .. id, kept[FAILURES])
   write_pairs('HSET', root .. 't:' .. id, kept[DONE_STEPS])
   write_log(id, kept[ENTRIES_KEPT])
+  local children = count_children(job, 1, 0)
+  if children > 0 then write_now('HSET', root .. 'expected', digits(seq), digits(children)) end
   local ended, left = to_dependencies(id, job, kept[DEPENDENCIES])
   set_left(job, left)
   hold_again(id, job, kept[HOLDS])
