@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 #: No test waits for longer; on a busy machine all take their time.
 PATIENCE = 120.0
 
-#: What is done to a request: it is not heard, or it is heard and the answer is lost, or the proxy answers that the store is away.
-Fault = Literal["refuse", "lose", "unavailable"]
+#: What is done to a request: it is not heard, or it is heard and the answer is lost, or the proxy answers that the store is away, or that
+#: nobody may ask for this.
+Fault = Literal["refuse", "lose", "unavailable", "forbid"]
 
 
 @dataclass
@@ -132,6 +133,8 @@ class Proxy:
             return None
         if fault == "unavailable":
             return _plain("503 Service Unavailable", b'{"code":"unavailable"}', "retry-after: 0\r\n")
+        if fault == "forbid":
+            return _plain("403 Forbidden", b'{"code":"forbidden"}')
         forwarded = asyncio.create_task(self._forward(lines, body))
         # A worker that closes the connection closes the server's, too.
         closed = asyncio.create_task(reader.read(1))

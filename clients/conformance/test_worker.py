@@ -386,6 +386,26 @@ class Records(Case):
         first, second = self.proxy.seen(lambda one: one.call == "record" and one.body["records"], 2)[:2]
         self.assertEqual((first.key, first.body), (second.key, second.body))
 
+    def test_a_step_that_the_server_refuses_fails_its_job(self) -> None:
+        self.proxy.fault("record", "forbid")
+        self.worker()
+        job = self.enqueue("steps", {"hit": self.proxy.hit("step")}, max_attempts=2)
+        self.assertEqual([error.kind for error in self.errors(job)], ["fatal"])
+        self.assertEqual(self.proxy.hits("step"), 1)
+
+    def test_a_run_that_is_stopped_while_its_step_is_recorded_keeps_no_other_from_its_steps(self) -> None:
+        self.proxy.fault("record", "refuse")
+        self.worker(lease=KEPT)
+        job = self.enqueue("steps", {"hit": self.proxy.hit("step")})
+        self.proxy.seen(lambda one: one.call == "record")
+        job.cancel()
+        self.proxy.seen(lambda one: one.call == "heartbeat" and one.answer and "cancel_requested" in one.answer["statuses"])
+        self.proxy.mend()
+        with self.assertRaises(JobCancelled):
+            job.wait(PATIENCE)
+        other = self.enqueue("steps", {"hit": self.proxy.hit("other")}, max_attempts=2)
+        self.assertEqual(other.wait(PATIENCE), ["1", 2])
+
     def test_the_entries_of_a_finish_come_before_its_outcome(self) -> None:
         events = self.said(bytes=1, chunks=3)
         last = [type(event) for event in events][-2:]

@@ -292,6 +292,28 @@ test("a POST is sent again under the same key, and what no retry can help is not
   assert.equal(keys.length, 4);
 });
 
+test("a lost answer to a retry or a removal is no error", async () => {
+  const tries = new Map();
+  const fetch = async (url, { method }) => {
+    const what = `${method} ${url}`;
+    tries.set(what, (tries.get(what) ?? 0) + 1);
+    if (method === "GET") return Response.json({ id: "j", state: "available" });
+    // It was heard, and a proxy answered in the place of a server that had died.
+    if (tries.get(what) === 1) return Response.json({}, { status: 503, headers: { "retry-after": "0" } });
+    if (what.endsWith("/retry")) return Response.json({ code: "not_finished", detail: "the job is available" }, { status: 409 });
+    return Response.json({ code: "not_found", detail: "it is not there" }, { status: 404 });
+  };
+  const client = new Longhaul({ fetch });
+  const job = client.job("j");
+  assert.equal((await job.retry()).state, "available");
+  await job.delete();
+  await client.schedules.delete("s");
+  await client.tokens.revoke("t");
+  // What was not sent before was not heard before.
+  await assert.rejects(job.retry(), { name: "Conflict", code: "not_finished" });
+  await assert.rejects(client.schedules.delete("s"), { name: "NotFound" });
+});
+
 test("events are read wherever the network cuts", () => {
   const stream = new TextEncoder().encode('id: 1\r\nevent: chunk\r\ndata: {"a":\r\ndata: "ä"}\r\n\r\n: beat\n\nretry: 1500\n\nid: 2\ndata:x\n\n');
   for (let cut = 1; cut < stream.length; cut++) {

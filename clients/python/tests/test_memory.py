@@ -456,6 +456,33 @@ class Retries(unittest.TestCase):
         self.assertEqual(client.enqueue("k").id, "j")
         self.assertEqual((len(keys), len(set(keys))), (3, 1))
 
+    def test_a_lost_answer_to_a_retry_or_a_removal_is_no_error(self) -> None:
+        tries: dict[str, int] = {}
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            what = f"{request.method} {request.url.path}"
+            tries[what] = tries.get(what, 0) + 1
+            if request.method == "GET":
+                return httpx.Response(200, json={"id": "j", "kind": "k", "queue": "q", "state": "available"})
+            if tries[what] == 1:
+                # It was heard, and a proxy answered in the place of a server that had died.
+                return httpx.Response(503, headers={"retry-after": "0"}, json={})
+            if what.endswith("/retry"):
+                return httpx.Response(409, json={"code": "not_finished", "detail": "the job is available"})
+            return httpx.Response(404, json={"code": "not_found", "detail": "it is not there"})
+
+        client = Longhaul("http://memory", transport=httpx.MockTransport(answer))
+        job = client.job("j")
+        self.assertEqual(job.retry().state, "available")
+        job.delete()
+        client.schedules.delete("s")
+        client.tokens.revoke("t")
+        # What was not sent before was not heard before.
+        with self.assertRaises(longhaul.Conflict):
+            job.retry()
+        with self.assertRaises(longhaul.NotFound):
+            client.schedules.delete("s")
+
     def test_what_no_retry_can_help_is_not_sent_again(self) -> None:
         calls = []
 

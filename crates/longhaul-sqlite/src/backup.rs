@@ -2,7 +2,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use longhaul::{Error, Result};
+use longhaul::{Error, JobId, Result};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
@@ -42,7 +42,8 @@ pub enum Existing {
 ///
 /// # Errors
 /// `from` is no database of jobs; `to` exists and is to be kept, or is in use; the disk is full; a fault of either
-/// file. A copy that failed leaves nothing behind.
+/// file. A copy that failed leaves nothing behind; what a killed process leaves is named `to` with `.unfinished-` and an id behind
+/// it, stands in nobody's way, and may be deleted.
 pub fn backup(
     from: impl AsRef<Path>,
     to: impl AsRef<Path>,
@@ -141,7 +142,9 @@ struct Unfinished {
 
 impl Unfinished {
     fn create(to: &Path) -> Result<Self> {
-        let path = path_beside(to, &format!(".unfinished-{}", std::process::id()));
+        // Not by the process's number: in a container each process may have the same one, and what a killed one has left would
+        // keep all later ones from their backups.
+        let path = path_beside(to, &format!(".unfinished-{}", JobId::random()));
         let mut new = OpenOptions::new();
         new.create_new(true).write(true);
         #[cfg(unix)]
@@ -199,4 +202,20 @@ fn io_fault(path: &Path, error: &io::Error) -> Error {
 fn fault_of(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     let source = format!("{}: {reason}", path.display());
     Error::Store { store: STORE, operation: "back up", source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_backup_has_left_keeps_no_later_one_from_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("jobs.db"), folder.path().join("copy.db"));
+        crate::open::migrate(&crate::open::writing(&from).unwrap()).unwrap();
+        // A killed process removes nothing, and the next one in its container may have its number.
+        std::mem::forget(Unfinished::create(&to).unwrap());
+        assert!(backup(&from, &to, Existing::Keep, |_| {}).unwrap() > 0);
+        assert!(snapshot(&to).is_ok());
+    }
 }

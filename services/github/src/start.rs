@@ -1,7 +1,9 @@
 //! The start of an analysis: joined to one that runs, served from one that is fresh, or enqueued anew.
 
+use axum::http::StatusCode;
 use longhaul::{Enqueued, Full, JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
-use service_support::{Commit, DbError, Write, enqueue_all, limited};
+use serde::Serialize;
+use service_support::{Commit, DbError, Once, Write, enqueue_all, limited};
 
 use crate::app::App;
 use crate::collect::calls_of;
@@ -90,7 +92,8 @@ impl App {
             let id = self.task_id(username, number)?;
             let priority = if caller.is_some() { 0 } else { BATCH_PRIORITY };
             let job = NewJob { priority, ..self.analyze_job(&id, username, wish)? };
-            let enqueued = self.enqueue_reserved(&id, Some(username), caller, vec![job]).await?;
+            let kept = (&Once::default(), &());
+            let enqueued = self.enqueue_reserved(&id, Some(username), caller, vec![job], kept).await?;
             let Some(enqueued) = enqueued.into_iter().next() else { return Err(StartError::Away) };
             if enqueued.is_created() {
                 return Ok(Begun::Running(enqueued.id));
@@ -153,22 +156,24 @@ impl App {
         Ok(limited(new, Some(LIMIT_KEY), calls_of(&self.client)))
     }
 
-    /// Notes a task, counts it against its caller's limit, and enqueues its jobs; none of it where the limit is reached.
+    /// Notes a task, counts it against its caller's limit, and enqueues its jobs; none of it where the limit is reached. `kept` is the
+    /// answer to a request that may be repeated.
     pub(crate) async fn enqueue_reserved(
         &self,
         task: &JobId,
         about: Option<&Username>,
         caller: Option<&str>,
         jobs: Vec<NewJob>,
+        kept: (&Once, &impl Serialize),
     ) -> Result<Vec<Enqueued>, StartError> {
         let reservation = self.reservation(task, about, caller);
-        if let Some(enqueued) = self.try_enqueue(task, reservation.clone(), jobs.clone()).await? {
+        if let Some(enqueued) = self.try_enqueue(task, reservation.clone(), jobs.clone(), kept).await? {
             return Ok(enqueued);
         }
         // Tasks that ended without releasing their reservation (a crash, a cancel) may stand in the way.
         if let Some(caller) = caller
             && self.reap_reservations(caller).await? > 0
-            && let Some(enqueued) = self.try_enqueue(task, reservation, jobs).await?
+            && let Some(enqueued) = self.try_enqueue(task, reservation, jobs, kept).await?
         {
             return Ok(enqueued);
         }
@@ -181,9 +186,11 @@ impl App {
         task: &JobId,
         reservation: Write,
         jobs: Vec<NewJob>,
+        (once, answer): (&Once, &impl Serialize),
     ) -> Result<Option<Vec<Enqueued>>, StartError> {
         if self.db.holds_jobs() {
-            return Ok(match self.db.commit(vec![reservation], jobs).await? {
+            let answer = (StatusCode::OK, answer);
+            return Ok(match once.commit(&self.db, answer, vec![reservation], jobs).await? {
                 Commit::Done(committed) => Some(committed.enqueued),
                 Commit::Refused { .. } => None,
             });

@@ -103,8 +103,7 @@ impl Material {
         job_id(&self.id, self.run)
     }
 
-    /// The material with the state of its job. Without a job (it has been pruned, or is not looked up because it was
-    /// just enqueued) the state is derived from the row.
+    /// The material with the state of its job. Without a job, because it has been pruned, the state is derived from the row.
     pub(crate) fn view(self, job: Option<&JobRecord>) -> MaterialResponse {
         let (processing_status, error) = match job {
             Some(job) => (status(job), last_error(job)),
@@ -127,7 +126,7 @@ impl Material {
         }
     }
 
-    /// The material just after its job was enqueued, in the same commit.
+    /// The material whose job was committed with it, and is not known to the jobs' store yet.
     pub(crate) fn view_pending(self) -> MaterialResponse {
         MaterialResponse { processing_status: Status::Pending, error_message: None, ..self.view(None) }
     }

@@ -1,5 +1,5 @@
 import { isApiError, JobCancelled, JobExpired, JobFailed, TimeoutError } from "./errors.js";
-import { request, type Settings, sleep } from "./http.js";
+import { remove, request, type Settings, sleep } from "./http.js";
 import { isFinished, type Job, type JobEvent } from "./job.js";
 import { plain, read, stringify } from "./json.js";
 import type { Schemas } from "./openapi.js";
@@ -113,7 +113,15 @@ export class JobHandle<Output = unknown> {
    * `from_step` only what came before that step.
    */
   async retry(options: Again = {}): Promise<Job<Output>> {
-    return this.#read(await request(this.#settings, { method: "POST", path: `${this.#path}/retry`, body: again(options) }));
+    let isAgain = false;
+    const call = { method: "POST", path: `${this.#path}/retry`, body: again(options), onRetry: () => (isAgain = true) };
+    try {
+      return await this.#read(await request(this.#settings, call));
+    } catch (error) {
+      // The first request was heard, and its answer lost: the job runs again.
+      if (!isAgain || !isApiError(error, 409) || error.code !== "not_finished") throw error;
+      return this.get();
+    }
   }
 
   /** Makes a new job of this one, with the outputs of its steps: with `from_step` of those before that one. This one stays as it is. */
@@ -159,13 +167,7 @@ export class JobHandle<Output = unknown> {
 
   /** Removes a job that has ended. */
   async delete(): Promise<void> {
-    let isAgain = false;
-    try {
-      await request(this.#settings, { method: "DELETE", path: this.#path, onRetry: () => (isAgain = true) });
-    } catch (error) {
-      // The first request was heard, and its answer lost.
-      if (!isAgain || !isApiError(error, 410)) throw error;
-    }
+    await remove(this.#settings, this.#path);
   }
 
   /** A token that lets a browser follow this job, and nothing else: for an hour, or `expires_in` seconds, a day at most. */

@@ -1,4 +1,4 @@
-import { ApiError, ConnectionError, type Problem } from "./errors.js";
+import { ApiError, ConnectionError, isApiError, type Problem } from "./errors.js";
 import { read, stringify, unlikeAll } from "./json.js";
 
 /** How a client reaches its server. */
@@ -62,6 +62,17 @@ export async function request(settings: Settings, call: Call): Promise<Response>
     if (tries >= settings.maxRetries) throw error;
     call.onRetry?.(error);
     await sleep(pause(tries, told), call.signal);
+  }
+}
+
+/** Removes what is at a path. */
+export async function remove(settings: Settings, path: string): Promise<void> {
+  let isAgain = false;
+  try {
+    await request(settings, { method: "DELETE", path, onRetry: () => (isAgain = true) });
+  } catch (error) {
+    // The first request was heard, and its answer lost.
+    if (!isAgain || !(isApiError(error, 404) || isApiError(error, 410))) throw error;
   }
 }
 

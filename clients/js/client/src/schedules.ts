@@ -1,5 +1,5 @@
 import { JobHandle } from "./handle.js";
-import { request, type Settings } from "./http.js";
+import { remove, request, type Settings } from "./http.js";
 import type { Job } from "./job.js";
 import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
@@ -49,7 +49,7 @@ export class Schedules {
 
   /** Deletes a schedule; jobs that it has enqueued stay. */
   async delete(name: string): Promise<void> {
-    await request(this.#settings, { method: "DELETE", path: path(name) });
+    await remove(this.#settings, path(name));
   }
 
   async #ask<T = Schedule>(method: string, name: string, rest = "", body?: unknown): Promise<T> {

@@ -266,9 +266,21 @@ export class Session {
       const { statuses } = await this.#send<{ statuses: string[] }>("record", body, randomUUID());
       entries.forEach(({ run }, index) => run.told(statuses[index]));
     } catch (error) {
-      if (entries.length > 1) for (const one of entries) await this.#record([one]);
-      else this.#plan.warn(`the server refused what job ${entries[0]?.run.claimed.lease.id} said: ${(error as Error).message}`);
+      const reason = (error as Error).message;
+      for (const one of entries) {
+        if (entries.length > 1) await this.#record([one]);
+        else this.#refused(one, reason);
+      }
     }
+  }
+
+  /** Ends a job that has done a step which the server does not keep: what comes after it must not be done on the strength of it. */
+  #refused({ run, texts }: Entries, reason: string): void {
+    this.#plan.warn(`the server refused what job ${run.claimed.lease.id} said: ${reason}`);
+    if (!texts.some((text) => text.startsWith('{"step":'))) return;
+    const failed: Outcome = { failed: { error: { message: `the server refused to keep a step: ${reason}`, kind: "fatal" } } };
+    void this.#end(run, failed).then(() => this.#schedule());
+    run.stopping.abort();
   }
 
   /** Sends a request under one key until it is answered, however long the server is away. */

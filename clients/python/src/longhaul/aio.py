@@ -285,7 +285,9 @@ class AsyncJobHandle:
     async def retry(self, *, args: Any = flow.KEEP, from_step: str | None = None) -> Job:
         """Runs a job that has ended, or waits for a person, again, with other ``args`` where they are given. What it has done stays done:
         with ``from_step`` only what came before that step."""
-        return await self._post("/retry", flow.again(args, from_step))
+        body = flow.again(args, from_step)
+        self.last = Job.read(await self._client._run(flow.retry(self._client._settings, self._path, body)))
+        return self.last
 
     async def fork(self, *, args: Any = flow.KEEP, from_step: str | None = None) -> AsyncJobHandle:
         """Makes a new job of this one, with the outputs of its steps: with ``from_step`` of those before that one. This one stays as it
@@ -323,7 +325,7 @@ class AsyncJobHandle:
 
     async def delete(self) -> None:
         """Removes a job that has ended."""
-        await self._client._run(flow.delete(self._client._settings, self._path))
+        await self._client._run(flow.remove(self._client._settings, self._path))
 
     async def read_token(self, *, expires_in: float | None = None) -> str:
         """A token that lets a browser follow this job, and nothing else: for an hour, or ``expires_in`` seconds, a day at most."""

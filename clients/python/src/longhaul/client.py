@@ -298,7 +298,9 @@ class JobHandle:
     def retry(self, *, args: Any = flow.KEEP, from_step: str | None = None) -> Job:
         """Runs a job that has ended, or waits for a person, again, with other ``args`` where they are given. What it has done stays done:
         with ``from_step`` only what came before that step."""
-        return self._post("/retry", flow.again(args, from_step))
+        body = flow.again(args, from_step)
+        self.last = Job.read(self._client._run(flow.retry(self._client._settings, self._path, body)))
+        return self.last
 
     def fork(self, *, args: Any = flow.KEEP, from_step: str | None = None) -> JobHandle:
         """Makes a new job of this one, with the outputs of its steps: with ``from_step`` of those before that one. This one stays as it
@@ -336,7 +338,7 @@ class JobHandle:
 
     def delete(self) -> None:
         """Removes a job that has ended."""
-        self._client._run(flow.delete(self._client._settings, self._path))
+        self._client._run(flow.remove(self._client._settings, self._path))
 
     def read_token(self, *, expires_in: float | None = None) -> str:
         """A token that lets a browser follow this job, and nothing else: for an hour, or ``expires_in`` seconds, a day at most."""

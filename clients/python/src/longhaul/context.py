@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from . import waits
 from .job import Children
-from .run import Run
+from .run import Run, to_be_heard
 from .waits import Ask, Fatal, Keep, Steps, Waiting, Waits, check_step
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class _Speaking:
         self._recorder.say(self._run, json.dumps(entry, allow_nan=False), heard)
 
     def _done(self, name: str, output: Any) -> Future[None]:
-        heard: Future[None] = Future()
+        heard = to_be_heard()
         self._say({"step": {"name": str(name), "output": output}}, heard)
         return heard
 

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from .errors import ApiError, Conflict, ConnectionError, DuplicateJob, Gone, JobCancelled, JobExpired, JobFailed, TimeoutError, api_error
+from .errors import ApiError, Conflict, ConnectionError, DuplicateJob, Gone, JobCancelled, JobExpired, JobFailed, NotFound, TimeoutError, api_error
 from .job import FINISHED, ChangesMissed, ChunkEvent, EnqueueStatus, Event, Job, JobChange, OnFull, ResetEvent, StateEvent
 from .sse import Message, Parser, event_of
 
@@ -235,12 +235,25 @@ def get(settings: Settings, path: str) -> Flow[Job]:
     return Job.read(answer.json())
 
 
-def delete(settings: Settings, path: str) -> Flow[None]:
-    """Removes a job that has ended."""
+def retry(settings: Settings, path: str, body: dict[str, Any] | None) -> Flow[Any]:
+    """Runs a job again, and answers it."""
+    tries: list[Exception] = []
+    try:
+        answer = yield from request(settings, "POST", f"{path}/retry", body=body, on_retry=tries.append)
+    except Conflict as refusal:
+        # The first request was heard, and its answer lost: the job runs again.
+        if not tries or refusal.code != "not_finished":
+            raise
+        answer = yield from request(settings, "GET", path)
+    return answer.json()
+
+
+def remove(settings: Settings, path: str) -> Flow[None]:
+    """Removes what is at a path."""
     tries: list[Exception] = []
     try:
         yield from request(settings, "DELETE", path, on_retry=tries.append)
-    except Gone:
+    except (NotFound, Gone):
         # The first request was heard, and its answer lost.
         if not tries:
             raise
@@ -356,11 +369,6 @@ def token(name: str, scopes: Sequence[str], rate: Mapping[str, Any] | None, expi
     """The body of a new token. What is ``None`` is left out."""
     given = {"rate": None if rate is None else dict(rate), "expires_in": expires_in}
     return {"name": name, "scopes": list(scopes), **{name: value for name, value in given.items() if value is not None}}
-
-
-def remove(settings: Settings, path: str) -> Flow[None]:
-    """Removes what is at a path."""
-    yield from request(settings, "DELETE", path)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from .run import Run, Said
+from .run import Run, Said, to_be_heard
 
 log = logging.getLogger("longhaul.worker")
 
@@ -20,10 +20,11 @@ AT_THE_END = 1_000_000
 
 
 class Recorder:
-    """``send`` sends a request of ``/api/worker/``, and returns its answer, however long the server is away."""
+    """``send`` sends a request of ``/api/worker/``, and returns its answer, however long the server is away. ``refused`` is told of a run
+    that has done a step which the server does not keep, with the reason."""
 
-    def __init__(self, send: Callable[[str, bytes], Any]) -> None:
-        self._send = send
+    def __init__(self, send: Callable[[str, bytes], Any], refused: Callable[[Run, str], None]) -> None:
+        self._send, self._refused = send, refused
         self._lock = threading.Condition()
         #: Runs with entries that are not yet sent, in the order in which they began to speak.
         self._speaking: dict[Run, None] = {}
@@ -42,7 +43,7 @@ class Recorder:
     def say(self, run: Run, text: str, heard: Future[None] | None = None) -> None:
         """Sends an entry soon. ``heard`` is told once it is durable, or the run is lost."""
         with self._lock:
-            run.entries.append(Said(text, [heard] if heard is not None else []))
+            run.entries.append(Said(text, [heard] if heard is not None else [], heard is not None))
             self._speaking[run] = None
             self._lock.notify()
 
@@ -53,7 +54,7 @@ class Recorder:
                 self._speaking.pop(run, None)
                 said, run.entries = run.entries, []
                 return said
-            heard: Future[None] = Future()
+            heard = to_be_heard()
             (run.entries or self._sending[run])[-1].heard.append(heard)
             return heard
 
@@ -101,11 +102,13 @@ class Recorder:
             statuses = self._send("record", f'{{"records":[{records}]}}'.encode())["statuses"]
         except Exception as error:  # noqa: BLE001  A refusal, or the end of an outage's patience.
             # What the server refuses of many runs concerns one of them only.
-            if len(said) > 1:
-                for run, entries in said.items():
+            for run, entries in said.items():
+                if len(said) > 1:
                     self._record({run: entries})
-            else:
-                log.error("the server refused what a job said: %s", error)
+                    continue
+                log.error("the server refused what job %s said: %s", run.lease["id"], error)
+                if any(one.is_step for one in entries):
+                    self._refused(run, str(error))
             return
         for run, status in zip(said, statuses):
             run.told(status)

@@ -11,12 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+def to_be_heard() -> Future[None]:
+    """A future for whoever waits until something was heard. A coroutine that waits for it may be cancelled, and must not cancel it: who
+    tells it then would fail, and tell no others."""
+    heard: Future[None] = Future()
+    heard.set_running_or_notify_cancel()
+    return heard
+
+
 @dataclass
 class Said:
     """An entry as JSON, with whom to tell that it was heard."""
 
     text: str
     heard: list[Future[None]] = field(default_factory=list)
+    #: The handler goes on once it is kept.
+    is_step: bool = False
 
     def tell(self) -> None:
         """Tells that it was heard."""

@@ -89,7 +89,7 @@ class Session:
         self._has_given_up = threading.Event()
         self._over = asyncio.Event()
         self._keeper = Keeper(beats, plan.presentation, plan.lease, self._unheard)
-        self._recorder = Recorder(self._send_blocking)
+        self._recorder = Recorder(self._send_blocking, self._refuse_step)
         self._calls = Calls(self, plan.kinds)
         self.schedule()
 
@@ -391,6 +391,12 @@ class Session:
     def release(self, run: Run) -> None:
         """Hands a job back. What its handler still says of this run is not heard: the job goes to another worker."""
         self.end(run, {"released": {}})
+        run.stop()
+
+    def _refuse_step(self, run: Run, reason: str) -> None:
+        # What comes after the step must not be done on the strength of it.
+        failed = {"failed": {"error": {"message": f"the server refused to keep a step: {reason}", "kind": "fatal"}}}
+        self._loop.call_soon_threadsafe(self.end, run, failed)
         run.stop()
 
     def _unheard(self, run: Run) -> None:

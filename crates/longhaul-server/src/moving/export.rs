@@ -73,34 +73,28 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 
 /// Writes beside the file and renames it at the end, so that what is called so is whole.
 async fn to_file(source: Source, file: &Path) -> Result<Sum> {
+    let taken = || format!("{} is there already: name another file, or remove it", file.display());
+    let failed = |error: io::Error| format!("failed to write {}: {error}", file.display());
     if file.exists() {
-        return Err(format!("{} is there already: name another file, or remove it", file.display()).into());
+        return Err(taken().into());
     }
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let failed = |error: io::Error| format!("failed to write {}: {error}", part.display());
-    let mut out = BufWriter::new(File::create(&part).map_err(failed)?);
-    let written = write(source, &mut out).await;
-    let written = match written {
-        Ok(sum) => {
-            let synced =
-                out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|out| out.sync_all());
-            synced.map_err(failed).map(|()| sum).map_err(Into::into)
-        }
-        Err(error) => Err(error),
-    };
-    match written {
-        Ok(sum) => {
-            std::fs::rename(&part, file).map_err(failed)?;
-            Ok(sum)
-        }
-        Err(error) => {
-            // Half an export is none.
-            let _ = std::fs::remove_file(&part);
-            Err(error)
-        }
-    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Under a name that another export to the same file does not have, and for the owner alone: it is as secret as the store.
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    let part = tempfile::Builder::new().prefix(&name).suffix(".part").tempfile_in(folder).map_err(failed)?;
+    let mut out = BufWriter::new(part.as_file());
+    let sum = write(source, &mut out).await?;
+    out.flush().map_err(failed)?;
+    drop(out);
+    part.as_file().sync_all().map_err(failed)?;
+    part.persist_noclobber(file).map_err(|unnamed| match unnamed.error.kind() {
+        io::ErrorKind::AlreadyExists => taken(),
+        _ => failed(unnamed.error),
+    })?;
+    // The name is the folder's data, not the file's.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(sum)
 }
 
 /// Rows come before jobs, so that a worker of the new store finds the rows of the jobs that it takes.

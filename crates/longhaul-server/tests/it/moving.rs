@@ -1,5 +1,6 @@
 //! Jobs in all states go from SQLite to Redis, on to Postgres and back to SQLite, and workers finish them there.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use longhaul::{
@@ -222,6 +223,30 @@ async fn an_import_says_what_is_wrong_and_what_to_do() {
     own.enqueue_one(act("mine")).await.expect("a job");
     place_import(&merged, &[&name, "--merge"]).await;
     assert_eq!(all(own.store().as_ref()).await.len(), 11);
+}
+
+#[tokio::test]
+async fn exports_to_one_file_at_once_do_not_write_into_each_other() {
+    let place = Place::new();
+    furnish(Crew::idle(&place).await.store().as_ref()).await;
+    let file = place.data().join("all.jsonl");
+    let name = file.display().to_string();
+    // What is there beside the file may be another export's, which is under way.
+    let other = place.data().join("all.jsonl.part");
+    std::fs::write(&other, "of another").expect("a file");
+    let args = ["export", name.as_str()];
+    let (one, two) = tokio::join!(place.run(&args), place.run(&args));
+    let (whole, late): (Vec<_>, Vec<_>) = [one, two].into_iter().partition(|export| export.status.success());
+    assert_eq!(whole.len(), 1, "one of them has the name");
+    assert!(stderr(&late[0]).contains("is there already"), "{}", stderr(&late[0]));
+    assert_eq!(std::fs::read_to_string(&other).expect("a file"), "of another");
+    let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "it is as secret as the store");
+    place_import(&Place::new(), &[&name]).await;
+    let left =
+        std::fs::read_dir(place.data()).expect("a folder").map(|entry| entry.expect("one").file_name());
+    let parts: Vec<_> = left.filter(|name| name.to_string_lossy().ends_with(".part")).collect();
+    assert_eq!(parts, ["all.jsonl.part"]);
 }
 
 /// Imports, and answers what it told.

@@ -5,7 +5,7 @@ use longhaul::{Backoff, Context, Job, JobError, JobResult};
 use serde::{Deserialize, Serialize};
 use service_support::{Commit, Language, Settling, Tokens, Write};
 
-use super::{QUEUE, module_job};
+use super::{QUEUE, module_job, module_job_id};
 use crate::app::{App, Curriculum};
 use crate::drafts::{self, LessonDraft, Plan, PlanDraft, PlannedLesson};
 use crate::model::{Hours, Lesson, Module, ModulePlan, Workflow};
@@ -83,6 +83,11 @@ impl Job for GenerateModule {
 
         let total = modules.len() as u32;
         if let Some(module) = modules.get(next as usize).filter(|_| !cx.is_cancelled()) {
+            if lessons.is_some() {
+                // One that has ended is of the modules of before an edit, which was cut off before it had deleted it: it would stand for
+                // the new one, and the chain would end here.
+                cx.longhaul().delete(&module_job_id(&self.workflow_id, next as usize)).await?;
+            }
             // At the end of the queue, so that workflows take turns.
             cx.follow_up(module_job(app, &self.workflow_id, next, module)?)?;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fakes::{Double, Fault};
-use longhaul::State;
+use longhaul::{NewJob, State};
 use serde_json::{Value, json};
 
 use crate::fixture::{CHAT, Fixture, job_id, modules};
@@ -146,6 +146,22 @@ async fn lessons_that_were_written_before_an_edit_are_not_used_after_it() {
     f.completes(&id, 1).await;
     assert_eq!(double.seen(CHAT).len(), 3 + 3, "the list and both lessons are written for the new module");
     drop(worker);
+}
+
+#[tokio::test]
+async fn a_job_that_an_edit_was_kept_from_deleting_does_not_end_the_chain() {
+    let f = Fixture::alone().await;
+    let id = f.workflow(&modules(2, 3.0)).await;
+    let _worker = f.work();
+    // As an edit leaves it whose process died once it was written.
+    let of_before = curriculum::GenerateModule { workflow_id: id.clone(), module_index: 1 };
+    let left = NewJob { id: Some(job_id(&id, 1)), ..NewJob::of(&of_before).unwrap() };
+    f.longhaul.enqueue_one(left).await.unwrap();
+    f.reaches(&id, 1, State::Failed).await;
+    f.start(&id).await;
+    f.reaches(&id, 0, State::Completed).await;
+    f.completes(&id, 2).await;
+    assert_eq!(f.status(&id).await["status"], "complete");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use longhaul::JobId;
 use serde::{Deserialize, Serialize};
+use service_support::Once;
 use utoipa::ToSchema;
 
 use super::{Caller, named, read};
@@ -57,6 +58,7 @@ const MAX_NAMES: usize = 100;
 pub(super) async fn start(
     State(app): State<Arc<App>>,
     Caller(caller): Caller,
+    once: Once,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<BatchStarted>, Error> {
     let request: BatchRequest = read(body)?;
@@ -73,18 +75,24 @@ pub(super) async fn start(
         }
     }
     let batch = Batch { usernames, force_refresh: request.force_refresh };
-    let id = app.start_batch(&batch, &caller).await.map_err(|e| e.answer(app.config.tasks_per_user))?;
-    let poll_url = format!("{}/api/v1/github/task/{id}", app.base_path);
-    let total = batch.usernames.len();
-    Ok(Json(BatchStarted { task_id: id.to_string(), status: "processing", total, poll_url }))
+    let started = app.start_batch(&batch, &caller, &once).await;
+    Ok(Json(started.map_err(|e| e.answer(app.config.tasks_per_user))?))
 }
 
 impl App {
     /// Enqueues a batch, which counts as one task of its caller's.
-    async fn start_batch(&self, batch: &Batch, caller: &str) -> Result<JobId, StartError> {
+    async fn start_batch(
+        &self,
+        batch: &Batch,
+        caller: &str,
+        once: &Once,
+    ) -> Result<BatchStarted, StartError> {
         let seconds = self.clock.now().0.div_euclid(1_000);
         let id = JobId::new(format!("github_batch_{seconds}_{:08x}", rand::random::<u32>()))?;
-        self.enqueue_reserved(&id, None, Some(caller), batch.jobs(&id)?).await?;
-        Ok(id)
+        let poll_url = format!("{}/api/v1/github/task/{id}", self.base_path);
+        let total = batch.usernames.len();
+        let started = BatchStarted { task_id: id.to_string(), status: "processing", total, poll_url };
+        self.enqueue_reserved(&id, None, Some(caller), batch.jobs(&id)?, (once, &started)).await?;
+        Ok(started)
     }
 }

@@ -1,8 +1,12 @@
-use fakes::Fault;
-use longhaul::{JobId, State};
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::fixture::{Fixture, PATIENCE};
+use fakes::{Double, Fault};
+use longhaul::{Clock, JobId, Longhaul, State};
+use longhaul_sqlite::SqliteStore;
+use serde_json::{Value, json};
+use service_support::{Db, Write};
+
+use crate::fixture::{Fixture, PATIENCE, TOKEN};
 
 async fn start(f: &Fixture, names: &[String]) -> Value {
     let reply = f.post("/api/v1/github/analyze/batch", &json!({ "usernames": names })).await;
@@ -79,6 +83,31 @@ async fn each_spelling_of_a_name_has_a_result_and_all_of_them_one_analysis() {
     f.ended(again["task_id"].as_str().unwrap()).await;
     assert_eq!(f.double.github_calls()["/users/octocat"], 2);
     assert_eq!(f.double.github_calls()["/users/torvalds"], 2);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_asked_for_again_with_its_key_is_one_whatever_died_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, double) = (Clock::manual(), Arc::new(Double::start().await));
+    let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
+    let (db, longhaul) = (Db::sqlite(store.clone()), Longhaul::new(store));
+    let f = Fixture::over(folder, clock, double, TOKEN, db.clone(), longhaul).await;
+    let ask = || {
+        let request = f.client.post(format!("{}/api/v1/github/analyze/batch", f.url));
+        let body = json!({ "usernames": ["octocat", "torvalds"] }).to_string();
+        f.send(request.header("idempotency-key", "k").body(body))
+    };
+    let write = async |sql: &'static str| db.commit(vec![Write::new(sql, vec![])], vec![]).await.unwrap();
+    // The process gets no further than to the answer that it is to keep.
+    write("CREATE TRIGGER no_answers BEFORE INSERT ON answers BEGIN SELECT RAISE(ABORT, 'no answers'); END")
+        .await;
+    assert!(ask().await.status >= 500);
+    assert_eq!(f.jobs("github.batch").await.len(), 0, "a batch is enqueued with its answer, or not at all");
+
+    write("DROP TRIGGER no_answers").await;
+    let answers = [ask().await, ask().await];
+    assert_eq!((answers[0].status, &answers[0].text), (200, &answers[1].text));
+    assert_eq!(f.jobs("github.batch").await.len(), 1);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use service_support::{Message, MessageRole, Row, TextStream, Write, iso8601};
+use service_support::{Message, MessageRole, Once, Row, TextStream, Write, iso8601};
 use utoipa::ToSchema;
 
 use super::{Caller, json};
@@ -113,6 +113,7 @@ pub(crate) async fn ask(
     Caller(user): Caller,
     Path(course_id): Path<String>,
     headers: HeaderMap,
+    once: Once,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Error> {
     app.check_course(&user, &course_id).await?;
@@ -121,7 +122,7 @@ pub(crate) async fn ask(
     if !wants_stream(&headers) {
         let response =
             app.providers.composer.write_whole(&asked.question).await.map_err(error::model_failed)?;
-        let answer = app.keep_answer(asked, response).await?;
+        let answer = app.keep_answer(&once, asked, response).await?;
         return Ok((StatusCode::CREATED, Json(answer)).into_response());
     }
     // A refusal is still an answer with a status; once the stream has begun, it is an event.
@@ -244,10 +245,11 @@ impl App {
         Ok(())
     }
 
-    async fn keep_answer(&self, mut asked: Asked, response: String) -> Result<ChatResponse, Error> {
+    async fn keep_answer(&self, once: &Once, asked: Asked, response: String) -> Result<ChatResponse, Error> {
         let now = self.clock.now();
-        asked.sources = self.present(asked.sources).await?;
-        let sources = serde_json::to_string(&asked.sources).map_err(|e| Error::fault(&e))?;
+        let sources = self.present(asked.sources).await?;
+        let answer = ChatResponse { response, timestamp: iso8601(now), sources };
+        let sources = serde_json::to_string(&answer.sources).map_err(|e| Error::fault(&e))?;
         let insert = Write::new(
             "INSERT INTO course_chats (id, course_id, message, response, sources, generator, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -255,14 +257,14 @@ impl App {
                 uuid::Uuid::now_v7().to_string().into(),
                 asked.course_id.into(),
                 asked.question.text.into(),
-                response.as_str().into(),
+                answer.response.as_str().into(),
                 sources.into(),
                 self.providers.composer.generator().into(),
                 now.into(),
             ],
         );
-        self.db.commit(vec![insert], vec![]).await?;
-        Ok(ChatResponse { response, timestamp: iso8601(now), sources: asked.sources })
+        once.commit(&self.db, (StatusCode::CREATED, &answer), vec![insert], vec![]).await?;
+        Ok(answer)
     }
 }
 
@@ -317,7 +319,8 @@ async fn next_event(mut state: Answering) -> (Result<Event, Infallible>, Writing
             (Ok(event("chunk", &serde_json::json!({ "text": piece }))), Writing::Pieces(state))
         }
         Some(Err(error)) => (Ok(failed(error::model_failed(error))), Writing::Over),
-        None => match state.app.keep_answer(state.asked, state.text).await {
+        // A stream is no answer to keep for a repeated request.
+        None => match state.app.keep_answer(&Once::default(), state.asked, state.text).await {
             Ok(answer) => (Ok(event("done", &answer)), Writing::Over),
             Err(error) => (Ok(failed(error)), Writing::Over),
         },

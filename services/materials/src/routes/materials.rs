@@ -46,10 +46,8 @@ pub(crate) async fn list(
     let rows = app.db.read(sql, part.params(course_id.as_str().into())?).await?;
     let materials = rows.iter().map(Material::from_row).collect::<Result<Vec<_>, DbError>>()?;
     let last = rows.last().map(Cursor::of).transpose()?;
-    let ids: Vec<JobId> = materials.iter().map(Material::job_id).collect();
-    let mut jobs = app.jobs(ids.clone()).await?;
-    let views = ids.iter().zip(materials).map(|(id, material)| material.view(jobs.remove(id).as_ref()));
-    Ok(part.listed(&format!("{}/courses/{course_id}/materials", app.base_path), views.collect(), last))
+    let views = app.views(materials).await?;
+    Ok(part.listed(&format!("{}/courses/{course_id}/materials", app.base_path), views, last))
 }
 
 /// Looks a material up
@@ -65,7 +63,7 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<MaterialResponse>, Error> {
     let material = app.owned(&user, &id).await?;
-    Ok(Json(app.shown(material).await?))
+    Ok(Json(app.view(material).await?))
 }
 
 /// Deletes a material
@@ -116,7 +114,7 @@ pub(crate) async fn reprocess(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<MaterialResponse>), Error> {
     let material = app.owned(&user, &id).await?;
-    let shown = app.shown(material.clone()).await?;
+    let shown = app.view(material.clone()).await?;
     let busy = || Err(Error::new(StatusCode::CONFLICT, "Material is already being processed"));
     if matches!(shown.processing_status, Status::Pending | Status::Processing) {
         return busy();
@@ -174,9 +172,27 @@ impl App {
         Ok(Material::from_row(row)?)
     }
 
-    async fn shown(&self, material: Material) -> Result<MaterialResponse, Error> {
-        let job = self.jobs(vec![material.job_id()]).await?.remove(&material.job_id());
-        Ok(material.view(job.as_ref()))
+    async fn view(&self, material: Material) -> Result<MaterialResponse, Error> {
+        self.views(vec![material]).await?.pop().ok_or_else(error::no_material)
+    }
+
+    /// Materials with the states of their jobs.
+    async fn views(&self, materials: Vec<Material>) -> Result<Vec<MaterialResponse>, Error> {
+        let mut jobs = self.jobs(materials.iter().map(Material::job_id).collect()).await?;
+        let is_open = |material: &&Material| {
+            material.indexed_run != Some(material.run) && !jobs.contains_key(&material.job_id())
+        };
+        let unknown: Vec<JobId> = materials.iter().filter(is_open).map(Material::job_id).collect();
+        let to_come = self.db.waiting_for_delivery(&unknown).await?;
+        if !self.db.holds_jobs() && to_come.len() < unknown.len() {
+            // One may have been enqueued between the two looks.
+            jobs.extend(self.jobs(unknown).await?);
+        }
+        let view = |material: Material| match material.job_id() {
+            id if to_come.contains(&id) => material.view_pending(),
+            id => material.view(jobs.get(&id)),
+        };
+        Ok(materials.into_iter().map(view).collect())
     }
 
     /// The jobs of these ids that are there. A list of them: a look-up would count, for each that waits, those that are ahead,

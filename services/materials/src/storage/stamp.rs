@@ -4,11 +4,13 @@
 //! would remove all files that it finds, because no row of its database refers to them. So the folder names its
 //! database, and the database names its folder.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use longhaul::JobId;
 use service_support::{Db, DbError, OpenError, refused};
+use tempfile::NamedTempFile;
 
 use super::{Place, Storage, blocking};
 
@@ -69,16 +71,8 @@ impl Storage {
         let written = match &self.place {
             Place::Bucket(bucket) => bucket.write_note(STAMP, text).await,
             Place::Folder { root } => {
-                let path = root.join(STAMP);
-                blocking(move || {
-                    let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
-                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-                        file => file?,
-                    };
-                    file.write_all(text.as_bytes())?;
-                    file.sync_all()
-                })
-                .await
+                let root = root.clone();
+                blocking(move || put_stamp(&root, &text)).await
             }
         };
         written.map_err(|source| self.unusable(source))
@@ -89,7 +83,51 @@ impl Storage {
     }
 }
 
+/// Writes the stamp aside and gives it its name once it is whole, unless there is one: half a stamp, which a crash or a full disk would
+/// leave, or a second process read that starts at the same moment, names no database, and every later start would be refused.
+fn put_stamp(root: &Path, text: &str) -> io::Result<()> {
+    let mut aside = NamedTempFile::new_in(root)?;
+    aside.write_all(text.as_bytes())?;
+    aside.as_file().sync_all()?;
+    match aside.persist_noclobber(root.join(STAMP)) {
+        Err(unnamed) if unnamed.error.kind() != io::ErrorKind::AlreadyExists => Err(unnamed.error),
+        // The database notes its place durably right after this, so the name must be as durable.
+        _ => File::open(root)?.sync_all(),
+    }
+}
+
 /// True if the database knows the place, from now on if it knew none.
 async fn known_as(db: &Db, id: &str) -> Result<bool, DbError> {
     Ok(!id.is_empty() && db.stamp(PLACE, id).await? == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn whoever_finds_a_stamp_finds_all_of_it() {
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let (root, start) = (folder.path(), Barrier::new(4));
+            let found: Vec<String> = thread::scope(|scope| {
+                let begun: Vec<_> = (0..4)
+                    .map(|n| {
+                        let start = &start;
+                        scope.spawn(move || {
+                            start.wait();
+                            put_stamp(root, &format!("database place-{n}\n")).unwrap();
+                            std::fs::read_to_string(root.join(STAMP)).unwrap()
+                        })
+                    })
+                    .collect();
+                begun.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(found[0].ends_with('\n') && found.iter().all(|text| *text == found[0]), "{found:?}");
+            assert_eq!(std::fs::read_dir(root).unwrap().count(), 1, "what was written aside is gone");
+        }
+    }
 }

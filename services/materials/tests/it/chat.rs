@@ -63,6 +63,34 @@ async fn without_a_model_the_materials_are_quoted() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_sent_again_with_its_key_is_one_exchange_whatever_died_between() {
+    let f = Fixture::alone().await;
+    let (course, _) = course(&f).await;
+    let path = format!("/courses/{course}/chat");
+    let ask = || {
+        let request = Request::post(&path)
+            .header("authorization", format!("Bearer {}", f.token("ada")))
+            .header("idempotency-key", "k");
+        let body = json!({ "message": "What does chlorophyll absorb?" }).to_string();
+        f.send(request.body(Body::from(body)).unwrap())
+    };
+    // The process gets no further than to the answer that it is to keep.
+    f.keeps_no_answers().await;
+    assert_eq!(ask().await.status, 500);
+    assert_eq!(
+        f.get(&path).await.json(),
+        json!([]),
+        "the exchange is written with its answer, or not at all"
+    );
+
+    f.keeps_answers_again().await;
+    let answers = [ask().await, ask().await];
+    assert_eq!(answers[0].status, 201);
+    assert_eq!(answers[0].body, answers[1].body);
+    assert_eq!(f.get(&path).await.json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn with_a_model_the_passages_and_the_history_go_to_it() {
     let double = Double::start().await;
     double.say("Red light [1].");

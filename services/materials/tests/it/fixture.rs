@@ -10,7 +10,7 @@ use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use materials::{Materials, QUEUE};
 use serde_json::{Value, json};
-use service_support::{Auth, Db, Deps, Env, Role, Service, User};
+use service_support::{Auth, Db, Deps, Env, Role, Service, User, Write};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -86,6 +86,14 @@ impl Fixture {
         let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
         let data = (Db::sqlite(store.clone()), longhaul(store.clone()));
         Self { store: Some(store), ..Self::assemble(folder, clock, vars, data).await }
+    }
+
+    /// With the jobs in another store than the rows.
+    pub(crate) async fn with_jobs_in(longhaul: Longhaul) -> Self {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let store = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
+        let data = (Db::sqlite(store).with_jobs_in(longhaul.clone()), longhaul);
+        Self::assemble(folder, clock, &[], data).await
     }
 
     pub(crate) async fn on_postgres(vars: &[(&'static str, String)]) -> Self {
@@ -235,6 +243,21 @@ impl Fixture {
     pub(crate) async fn rows(&self, table: &str, material: &str) -> i64 {
         let sql = format!("SELECT count(*) AS n FROM {table} WHERE material_id = $1");
         self.db.read(sql, vec![material.into()]).await.unwrap()[0].get("n").unwrap()
+    }
+
+    /// From now on no answer to a request with an idempotency key can be kept.
+    pub(crate) async fn keeps_no_answers(&self) {
+        let fail =
+            "CREATE TRIGGER no_answers BEFORE INSERT ON answers BEGIN SELECT RAISE(ABORT, 'no answers'); END";
+        self.write(fail).await;
+    }
+
+    pub(crate) async fn keeps_answers_again(&self) {
+        self.write("DROP TRIGGER no_answers").await;
+    }
+
+    async fn write(&self, sql: &'static str) {
+        assert!(self.db.commit(vec![Write::new(sql, vec![])], vec![]).await.unwrap().is_done());
     }
 
     /// The bytes that the database takes.

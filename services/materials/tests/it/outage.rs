@@ -2,8 +2,12 @@
 
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use longhaul::{Clock, Error, JobFilter, Json, NewJob};
+use longhaul::testing::{Call, Intercept};
+use longhaul::{Clock, Error, JobFilter, Json, Longhaul, MemoryStore, NewJob};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::fixture::{Fixture, Reply};
@@ -63,6 +67,35 @@ async fn an_upload_whose_row_finds_no_room_leaves_no_file() {
     // A write that finds room tells the store that the outage is over.
     f.course().await;
     f.uploaded(&course, "nine.txt", b"nine").await;
+}
+
+#[tokio::test]
+async fn a_material_whose_job_waits_for_its_store_is_pending_until_it_is_there() {
+    let away = Arc::new(AtomicBool::new(false));
+    let is_away = Arc::clone(&away);
+    let jobs = Intercept::new(MemoryStore::new(), move |store, call| {
+        let is_refused = matches!(call, Call::Enqueue(_)) && is_away.load(Ordering::SeqCst);
+        async move {
+            match is_refused {
+                true => Err(Error::Unavailable { store: "test", source: "connection refused".into() }),
+                false => call.on(store.as_ref()).await,
+            }
+        }
+    });
+    let f = Fixture::with_jobs_in(Longhaul::new(jobs)).await;
+    let course = f.course().await;
+    away.store(true, Ordering::SeqCst);
+    let id = f.uploaded(&course, "leaf.txt", b"Leaves are green.").await;
+    let path = format!("/materials/{id}");
+    assert_eq!(f.get(&path).await.json()["processing_status"], "pending");
+    let listed = f.get(&format!("/courses/{course}/materials")).await.json();
+    assert_eq!(listed[0]["processing_status"], "pending");
+    assert_eq!(f.post(&format!("{path}/reprocess"), &json!(null)).await.status, 409);
+
+    away.store(false, Ordering::SeqCst);
+    assert_eq!(f.db.deliver().await.unwrap(), 1);
+    let _worker = f.work();
+    assert_eq!(f.ended(&id).await["processing_status"], "completed");
 }
 
 #[tokio::test]

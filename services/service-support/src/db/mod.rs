@@ -14,9 +14,10 @@ pub use stamp::{Belongs, STAMP};
 pub use value::{FromValue, Row, Value};
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use futures::future::BoxFuture;
-use longhaul::{Enqueued, Full, Longhaul, NewJob, Store as _};
+use longhaul::{Enqueued, Full, JobId, Longhaul, NewJob, Store as _};
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use thiserror::Error;
@@ -237,6 +238,18 @@ impl Db {
         match &self.jobs {
             Jobs::Beside => Ok(0),
             Jobs::Elsewhere(longhaul) => outbox::deliver(self, longhaul).await,
+        }
+    }
+
+    /// Those of these jobs that wait in the outbox: they are committed, and their store does not know them yet, because it was away or
+    /// had no room. None where the jobs live beside the rows.
+    ///
+    /// # Errors
+    /// A fault of the database.
+    pub async fn waiting_for_delivery(&self, ids: &[JobId]) -> Result<HashSet<JobId>, DbError> {
+        match &self.jobs {
+            Jobs::Elsewhere(_) if !ids.is_empty() => outbox::waiting(self, ids).await,
+            _ => Ok(HashSet::new()),
         }
     }
 

@@ -3,13 +3,15 @@
 //! A row and its job cannot be one transaction in two databases. So the commit writes the job beside the row, and the
 //! job is enqueued after it: once where nothing fails, and more often, which its id makes harmless, where something does.
 
+use std::collections::HashSet;
+
 use longhaul::{EnqueueStatus, Enqueued, JobId, Longhaul, NewJob};
 
 use super::{Commit, Committed, Db, DbError, Row, Write};
 use crate::erasure::Deed;
 
-/// Commits that are delivered between two looks at the table.
-const DELIVERED_AT_ONCE: usize = 100;
+/// Commits that are read at a time.
+const READ_AT_ONCE: usize = 100;
 
 /// Commits rows with their jobs in the outbox, and delivers these.
 pub(super) async fn commit(
@@ -68,8 +70,7 @@ pub(super) async fn commit(
 pub(super) async fn deliver(db: &Db, longhaul: &Longhaul) -> Result<u64, DbError> {
     let (mut delivered, mut after) = (0, String::new());
     loop {
-        let sql = format!("SELECT id, jobs FROM outbox WHERE id > $1 ORDER BY id LIMIT {DELIVERED_AT_ONCE}");
-        let entries = db.read(sql, vec![after.as_str().into()]).await?;
+        let entries = entries_after(db, &after).await?;
         let Some(last) = entries.last() else { return Ok(delivered) };
         after = last.get("id")?;
         for entry in entries {
@@ -91,8 +92,7 @@ pub(super) async fn forget(
 ) -> Result<u64, DbError> {
     let (mut forgotten, mut after) = (0, String::new());
     loop {
-        let sql = format!("SELECT id, jobs FROM outbox WHERE id > $1 ORDER BY id LIMIT {DELIVERED_AT_ONCE}");
-        let entries = db.read(sql, vec![after.as_str().into()]).await?;
+        let entries = entries_after(db, &after).await?;
         let Some(last) = entries.last() else { return Ok(forgotten) };
         after = last.get("id")?;
         for entry in entries {
@@ -105,6 +105,26 @@ pub(super) async fn forget(
             }
         }
     }
+}
+
+/// Those of these jobs that wait here.
+pub(super) async fn waiting(db: &Db, ids: &[JobId]) -> Result<HashSet<JobId>, DbError> {
+    let (mut waiting, mut after) = (HashSet::new(), String::new());
+    loop {
+        let entries = entries_after(db, &after).await?;
+        let Some(last) = entries.last() else { return Ok(waiting) };
+        after = last.get("id")?;
+        for entry in entries {
+            let jobs = jobs_of(&entry)?.into_iter().filter_map(|job| job.id);
+            waiting.extend(jobs.filter(|id| ids.contains(id)));
+        }
+    }
+}
+
+/// The next entries, oldest first; none after the last.
+async fn entries_after(db: &Db, after: &str) -> Result<Vec<Row>, DbError> {
+    let sql = format!("SELECT id, jobs FROM outbox WHERE id > $1 ORDER BY id LIMIT {READ_AT_ONCE}");
+    db.read(sql, vec![after.into()]).await
 }
 
 fn jobs_of(entry: &Row) -> Result<Vec<NewJob>, DbError> {

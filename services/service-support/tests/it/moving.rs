@@ -267,6 +267,8 @@ async fn names_the_line(db: Db) {
         "plain",
         "a column that a row does not name has its default"
     );
+    let again = RowImport::begin(db, tables(), "x".to_owned()).await.unwrap();
+    assert_eq!(again.lines(), Some(2), "it goes on after the rows that are there");
 }
 
 #[tokio::test]

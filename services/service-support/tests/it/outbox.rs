@@ -102,6 +102,9 @@ async fn what_was_committed_while_the_store_was_away_is_delivered_once() {
     let batch = NewJob::batch(job("all"), vec![job("one"), job("two")]);
     assert!(f.db.commit(vec![note("a")], batch).await.unwrap().is_done());
     assert_eq!((f.count("notes").await, f.count("outbox").await), (1, 1));
+    let asked = ["one", "other"].map(|id| JobId::new(id).unwrap());
+    let waiting = f.db.waiting_for_delivery(&asked).await.unwrap();
+    assert_eq!(waiting.iter().map(JobId::as_str).collect::<Vec<_>>(), ["one"]);
     assert!(f.db.deliver().await.is_err(), "it is still away");
     assert_eq!(f.count("outbox").await, 1, "and nothing is lost by trying");
 
@@ -110,6 +113,7 @@ async fn what_was_committed_while_the_store_was_away_is_delivered_once() {
     let states = f.states(&["all", "one", "two"]).await;
     assert!(states.iter().all(Option::is_some), "{states:?}");
     assert_eq!(f.db.deliver().await.unwrap(), 0);
+    assert!(f.db.waiting_for_delivery(&asked).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -149,12 +149,14 @@ impl RowImport {
         Ok(RowsWritten { created, present: (rows.len() as u64).saturating_sub(created) })
     }
 
-    /// Finds the row that a statement of many was refused for.
+    /// Finds the row that a statement of many was refused for. Each is written with the note that it is there, so that the import goes on
+    /// after those before that one.
     async fn write_one_by_one(&self, rows: &[(u64, TableRow)]) -> Result<u64, MoveError> {
         let mut created = 0;
         for row in rows {
-            match self.db.commit_here(vec![self.insert(std::slice::from_ref(row))], vec![]).await {
-                Ok(Commit::Done(done)) => created += done.changed.iter().sum::<u64>(),
+            let writes = vec![self.insert(std::slice::from_ref(row)), self.mark(row.0)];
+            match self.db.commit_here(writes, vec![]).await {
+                Ok(Commit::Done(done)) => created += done.changed.first().copied().unwrap_or(0),
                 Ok(Commit::Refused { .. }) => {}
                 Err(DbError::Statement { reason, .. }) => {
                     return Err(MoveError::Row { line: row.0, table: row.1.table.clone(), reason });
