@@ -1,4 +1,4 @@
-import { request, type Settings } from "./http.js";
+import { remove, request, type Settings } from "./http.js";
 import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 
@@ -36,6 +36,6 @@ export class WebhookSecrets {
 
   /** Deletes a secret: nothing is signed with it any more. */
   async delete(id: string): Promise<void> {
-    await request(this.#settings, { method: "DELETE", path: `/api/webhook-secrets/${encodeURIComponent(id)}` });
+    await remove(this.#settings, `/api/webhook-secrets/${encodeURIComponent(id)}`);
   }
 }
