@@ -1,4 +1,4 @@
-//! Office files, books, RTF, web pages and texts. The first byte chooses the kind; where its lowest bit is set, the rest is the
+//! Office files, books, RTF, web pages, mails and texts. The first byte chooses the kind; where its lowest bit is set, the rest is the
 //! main part of a package, because hardly any mutation of a zip file is one.
 #![no_main]
 
@@ -9,7 +9,7 @@ use materials::extract::{FileKind, Limits, inspect};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-const KINDS: [(FileKind, &str); 11] = [
+const KINDS: [(FileKind, &str); 13] = [
     (FileKind::Docx, "word/document.xml"),
     (FileKind::Pptx, "ppt/slides/slide1.xml"),
     (FileKind::Xlsx, "xl/worksheets/sheet1.xml"),
@@ -21,6 +21,8 @@ const KINDS: [(FileKind, &str); 11] = [
     (FileKind::Html, ""),
     (FileKind::Csv, ""),
     (FileKind::Text, ""),
+    (FileKind::Eml, ""),
+    (FileKind::Mht, ""),
 ];
 
 fuzz_target!(|bytes: &[u8]| {

@@ -6,6 +6,7 @@
 
 mod ai_brain;
 mod auth;
+mod body;
 mod config;
 mod db;
 mod described;
@@ -32,6 +33,7 @@ mod texts;
 
 pub use ai_brain::{AiBrain, Picture};
 pub use auth::{Auth, AuthError, Claims, KeySet, KeySource, Role, User};
+pub use body::without_mark;
 pub use config::{AiBrainConfig, AuthConfig, Config, EmbeddingConfig, EmbeddingSource, JsonMode, LlmConfig};
 pub use db::{
     Belongs, Commit, Committed, Db, DbError, FromValue, Migration, MoveError, Older, Row, RowExport,

@@ -14,7 +14,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
-use service_support::{Callers, Described, Service};
+use service_support::{Callers, Described, Service, without_mark};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -77,7 +77,7 @@ fn json_object(body: Result<Bytes, BytesRejection>) -> Result<Map<String, Value>
         }
         status => Error::new(status, "Request body cannot be read"),
     })?;
-    match serde_json::from_slice(&body) {
+    match serde_json::from_slice(without_mark(&body)) {
         Ok(Value::Object(body)) => Ok(body),
         Ok(_) => Err(Error::bad_request("Request body must be a JSON object")),
         Err(_) => Err(Error::bad_request("Request body must be JSON")),

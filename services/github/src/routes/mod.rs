@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use longhaul_http::Known;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use service_support::{Callers, Described, Service};
+use service_support::{Callers, Described, Service, without_mark};
 use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -170,7 +170,7 @@ pub(crate) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> 
         }
         _ => Error::bad_request("Request body cannot be read"),
     })?;
-    serde_json::from_slice(&body).map_err(|e| match e.classify() {
+    serde_json::from_slice(without_mark(&body)).map_err(|e| match e.classify() {
         serde_json::error::Category::Data => Error::bad_request(format!("Request body is not valid: {e}")),
         _ => Error::bad_request("Request body must be JSON"),
     })

@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
-use service_support::{Callers, Described, Service};
+use service_support::{Callers, Described, Service, without_mark};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -68,7 +68,7 @@ fn object(body: Result<Bytes, BytesRejection>) -> Result<Map<String, Value>, Err
         }
         status => Error::new(status, "Request body cannot be read"),
     })?;
-    match serde_json::from_slice(&body) {
+    match serde_json::from_slice(without_mark(&body)) {
         Ok(Value::Object(body)) => Ok(body),
         Ok(_) => Err(Error::bad_request("Request body must be a JSON object")),
         Err(_) => Err(Error::bad_request("Request body must be JSON")),

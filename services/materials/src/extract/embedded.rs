@@ -47,8 +47,13 @@ pub(super) fn picture(
     let bytes = Package::open(path, kind, limits)?.bytes(name, MAX_BYTES)?;
     let unreadable = || ExtractError::unreadable(kind, format!("{name} is no picture"));
     let picture = kind::picture(&bytes).ok_or_else(unreadable)?;
-    let (width, height) = image::size_in(picture, &bytes, limits)?.ok_or_else(unreadable)?;
-    Ok((width >= MIN_SIDE && height >= MIN_SIDE).then_some((picture, bytes)))
+    let size = image::size_in(picture, &bytes, limits)?.ok_or_else(unreadable)?;
+    Ok((!is_icon(size)).then_some((picture, bytes)))
+}
+
+/// True for the size of a picture that is too small to say anything.
+pub(super) fn is_icon((width, height): (u32, u32)) -> bool {
+    width < MIN_SIDE || height < MIN_SIDE
 }
 
 /// The format of a picture that OCR cannot be tried on, by its name; `None` for one that is read.

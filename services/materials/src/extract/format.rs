@@ -7,6 +7,25 @@ pub(super) enum Format {
     Time(String),
     /// Of a hundred, with so many digits behind the point.
     Percent(usize),
+    /// A code of digits: a postcode, a telephone number. The first that a number is not too large for.
+    Digits(Vec<Pattern>),
+}
+
+/// The places of the digits of a number, and the signs between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    /// The largest number that is shown so.
+    at_most: u64,
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A digit, zero where the number has no more.
+    Zero,
+    /// A digit, if the number has one more.
+    Digit,
+    Sign(char),
 }
 
 impl Format {
@@ -52,9 +71,87 @@ impl Format {
         } else if told.contains(":m") || told.contains(":s") {
             Self::Time(told)
         } else {
-            Self::Number
+            patterns(code).map_or(Self::Number, Self::Digits)
         }
     }
+}
+
+/// The patterns of a code whose digits are no amount: with more than one zero, or signs between them other than the spaces
+/// that part thousands.
+fn patterns(code: &str) -> Option<Vec<Pattern>> {
+    let patterns: Vec<Pattern> = sections(code).into_iter().map(pattern).collect::<Option<_>>()?;
+    let first = &patterns.first()?.places;
+    let zeros = first.iter().filter(|place| **place == Place::Zero).count();
+    let is_digit = |place: &Place| !matches!(place, Place::Sign(_));
+    let (begin, end) = (first.iter().position(is_digit)?, first.iter().rposition(is_digit)?);
+    let parts = |place: &Place| matches!(place, Place::Sign(sign) if !sign.is_whitespace());
+    (zeros > 1 || first[begin..end].iter().any(parts)).then_some(patterns)
+}
+
+/// A section for each condition. Those that have none beyond the first are for negative numbers, for zero and for texts.
+fn sections(code: &str) -> Vec<&str> {
+    let mut sections = code.split(';');
+    let mut found: Vec<&str> = sections.next().into_iter().collect();
+    if found.first().is_some_and(|first| first.starts_with("[<")) {
+        found.extend(sections.next());
+    }
+    found
+}
+
+fn pattern(section: &str) -> Option<Pattern> {
+    let mut pattern = Pattern { at_most: u64::MAX, places: Vec::new() };
+    let mut characters = section.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '0' => pattern.places.push(Place::Zero),
+            '#' => pattern.places.push(Place::Digit),
+            '[' => {
+                let within: String = characters.by_ref().take_while(|c| *c != ']').collect();
+                if let Some(limit) = within.strip_prefix("<=") {
+                    pattern.at_most = limit.parse().ok()?;
+                } else if let Some(limit) = within.strip_prefix('<') {
+                    pattern.at_most = limit.parse::<u64>().ok()?.checked_sub(1)?;
+                } else if within.starts_with(['>', '=']) {
+                    return None;
+                }
+            }
+            '"' => pattern.places.extend(characters.by_ref().take_while(|c| *c != '"').map(Place::Sign)),
+            '\\' => pattern.places.extend(characters.next().map(Place::Sign)),
+            // A space as wide as the next sign.
+            '_' => drop(characters.next()),
+            ' ' | '-' | '+' | '(' | ')' => pattern.places.push(Place::Sign(c)),
+            _ => return None,
+        }
+    }
+    Some(pattern)
+}
+
+/// A number by its pattern; `None` for one that is no code of digits.
+pub(super) fn digits(number: f64, patterns: &[Pattern]) -> Option<String> {
+    // Whole numbers up to this are told apart by floats.
+    if number.fract() != 0.0 || !(0.0..9_007_199_254_740_992.0).contains(&number) {
+        return None;
+    }
+    let number = number as u64;
+    let pattern = patterns.iter().find(|pattern| number <= pattern.at_most)?;
+    let digits = if number == 0 { String::new() } else { number.to_string() };
+    let mut left = digits.chars().rev();
+    let mut shown: Vec<char> = Vec::new();
+    let mut last_place = 0;
+    for place in pattern.places.iter().rev() {
+        match place {
+            Place::Sign(sign) => shown.push(*sign),
+            Place::Zero => shown.push(left.next().unwrap_or('0')),
+            Place::Digit => shown.extend(left.next()),
+        }
+        if !matches!(place, Place::Sign(_)) {
+            last_place = shown.len();
+        }
+    }
+    // Digits that have no place of their own stand before the first that has one.
+    let rest: Vec<char> = left.collect();
+    drop(shown.splice(last_place..last_place, rest));
+    Some(shown.into_iter().rev().collect())
 }
 
 /// A share of a day as a format of times shows it.
@@ -93,6 +190,7 @@ mod tests {
         match Format::of_code(code) {
             Format::Time(code) => time(serial, &code),
             Format::Percent(digits) => Some(percent(serial, digits)),
+            Format::Digits(patterns) => digits(serial, &patterns),
             Format::Day | Format::Number => None,
         }
     }
@@ -110,6 +208,26 @@ mod tests {
             ("0%", 0.125, Some("13%")),
             ("0.00%", 0.125, Some("12.50%")),
             ("0.00", 0.25, None),
+            ("00000", 1067.0, Some("01067")),
+            ("00000", 1_234_567.0, Some("1234567")),
+            ("00000", 10.5, None),
+            ("00000", -7.0, None),
+            ("[$-407]\"D-\"00000", 1067.0, Some("D-01067")),
+            ("000-0000", 5_551_234.0, Some("555-1234")),
+            ("000\\-00\\-0000", 12_345_678.0, Some("012-34-5678")),
+            ("\\(000\\) 000\\-0000", 2_125_551_234.0, Some("(212) 555-1234")),
+            ("[<=9999999]###\\-####;\\(###\\) ###\\-####", 5_551_234.0, Some("555-1234")),
+            ("[<=9999999]###\\-####;\\(###\\) ###\\-####", 2_125_551_234.0, Some("(212) 555-1234")),
+            ("[<=99999]00000;00000\\-0000", 21_201.0, Some("21201")),
+            ("[<=99999]00000;00000\\-0000", 12_201_234.0, Some("01220-1234")),
+            ("00", 0.0, Some("00")),
+            ("0", 5.0, None),
+            ("#,##0", 5_000.0, None),
+            ("#\\ ##0", 5_000.0, None),
+            ("0 \"days\"", 5.0, None),
+            ("0.0E+00", 5.0, None),
+            ("# ?/?", 0.5, None),
+            ("0;(0)", 5.0, None),
             ("0 \"h:mm%\"", 0.25, None),
         ] {
             assert_eq!(shown(code, serial).as_deref(), said, "{code}");

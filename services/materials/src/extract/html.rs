@@ -22,21 +22,35 @@ pub(super) fn read(bytes: &[u8]) -> Result<Html, ExtractError> {
             (source.text, source.warnings)
         }
     };
-    let mut page = Page::default();
-    page.read(&source, 0);
-    page.end_block("\n");
-    Ok(Html { text: tidy(&page.text), pictures: page.pictures, warnings })
+    Ok(Html { warnings, ..shown(&source) })
 }
 
-/// The same of a page that stands alone. Pictures that it brings along are told: they are not read.
+/// Reads a web page whose characters are known.
+pub(super) fn shown(source: &str) -> Html {
+    let mut page = Page::default();
+    page.read(source, 0);
+    page.end_block("\n");
+    Html { text: tidy(&page.text), pictures: page.pictures, warnings: Vec::new() }
+}
+
+/// Reads a page that stands alone. Pictures that it brings along are told: they are not read.
 pub(super) fn page(bytes: &[u8]) -> Result<PageText, ExtractError> {
-    let Html { text, pictures, mut warnings } = read(bytes)?;
-    let count = pictures.iter().filter(|address| address.trim_start().starts_with("data:image/")).count();
-    if count > 0 {
-        let message = format!("pictures within the page were left out: {count}");
-        warnings.push(Warning::new(WarningCode::PictureUnreadable, message));
+    let mut page = read(bytes)?;
+    page.warnings.extend(left_out(page.brought()));
+    Ok(PageText { text: page.text, warnings: page.warnings })
+}
+
+impl Html {
+    /// The number of the pictures that stand within the page itself.
+    pub(super) fn brought(&self) -> usize {
+        self.pictures.iter().filter(|address| address.trim_start().starts_with("data:image/")).count()
     }
-    Ok(PageText { text, warnings })
+}
+
+/// Says that pictures which a page brings along were not read.
+pub(super) fn left_out(pictures: usize) -> Option<Warning> {
+    let message = || format!("pictures within the page were left out: {pictures}");
+    (pictures > 0).then(|| Warning::new(WarningCode::PictureUnreadable, message()))
 }
 
 /// Pages within pages are read so deep.

@@ -21,12 +21,22 @@ pub enum FileKind {
     Odp,
     /// Sheets of OpenDocument.
     Ods,
+    /// A text of OpenDocument in one file of XML.
+    Fodt,
+    /// Slides of OpenDocument in one file of XML.
+    Fodp,
+    /// Sheets of OpenDocument in one file of XML.
+    Fods,
     /// Rich Text Format.
     Rtf,
     /// A book: a zip of web pages.
     Epub,
     /// A web page.
     Html,
+    /// A mail with its attachments.
+    Eml,
+    /// A web page in one file with all that it shows.
+    Mht,
     /// Values between commas, semicolons or tabs, in a file named `.csv` or `.tsv`.
     Csv,
     /// Plain text in any encoding.
@@ -47,8 +57,8 @@ pub enum FileKind {
 pub const SNIFF_BYTES: usize = 8 * 1024;
 
 /// The accepted kinds, for the error about any other.
-pub const TAKEN: &str = "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), OpenDocument (odt, odp, ods), RTF, EPUB, \
-    HTML, CSV, text, Markdown, JPEG, PNG, GIF and WebP";
+pub const TAKEN: &str = "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx), OpenDocument (odt, odp, ods, fodt, fodp, \
+    fods), RTF, EPUB, HTML, mail (eml), web archives (mht), CSV, text, Markdown, JPEG, PNG, GIF and WebP";
 
 /// Readers of PDF look for its header in so many bytes: mail gateways and web servers leave theirs before it.
 const PDF_HEADER_BYTES: usize = 1024;
@@ -102,7 +112,7 @@ pub(super) fn picture(head: &[u8]) -> Option<FileKind> {
 }
 
 impl FileKind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 22] = [
         Self::Pdf,
         Self::Docx,
         Self::Pptx,
@@ -110,9 +120,14 @@ impl FileKind {
         Self::Odt,
         Self::Odp,
         Self::Ods,
+        Self::Fodt,
+        Self::Fodp,
+        Self::Fods,
         Self::Rtf,
         Self::Epub,
         Self::Html,
+        Self::Eml,
+        Self::Mht,
         Self::Csv,
         Self::Text,
         Self::Markdown,
@@ -133,9 +148,14 @@ impl FileKind {
             Self::Odt => "application/vnd.oasis.opendocument.text",
             Self::Odp => "application/vnd.oasis.opendocument.presentation",
             Self::Ods => "application/vnd.oasis.opendocument.spreadsheet",
+            Self::Fodt => "application/vnd.oasis.opendocument.text-flat-xml",
+            Self::Fodp => "application/vnd.oasis.opendocument.presentation-flat-xml",
+            Self::Fods => "application/vnd.oasis.opendocument.spreadsheet-flat-xml",
             Self::Rtf => "application/rtf",
             Self::Epub => "application/epub+zip",
             Self::Html => "text/html",
+            Self::Eml => "message/rfc822",
+            Self::Mht => "application/x-mimearchive",
             Self::Csv => "text/csv",
             Self::Text => "text/plain",
             Self::Markdown => "text/markdown",
@@ -158,16 +178,26 @@ impl FileKind {
         matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::Webp)
     }
 
-    /// False for kinds that are text alone.
+    /// False for kinds of which only the text is read.
     #[must_use]
     pub fn may_hold_pictures(self) -> bool {
-        !matches!(self, Self::Html | Self::Csv | Self::Text | Self::Markdown)
+        !matches!(
+            self,
+            Self::Html
+                | Self::Mht
+                | Self::Csv
+                | Self::Text
+                | Self::Markdown
+                | Self::Fodt
+                | Self::Fodp
+                | Self::Fods
+        )
     }
 
     /// True for kinds whose pages or slides people count. The others are read in parts of some length.
     #[must_use]
     pub fn has_pages(self) -> bool {
-        matches!(self, Self::Pdf | Self::Pptx | Self::Odp)
+        matches!(self, Self::Pdf | Self::Pptx | Self::Odp | Self::Fodp)
     }
 
     pub(super) fn noun(self) -> &'static str {
@@ -246,13 +276,97 @@ fn kind_of_text(head: &str, file_name: &str) -> FileKind {
     let is_page = start.starts_with("<!doctype html")
         || start.starts_with("<html")
         || (start.starts_with("<?xml") || start.starts_with("<!--")) && start.contains("<html");
-    match extension(file_name).as_str() {
-        _ if is_page => FileKind::Html,
+    let extension = extension(file_name);
+    if is_page {
+        return FileKind::Html;
+    }
+    if let Some(kind) = mail(head, &extension).or_else(|| flat(head, &extension)) {
+        return kind;
+    }
+    match extension.as_str() {
         "html" | "htm" | "xhtml" => FileKind::Html,
         "md" | "markdown" => FileKind::Markdown,
         "csv" | "tsv" => FileKind::Csv,
         _ => FileKind::Text,
     }
+}
+
+/// True for a file that is a mail, by its first bytes.
+pub(super) fn is_mail(bytes: &[u8], file_name: &str) -> bool {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(SNIFF_BYTES)]);
+    mail(&head, &extension(file_name)).is_some()
+}
+
+/// The kind of a text that begins with the fields of a mail. Under another name than that of a mail, those must be there
+/// that no writer types and every mail program writes: a text may begin with `From: ada`.
+fn mail(head: &str, extension: &str) -> Option<FileKind> {
+    let fields = fields(head, extension);
+    let has = |name: &str| fields.iter().any(|(found, _)| found == name);
+    let begins = |name: &str, value: &str| {
+        fields
+            .iter()
+            .any(|(found, said)| found == name && said.trim_start().to_ascii_lowercase().starts_with(value))
+    };
+    let is_archive = has("mime-version") && begins("content-type", "multipart/related");
+    match extension {
+        "mht" | "mhtml" if has("content-type") => Some(FileKind::Mht),
+        _ if is_archive && (has("snapshot-content-location") || begins("from", "<saved by")) => {
+            Some(FileKind::Mht)
+        }
+        "eml" => MAIL_FIELDS.iter().any(|name| has(name)).then_some(FileKind::Eml),
+        _ => {
+            let is_sent = has("message-id") || has("received") || has("mime-version");
+            (has("from") && has("date") && is_sent).then_some(FileKind::Eml)
+        }
+    }
+}
+
+/// The kind of a document of OpenDocument in one file: by the type that its first element names, else by the file's name.
+fn flat(head: &str, extension: &str) -> Option<FileKind> {
+    let start = head.find("<office:document").filter(|_| head.trim_start().starts_with('<'))?;
+    let media = head[start..].split_once("office:mimetype=").map_or("", |(_, said)| said);
+    let media = media.trim_start_matches(['"', '\'']);
+    let flats = [
+        (FileKind::Odt, FileKind::Fodt, "fodt"),
+        (FileKind::Odp, FileKind::Fodp, "fodp"),
+        (FileKind::Ods, FileKind::Fods, "fods"),
+    ];
+    let is_it = |zipped: FileKind, name: &str| {
+        if media.is_empty() { extension == name } else { media.starts_with(zipped.mime()) }
+    };
+    flats.into_iter().find(|(zipped, _, name)| is_it(*zipped, name)).map(|(_, flat, _)| flat)
+}
+
+/// Fields of which a mail has one at least.
+const MAIL_FIELDS: [&str; 9] = [
+    "from",
+    "to",
+    "subject",
+    "date",
+    "received",
+    "message-id",
+    "return-path",
+    "mime-version",
+    "content-type",
+];
+
+/// The fields that a text begins with, names in lower case, and the first line of what each says.
+fn fields<'t>(head: &'t str, extension: &str) -> Vec<(String, &'t str)> {
+    let mut fields = Vec::new();
+    for (at, line) in head.lines().enumerate() {
+        let is_folded = line.starts_with([' ', '\t']) && !fields.is_empty();
+        // The line that a mailbox puts before each mail: a file of another name may hold many.
+        let is_mark = at == 0 && extension == "eml" && line.starts_with("From ");
+        if is_folded || is_mark {
+            continue;
+        }
+        let Some((name, said)) = line.split_once(':') else { break };
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            break;
+        }
+        fields.push((name.to_ascii_lowercase(), said));
+    }
+    fields
 }
 
 fn extension(file_name: &str) -> String {
@@ -313,7 +427,42 @@ mod tests {
         assert_eq!(sniff(b"\n<!DOCTYPE html><p>x", "a.txt"), Some(FileKind::Html));
         assert_eq!(sniff(b"MZ is how programs of Windows begin.", "a.txt"), Some(FileKind::Text));
         assert_eq!(sniff(b"{\\rtf1\\ansi x}", "a.doc"), Some(FileKind::Rtf));
+        let flat = |media: &str| {
+            format!("<?xml version=\"1.0\"?><office:document xmlns:office=\"o\"{media}><office:body/>")
+        };
+        let sheet = flat(" office:mimetype=\"application/vnd.oasis.opendocument.spreadsheet\"");
+        assert_eq!(sniff(sheet.as_bytes(), "a.xml"), Some(FileKind::Fods));
+        assert_eq!(sniff(flat("").as_bytes(), "a.fodt"), Some(FileKind::Fodt));
+        assert_eq!(sniff(flat("").as_bytes(), "a.xml"), Some(FileKind::Text));
+        assert_eq!(sniff(b"see <office:document office:mimetype=", "a.fodt"), Some(FileKind::Text));
         assert_eq!(sniff(b"\xFF\xFE\x01\x00\x00\x00", "a.txt"), None);
+    }
+
+    #[test]
+    fn mails_and_saved_pages_are_told_from_texts_that_begin_like_them() {
+        let mail = b"From: ada@example.com\r\nDate: Mon, 30 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@x>\r\n\r\nHello";
+        for name in ["a.eml", "a.txt", "download"] {
+            assert_eq!(sniff(mail, name), Some(FileKind::Eml), "{name}");
+        }
+        assert_eq!(sniff(b"From ada Mon Nov 30\nSubject: x\n\nHello", "a.eml"), Some(FileKind::Eml));
+        assert_eq!(sniff(b"Subject: caf\xE9 cr\xE8me\n\nHello", "a.eml"), Some(FileKind::Eml));
+        for text in [
+            &b"From: x"[..],
+            b"From: ada\nTo: bob\nDate: today\nSubject: a letter\n\nHello",
+            b"From 1f2e3d Mon Sep 17 00:00:00 2001\nFrom: ada <a@b.c>\nDate: x\nMIME-Version: 1.0\n\ndiff",
+            b"Dear Ada,\nFrom: x\nDate: y\nMessage-ID: z\n",
+        ] {
+            assert_eq!(sniff(text, "a.txt"), Some(FileKind::Text));
+        }
+        assert_eq!(sniff(b"Just a note without fields.", "a.eml"), Some(FileKind::Text));
+        let saved = b"From: <Saved by Blink>\nSnapshot-Content-Location: https://example.com/\nSubject: x\nDate: y\n\
+            MIME-Version: 1.0\nContent-Type: multipart/related;\n\ttype=\"text/html\";\n\tboundary=\"b\"\n\n--b\n";
+        for name in ["a.mhtml", "a.mht", "a"] {
+            assert_eq!(sniff(saved, name), Some(FileKind::Mht), "{name}");
+        }
+        let word = b"MIME-Version: 1.0\nContent-Type: multipart/related; boundary=\"b\"\n\n--b\n";
+        assert_eq!(sniff(word, "report.mht"), Some(FileKind::Mht));
+        assert_eq!(sniff(b"Notes about mht", "a.mht"), Some(FileKind::Text));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod kind;
 mod language;
 mod layer;
 mod limits;
+mod mail;
 mod numbering;
 mod ocr;
 mod odf;
@@ -28,6 +29,7 @@ mod office;
 mod package;
 mod pdf;
 mod plain;
+mod recoded;
 mod rtf;
 mod sheet;
 mod tidy;
@@ -37,6 +39,7 @@ mod writer;
 mod xml;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use longhaul::clock::Stopwatch;
 
@@ -44,6 +47,7 @@ pub use error::ExtractError;
 pub use kind::{FileKind, SNIFF_BYTES, TAKEN, may_be_taken, sniff_file};
 pub use language::{is_list_of_languages, missing_parts};
 pub use limits::Limits;
+pub use mail::Attached;
 pub use plain::Part;
 pub use tool::missing_tools;
 pub use warning::{Warning, WarningCode};
@@ -78,6 +82,15 @@ pub enum PlannedPage {
         text: String,
         /// The names.
         pictures: Vec<String>,
+    },
+    /// A page of an attachment that has to be looked at: [`attached`] gives it.
+    Attached {
+        /// The place of the attachment among all of them.
+        place: usize,
+        /// The attachment's own plan.
+        plan: Arc<Plan>,
+        /// The page of that plan, from 1.
+        number: u32,
     },
 }
 
@@ -142,7 +155,7 @@ impl PlannedPage {
     /// True if reading it takes seconds, so that its text is worth keeping at once.
     #[must_use]
     pub fn is_costly(&self) -> bool {
-        matches!(self, Self::Picture { .. } | Self::Pictured { .. })
+        matches!(self, Self::Picture { .. } | Self::Pictured { .. } | Self::Attached { .. })
     }
 }
 
@@ -227,12 +240,21 @@ pub async fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pla
     if length == 0 {
         return Err(ExtractError::Empty);
     }
-    if kind == FileKind::Pdf {
-        return pdf::inspect(&path, limits).await;
+    match kind {
+        FileKind::Eml | FileKind::Mht => mail::inspect(&path, kind, limits).await,
+        kind => inspect_file(&path, kind, limits).await,
     }
-    let limits = limits.clone();
+}
+
+/// The same of a document that has no attachments.
+async fn inspect_file(path: &Path, kind: FileKind, limits: &Limits) -> Result<Plan, ExtractError> {
+    if kind == FileKind::Pdf {
+        return pdf::inspect(path, limits).await;
+    }
+    let (path, limits) = (path.to_owned(), limits.clone());
     blocking(move || match kind {
         FileKind::Text | FileKind::Markdown | FileKind::Csv => {
+            let length = std::fs::metadata(&path).map_err(ExtractError::io("find the document"))?.len();
             limits.check_text(usize::try_from(length).unwrap_or(usize::MAX))?;
             Ok(Plan { kind, pages: plain::inspect(&path, kind)?, warnings: Vec::new() })
         }
@@ -249,6 +271,7 @@ pub async fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pla
         }
         FileKind::Xlsx => sheet::inspect(&path, &limits),
         FileKind::Odt | FileKind::Ods | FileKind::Odp => odf::inspect(&path, kind, &limits),
+        FileKind::Fodt | FileKind::Fods | FileKind::Fodp => odf::inspect_flat(&path, kind, &limits),
         FileKind::Epub => epub::inspect(&path, &limits),
         kind => office::inspect(&path, kind, &limits),
     })
@@ -260,6 +283,29 @@ pub async fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pla
 /// # Errors
 /// See [`ExtractError`]; a page that the plan does not have is [`ExtractError::NoSuchPage`].
 pub async fn page(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Result<PageText, ExtractError> {
+    match attached(path, plan, number, limits).await? {
+        Some(within) => page_of(within.path(), &within.plan, within.number, limits).await,
+        None => page_of(path, plan, number, limits).await,
+    }
+}
+
+/// The page of an attachment that stands for a page (from 1) of the plan; `None` where the page is the document's own.
+///
+/// # Errors
+/// See [`ExtractError`].
+pub async fn attached(
+    path: &Path,
+    plan: &Plan,
+    number: u32,
+    limits: &Limits,
+) -> Result<Option<Attached>, ExtractError> {
+    let PlannedPage::Attached { place, plan: within, number } = plan.page(number)? else { return Ok(None) };
+    let path = absolute(path)?;
+    mail::attached(&path, plan.kind, (*place, within, *number), limits).await.map(Some)
+}
+
+/// Reads a page of the document itself.
+async fn page_of(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Result<PageText, ExtractError> {
     let path = absolute(path)?;
     match to_see(&path, plan, number, limits).await? {
         ToSee::Nothing(page) => Ok(page),
@@ -318,7 +364,7 @@ pub enum ToSee {
 /// Reads of a page (from 1) what needs no OCR, and says what does.
 ///
 /// # Errors
-/// See [`ExtractError`].
+/// See [`ExtractError`]. A page of an attachment is none of the document's: [`attached`] comes first.
 pub async fn to_see(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> Result<ToSee, ExtractError> {
     match plan.page(number)? {
         PlannedPage::Text(text) => Ok(ToSee::Nothing(PageText::from(text.clone()))),
@@ -329,6 +375,7 @@ pub async fn to_see(path: &Path, plan: &Plan, number: u32, limits: &Limits) -> R
         PlannedPage::Pictured { text, pictures } => {
             Ok(ToSee::Pictures { text: text.clone(), names: pictures.clone() })
         }
+        PlannedPage::Attached { .. } => Err(ExtractError::NoSuchPage { number, total: plan.total() }),
         PlannedPage::Picture { .. } if plan.kind != FileKind::Pdf => Ok(ToSee::File),
         PlannedPage::Picture { layer } => {
             let path = absolute(path)?;

@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::office::Office;
-use super::package::Package;
+use super::package::{Package, walk_file};
 use super::tidy::{parts, tidy};
 use super::xml::{Attributes, Node};
-use super::{ExtractError, FileKind, Limits, Plan, PlannedPage};
+use super::{ExtractError, FileKind, Limits, Plan, PlannedPage, html};
 
 /// Reads a document of OpenDocument: slides one by one, texts and sheets in parts.
 pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Plan, ExtractError> {
@@ -61,6 +61,54 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
             last.push_str(&margins.text);
         }
     }
+    let pages = planned(kind, &texts, pictures, limits)?;
+    office.plan(pages)
+}
+
+/// Reads a document that is one file of XML, pictures included, which are not read.
+pub(super) fn inspect_flat(path: &Path, kind: FileKind, limits: &Limits) -> Result<Plan, ExtractError> {
+    let (mut content, mut margins) =
+        (Content::default(), Content { only_margins: true, ..Content::default() });
+    let (mut bodies, mut is_encrypted, mut pictures) = (0_usize, false, 0);
+    walk_file(path, kind, limits, &mut |node| {
+        is_encrypted |= matches!(node, Node::Open("encryption-data", _));
+        pictures += usize::from(matches!(node, Node::Open("binary-data", _)));
+        // Fields that stand before the body are the document's own, and styles hold headers and footers.
+        bodies += usize::from(matches!(node, Node::Open("body", _)));
+        if bodies > 0 {
+            content.read(&node)
+        } else {
+            margins.read(&node)
+        }
+        bodies -= usize::from(bodies > 0 && matches!(node, Node::Close("body")));
+        limits.check_text(content.text.len() + margins.text.len())
+    })?;
+    if is_encrypted {
+        return Err(ExtractError::Encrypted(kind));
+    }
+    content.end_page();
+    let mut texts: Vec<String> = content.pages.into_iter().map(|page| page.text).collect();
+    if texts.is_empty() {
+        texts.push(String::new());
+    }
+    if kind == FileKind::Fodt {
+        texts.push(format!("\n\n{}", margins.text));
+    }
+    let none = vec![Vec::new(); texts.len()];
+    Ok(Plan {
+        kind,
+        pages: planned(kind, &texts, none, limits)?,
+        warnings: html::left_out(pictures).into_iter().collect(),
+    })
+}
+
+/// The pages of slides, or the parts of texts and sheets.
+fn planned(
+    kind: FileKind,
+    texts: &[String],
+    pictures: Vec<Vec<String>>,
+    limits: &Limits,
+) -> Result<Vec<PlannedPage>, ExtractError> {
     let mut pages = Vec::new();
     if kind.has_pages() {
         limits.check_pages(texts.len())?;
@@ -77,7 +125,7 @@ pub(super) fn inspect(path: &Path, kind: FileKind, limits: &Limits) -> Result<Pl
         let pictured = |name| PlannedPage::Pictured { text: String::new(), pictures: vec![name] };
         pages.extend(pictures.into_iter().flatten().map(pictured));
     }
-    office.plan(pages)
+    Ok(pages)
 }
 
 #[derive(Default)]
@@ -136,7 +184,8 @@ impl Content {
 
     fn is_skipped(&self, name: &str, attributes: &Attributes) -> bool {
         match name {
-            "tracked-changes" | "script" | "forms" | "page-number" | "note-citation" | "settings" => true,
+            "tracked-changes" | "script" | "forms" | "binary-data" | "page-number" | "note-citation"
+            | "settings" => true,
             "annotation" => self.is_object,
             "hidden-text" | "hidden-paragraph" => attributes.value("is-hidden") == Some("true"),
             _ => false,
@@ -149,6 +198,8 @@ impl Content {
         match name {
             "p" | "h" => self.texts += 1,
             "mi" | "mn" | "mo" | "mtext" if self.is_object => self.texts += 1,
+            // An equation within a file that holds all of its document.
+            "math" => self.is_object = true,
             "s" => self.push(&" ".repeat(count("c").min(80))),
             "tab" => self.text.push('\t'),
             "line-break" => self.text.push('\n'),
@@ -230,6 +281,7 @@ impl Content {
                 self.texts = self.texts.saturating_sub(1);
                 self.text.push(' ');
             }
+            "math" => self.is_object = false,
             "ruby-text" => self.readings.extend(self.reading.take()),
             "note" | "annotation" => self.end_aside(),
             "table-cell" => {

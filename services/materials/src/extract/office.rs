@@ -58,9 +58,17 @@ impl<'a> Office<'a> {
         }
     }
 
+    /// The name of the main part: where the package says, else where all programs put it.
     pub(super) fn main(&mut self) -> Result<String, ExtractError> {
         let main = self.package.relations("")?.into_iter().find(|relation| relation.kind == "officeDocument");
-        Ok(main.ok_or_else(|| ExtractError::unreadable(self.kind, "it names no main part"))?.part)
+        let usual = match self.kind {
+            FileKind::Pptx => "ppt/presentation.xml",
+            FileKind::Xlsx => "xl/workbook.xml",
+            _ => "word/document.xml",
+        };
+        let mut names = main.map(|relation| relation.part).into_iter().chain([usual.to_owned()]);
+        let main = names.find(|name| self.package.has(name));
+        main.ok_or_else(|| ExtractError::unreadable(self.kind, "it has no main part"))
     }
 
     fn document(&mut self, main: &str) -> Result<Vec<PlannedPage>, ExtractError> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::recoded::Utf8;
 use super::xml::{Budget, Node, walk};
 use super::{ExtractError, FileKind, Limits, Warning, WarningCode};
 
@@ -79,7 +80,7 @@ pub(super) fn kind_of(path: &Path) -> io::Result<Option<FileKind>> {
 /// The text of a small entry.
 fn text_of(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Option<String> {
     let mut text = String::new();
-    archive.by_name(name).ok()?.take(1 << 20).read_to_string(&mut text).ok()?;
+    Utf8::new(archive.by_name(name).ok()?.take(1 << 20)).read_to_string(&mut text).ok()?;
     Some(text)
 }
 
@@ -115,12 +116,8 @@ impl Package {
             ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => ExtractError::Encrypted(kind),
             error => ExtractError::unreadable(kind, format!("{part}: {error}")),
         })?;
-        let mut visit = |node: Node<'_>| visit(node).map_err(Fault::Refused);
-        walk(file, &mut self.budget, &mut visit).map_err(|fault| match fault {
-            Fault::Refused(error) => error,
-            Fault::Xml(_) if self.budget.is_exceeded => self.limits.too_large(),
-            Fault::Xml(reason) => ExtractError::unreadable(kind, format!("{part}: {reason}")),
-        })
+        walk_part(file, &mut self.budget, visit)
+            .map_err(|fault| fault.of_part(kind, part, self.budget, &self.limits))
     }
 
     /// Reads a part beside the main one as far as possible; a fault in it costs the rest of that part only, and adds a
@@ -193,9 +190,39 @@ fn plain_name(name: &str) -> String {
     name.trim_start_matches(['/', '\\']).replace('\\', "/").to_lowercase()
 }
 
+/// Reads a document that is one file of XML.
+pub(super) fn walk_file(
+    path: &Path,
+    kind: FileKind,
+    limits: &Limits,
+    visit: &mut dyn FnMut(Node<'_>) -> Result<(), ExtractError>,
+) -> Result<(), ExtractError> {
+    let file = File::open(path).map_err(ExtractError::io("open the document"))?;
+    let mut budget = Budget { left: limits.expanded_bytes, is_exceeded: false };
+    walk_part(file, &mut budget, visit).map_err(|fault| fault.of_part(kind, "the file", budget, limits))
+}
+
+fn walk_part(
+    source: impl Read,
+    budget: &mut Budget,
+    visit: &mut dyn FnMut(Node<'_>) -> Result<(), ExtractError>,
+) -> Result<(), Fault> {
+    walk(source, budget, &mut |node| visit(node).map_err(Fault::Refused))
+}
+
 enum Fault {
     Refused(ExtractError),
     Xml(String),
+}
+
+impl Fault {
+    fn of_part(self, kind: FileKind, part: &str, budget: Budget, limits: &Limits) -> ExtractError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Xml(_) if budget.is_exceeded => limits.too_large(),
+            Self::Xml(reason) => ExtractError::unreadable(kind, format!("{part}: {reason}")),
+        }
+    }
 }
 
 impl From<String> for Fault {

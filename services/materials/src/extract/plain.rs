@@ -40,8 +40,13 @@ pub(super) fn part(path: &Path, part: &Part) -> Result<PageText, ExtractError> {
 pub(super) fn whole(bytes: &[u8], kind: FileKind) -> Result<PageText, ExtractError> {
     let found = encoding::detect(&mut &*bytes).map_err(ExtractError::io("read the document"))?;
     let found = found.ok_or_else(|| ExtractError::unreadable(kind, "it is no text"))?;
-    let decoded = found.decode(&bytes[found.mark(bytes)..]);
-    Ok(PageText { text: decoded.text, warnings: odd_bytes(decoded.odd).into_iter().collect() })
+    Ok(decoded(found, &bytes[found.mark(bytes)..]))
+}
+
+/// The text that bytes stand for in an encoding.
+pub(super) fn decoded(encoding: Encoding, bytes: &[u8]) -> PageText {
+    let decoded = encoding.decode(bytes);
+    PageText { text: decoded.text, warnings: odd_bytes(decoded.odd).into_iter().collect() }
 }
 
 fn odd_bytes(count: usize) -> Option<Warning> {

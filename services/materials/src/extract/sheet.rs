@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::format::{Format, percent, time};
+use super::format::{Format, digits, percent, time};
 use super::office::{Office, of_kinds};
 use super::package::Package;
 use super::tidy::{parts, tidy};
@@ -235,6 +235,9 @@ impl<'b> Sheet<'b> {
                     Some(Format::Day) => day(number + self.book.epoch).unwrap_or(value),
                     Some(Format::Time(code)) => time(number, code).unwrap_or(value),
                     Some(Format::Percent(digits)) => percent(number, *digits),
+                    Some(Format::Digits(patterns)) => {
+                        digits(number, patterns).unwrap_or_else(|| number.to_string())
+                    }
                     // Files hold all digits of a float; the shortest that mean the same are those that people typed.
                     Some(Format::Number) | None => number.to_string(),
                 },
@@ -396,6 +399,22 @@ mod tests {
         let book = Book { formats: vec![Format::Day], ..Book::default() };
         assert_eq!(read(&book, sheet), ["2019-03-14"]);
         assert_eq!(read(&Book { epoch: DAYS_TO_1904, ..book }, sheet), ["2023-03-15"]);
+    }
+
+    #[test]
+    fn codes_of_digits_keep_their_zeros_and_their_signs() {
+        let mut book = Book::default();
+        let styles = "<s><numFmts><numFmt numFmtId='164' formatCode='00000'/><numFmt numFmtId='165' formatCode='000\\-0000'/></numFmts>\
+                      <cellXfs><xf numFmtId='0'/><xf numFmtId='164'/><xf numFmtId='165'/></cellXfs></s>";
+        let mut budget = Budget { left: 1 << 20, is_exceeded: false };
+        walk(styles.as_bytes(), &mut budget, &mut |node| {
+            book.read(node);
+            Ok::<(), String>(())
+        })
+        .unwrap();
+        let sheet = "<s><row><c s='0'><v>1067</v></c><c s='1'><v>1067</v></c><c s='2'><v>5551234</v></c>\
+                     <c s='1'><v>0.5</v></c></row></s>";
+        assert_eq!(read(&book, sheet), ["1067\t01067\t555-1234\t0.5"]);
     }
 
     #[test]

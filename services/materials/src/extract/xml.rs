@@ -3,6 +3,8 @@ use std::io::{self, BufReader, Read};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
+use super::recoded::Utf8;
+
 /// A node of an XML document, as [`walk`] meets it. Names come without their prefix: Office's strict and transitional
 /// formats differ in namespaces, not in names.
 pub(super) enum Node<'a> {
@@ -27,7 +29,7 @@ const MAX_DEPTH: usize = 256;
 /// One tag or one run of text; a parser has to hold it whole.
 const MAX_EVENT_BYTES: u64 = 16 << 20;
 
-/// Reads an XML document piece by piece and shows each to `visit`. A document type is refused: Office forbids
+/// Reads an XML document of any encoding piece by piece and shows each to `visit`. A document type is refused: Office forbids
 /// it, and it is where entities that expand without end are declared.
 pub(super) fn walk<E: From<String>>(
     source: impl Read,
@@ -35,13 +37,13 @@ pub(super) fn walk<E: From<String>>(
     visit: &mut dyn FnMut(Node<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let metered = Metered { source, budget, event_left: MAX_EVENT_BYTES };
-    let mut reader = Reader::from_reader(BufReader::new(metered));
+    let mut reader = Reader::from_reader(BufReader::new(Utf8::new(metered)));
     reader.config_mut().expand_empty_elements = true;
     let mut buffer = Vec::new();
     let mut depth = 0_usize;
     loop {
         buffer.clear();
-        reader.get_mut().get_mut().event_left = MAX_EVENT_BYTES;
+        reader.get_mut().get_mut().source.event_left = MAX_EVENT_BYTES;
         match reader.read_event_into(&mut buffer).map_err(said)? {
             Event::Start(start) => {
                 depth += 1;

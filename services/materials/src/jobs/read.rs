@@ -99,6 +99,11 @@ impl App {
         let Some(brain) = &self.providers.ai_brain else {
             return Ok(extract::page(path, plan, number, limits).await?);
         };
+        let attached = extract::attached(path, plan, number, limits).await?;
+        let (path, plan, number) = match &attached {
+            Some(attached) => (attached.path(), attached.plan.as_ref(), attached.number),
+            None => (path, plan, number),
+        };
         match extract::to_see(path, plan, number, limits).await? {
             ToSee::Nothing(page) => Ok(page),
             ToSee::File => {

@@ -17,7 +17,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
-use service_support::{Callers, Described, Service, User};
+use service_support::{Callers, Described, Service, User, without_mark};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::server::Server;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
@@ -83,7 +83,7 @@ pub(crate) fn json<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> 
         }
         status => Error::new(status, "Request body cannot be read"),
     })?;
-    serde_json::from_slice(&body).map_err(|e| match e.classify() {
+    serde_json::from_slice(without_mark(&body)).map_err(|e| match e.classify() {
         serde_json::error::Category::Data => Error::bad_request(format!("Request body is not valid: {e}")),
         _ => Error::bad_request("Request body must be JSON"),
     })

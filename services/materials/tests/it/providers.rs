@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use fakes::{Double, Fault};
 use longhaul::State;
 use serde_json::{Value, json};
@@ -241,6 +243,35 @@ async fn ai_brain_reads_what_has_no_text_and_embeds() {
     let lecture = f.uploaded(&course, "lecture.pdf", &sample("lecture.pdf")).await;
     assert_eq!(f.ended(&lecture).await["processing_status"], "completed");
     assert_eq!(double.seen("/router").len(), 1);
+}
+
+#[tokio::test]
+async fn ai_brain_reads_a_picture_that_is_attached_to_a_mail() {
+    let double = Double::start().await;
+    double.show("Chlorophyll absorbs light.");
+    let f = Fixture::with(&double, BRAIN).await;
+    let course = f.course().await;
+    let picture = BASE64_STANDARD.encode(sample("scanned-page.png"));
+    let source = format!(
+        "Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+         Photosyn=\r\nthesis\r\n--b\r\nContent-Type: image/png; name=a.png\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+         {picture}\r\n--b--\r\n"
+    );
+    let id = f.uploaded(&course, "letter.eml", source.as_bytes()).await;
+    let _worker = f.work();
+    let material = f.ended(&id).await;
+    assert_eq!(
+        (&material["file_type"], &material["processing_status"]),
+        (&json!("message/rfc822"), &json!("completed"))
+    );
+    let page = async |number: u32| f.get(&format!("/materials/{id}/text?page={number}")).await.json();
+    assert_eq!(page(1).await["text"], "Subject: Grüße\nAttachments: a.png\n\nPhotosynthesis");
+    assert_eq!(page(2).await["text"], "Chlorophyll absorbs light.");
+    assert!(
+        double.seen("/router")[0].body.len() > sample("scanned-page.png").len(),
+        "the picture went up whole"
+    );
 }
 
 #[tokio::test]

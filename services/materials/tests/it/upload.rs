@@ -25,7 +25,8 @@ const FIELDS: [&str; 12] = [
 ];
 
 const NOT_ALLOWED: &str = "File type application/pdf not allowed. Allowed are PDF, Word (docx), PowerPoint (pptx), \
-    Excel (xlsx), OpenDocument (odt, odp, ods), RTF, EPUB, HTML, CSV, text, Markdown, JPEG, PNG, GIF and WebP";
+    Excel (xlsx), OpenDocument (odt, odp, ods, fodt, fodp, fods), RTF, EPUB, HTML, mail (eml), web archives (mht), CSV, \
+    text, Markdown, JPEG, PNG, GIF and WebP";
 
 #[tokio::test]
 async fn an_upload_answers_with_the_twelve_fields_and_leaves_a_job() {

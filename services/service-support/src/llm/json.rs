@@ -1,26 +1,31 @@
 use serde_json::Value;
 
-use super::schema;
+use super::{relaxed, schema};
 
 /// The most places of a reply at which a document may begin: a reply full of braces is no reason to read it for ever.
 const MAX_CANDIDATES: usize = 200;
 
 /// The JSON document of a model's reply that fits the schema: the whole reply, else what stands in a fence, else the first
 /// object or list in it that fits. What is sure to be meant is mended: trailing commas, raw line breaks in texts, halves
-/// of characters, and the small things that [`schema::fit`] knows.
+/// of characters, and the small things that [`schema::fit`] knows. What is no JSON even so is read as [`relaxed`] does.
 ///
 /// # Errors
 /// The reason, for the model: where its reply departs from the schema, or that there is no JSON in it.
 pub(crate) fn find(reply: &str, schema: &Value) -> Result<Value, String> {
     let reply = reply.trim().trim_start_matches('\u{feff}');
     let mut fault: Option<(usize, String)> = None;
-    for candidate in candidates(reply) {
-        let read = parse(candidate).and_then(|value| schema::fit(value, schema));
-        match read {
+    for Candidate { document, text } in candidates(reply) {
+        let strict = document.map(|document| (document.len(), parse(document)));
+        let is_json = strict.as_ref().is_some_and(|(_, read)| read.is_ok());
+        let relaxed = if is_json { None } else { relaxed::strict(text) };
+        // JSON in other words has no fault of its own: that of the reply as it stands is the one that helps.
+        let relaxed = relaxed.and_then(|json| Some((json.len(), Ok(parse(&json).ok()?))));
+        let Some((length, read)) = relaxed.or(strict) else { continue };
+        match read.and_then(|value| schema::fit(value, schema)) {
             Ok(value) => return Ok(value),
             // The reason of the longest document is the one that helps.
-            Err(reason) if fault.as_ref().is_none_or(|(length, _)| candidate.len() > *length) => {
-                fault = Some((candidate.len(), reason));
+            Err(reason) if fault.as_ref().is_none_or(|(most, _)| length > *most) => {
+                fault = Some((length, reason));
             }
             Err(_) => {}
         }
@@ -28,8 +33,17 @@ pub(crate) fn find(reply: &str, schema: &Value) -> Result<Value, String> {
     Err(fault.map_or_else(|| "the reply holds no JSON".to_owned(), |(_, reason)| reason))
 }
 
+/// A part of a reply that may be the document.
+struct Candidate<'r> {
+    /// The document, where its end is known.
+    document: Option<&'r str>,
+    /// The text that begins with it.
+    text: &'r str,
+}
+
 /// The parts of a reply that may be the document, in the order in which they are tried.
-fn candidates(reply: &str) -> impl Iterator<Item = &str> {
+fn candidates(reply: &str) -> impl Iterator<Item = Candidate<'_>> {
+    let exact = |text| Candidate { document: Some(text), text };
     let whole = Some(reply).filter(|reply| reply.starts_with(['{', '[', '"']));
     let fenced = reply.split("```").skip(1).step_by(2).map(|block| {
         // The first line may name the language.
@@ -38,8 +52,11 @@ fn candidates(reply: &str) -> impl Iterator<Item = &str> {
     });
     let fenced = fenced.filter(|block| block.starts_with(['{', '[']));
     let starts = reply.char_indices().filter(|(_, character)| matches!(character, '{' | '['));
-    let within = starts.take(MAX_CANDIDATES).filter_map(|(at, _)| balanced(&reply[at..]));
-    whole.into_iter().chain(fenced).chain(within)
+    let within = starts.take(MAX_CANDIDATES).map(|(at, _)| {
+        let text = &reply[at..];
+        Candidate { document: balanced(text), text }
+    });
+    whole.into_iter().chain(fenced).map(exact).chain(within)
 }
 
 /// The object or list that a text begins with.
@@ -197,6 +214,33 @@ mod tests {
         ] {
             assert_eq!(read(reply).unwrap()["title"], "Leaves", "{reply}");
         }
+    }
+
+    #[test]
+    fn a_document_in_the_words_of_another_language_is_read() {
+        for reply in [
+            "{'title': 'Leaves'}",
+            "{'title': 'Leaves', 'done': True, 'more': None,}",
+            "Sure, it's here: {'title': \"Leaves\", 'steps': []} - isn't it?",
+            "```python\n{'title': 'Leaves'}\n```",
+            "{ // the title's line\n \"title\": \"Leaves\", /* \"title\": \"Roots\" */ }",
+            "{&quot;title&quot;: &quot;Leaves&quot;}",
+            "\u{feff}{'title': 'Leaves'}",
+            "[{'title': 'Leaves'}]",
+        ] {
+            assert_eq!(read(reply).unwrap()["title"], "Leaves", "{reply}");
+        }
+        let title = |reply: &str| read(reply).unwrap()["title"].clone();
+        assert_eq!(
+            title("{\"title\": \"it's 'so' // here: https://example.com, &quot;True&quot;\"}"),
+            "it's 'so' // here: https://example.com, &quot;True&quot;"
+        );
+        assert_eq!(
+            title("{'title': 'the leaf's \\alpha at https://example.com'}"),
+            "the leaf's \\alpha at https://example.com"
+        );
+        assert_eq!(read("{'titel': 1, 'x': None}").unwrap_err(), "'title' is missing");
+        assert!(read("{'title': 'Lea").unwrap_err().starts_with("the reply is not JSON"));
     }
 
     #[test]

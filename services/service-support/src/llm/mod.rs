@@ -6,6 +6,7 @@ mod json;
 mod outline;
 mod reading;
 mod reasoning;
+mod relaxed;
 mod reply;
 mod schema;
 pub(crate) mod sse;

@@ -17,7 +17,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde_json::Value;
 use service_support::User;
-use service_support::{Callers, Described, Service};
+use service_support::{Callers, Described, Service, without_mark};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -92,5 +92,6 @@ pub(crate) fn json(body: Result<Bytes, BytesRejection>) -> Result<Value, Error> 
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(&body).map_err(|e| Error::bad_request(format!("request body is not JSON: {e}")))
+    serde_json::from_slice(without_mark(&body))
+        .map_err(|e| Error::bad_request(format!("request body is not JSON: {e}")))
 }

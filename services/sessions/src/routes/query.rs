@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
-use service_support::{Cause, ProviderError, SHOULD_RETRY, Tokens, Waiting};
+use service_support::{Cause, ProviderError, SHOULD_RETRY, Tokens, Waiting, without_mark};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -120,7 +120,7 @@ fn read(
         StatusCode::PAYLOAD_TOO_LARGE => (StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large"),
         status => (status, "Request body cannot be read"),
     })?;
-    let body: Option<Value> = serde_json::from_slice(&body).ok();
+    let body: Option<Value> = serde_json::from_slice(without_mark(&body)).ok();
     let body = body.filter(|_| is_json(headers)).ok_or_else(|| bad("Request must be JSON"))?;
     if !body.is_object() {
         return Err(bad("Request body must be a JSON object"));

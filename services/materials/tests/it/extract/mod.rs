@@ -1,6 +1,7 @@
 //! Real documents through the real programs.
 
 mod kinds;
+mod mail;
 mod office;
 mod pdf;
 mod pictures;

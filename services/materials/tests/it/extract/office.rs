@@ -234,3 +234,135 @@ async fn a_diagram_of_a_sheet_is_read() {
     let read = extract(&path, FileKind::Xlsx, &Limits::default(), &mut |_| {}).await.unwrap();
     assert_eq!(read.pages, ["S\n\nWALNUT"]);
 }
+
+/// A package of parts that are in UTF-16 and begin with its mark.
+fn wide_zip(path: &std::path::Path, parts: &[(&str, &str)]) {
+    let wide =
+        |text: &str| format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    zip(path, &[]);
+    for (name, text) in parts {
+        super::add_to_zip(path, name, &wide(text));
+    }
+}
+
+#[tokio::test]
+async fn parts_in_utf16_and_in_old_encodings_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.docx");
+    let declared = |text: &str| format!(r#"<?xml version="1.0" encoding="UTF-16"?>{text}"#);
+    let (types, rels) = (declared(TYPES.1), declared(WORD.1));
+    let body = declared("<document><p><r><t>OTTER für 光合成</t></r></p></document>");
+    wide_zip(&path, &[(TYPES.0, &types), (WORD.0, &rels), ("word/document.xml", &body)]);
+    assert_eq!(sniff_file(&path, "a").unwrap(), Some(FileKind::Docx));
+    let read = extract(&path, FileKind::Docx, &Limits::default(), &mut |_| {}).await.unwrap();
+    assert_eq!((read.pages, read.warnings), (vec!["OTTER für 光合成".to_owned()], vec![]));
+
+    let path = folder.path().join("old.xlsx");
+    let relation = |kind: &str, target: &str| {
+        format!(r#"<Relationship Id="{kind}" Type="x/{kind}" Target="{target}"/>"#)
+    };
+    let list = |relations: &[String]| format!("<Relationships>{}</Relationships>", relations.concat());
+    let main = list(&[relation("officeDocument", "xl/workbook.xml")]);
+    let book = list(&[relation("worksheet", "sheet1.xml"), relation("sharedStrings", "texts.xml")]);
+    let parts = [
+        TYPES,
+        ("_rels/.rels", main.as_str()),
+        ("xl/workbook.xml", r#"<workbook><sheet name="S" r:id="worksheet"/></workbook>"#),
+        ("xl/_rels/workbook.xml.rels", book.as_str()),
+        ("xl/sheet1.xml", r#"<worksheet><row><c t="s"><v>0</v></c></row></worksheet>"#),
+    ];
+    zip(&path, &parts);
+    let texts = b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><sst><si><t>K\xE4se</t></si></sst>";
+    super::add_to_zip(&path, "xl/texts.xml", texts);
+    let read = extract(&path, FileKind::Xlsx, &Limits::default(), &mut |_| {}).await.unwrap();
+    assert_eq!((read.pages, read.warnings), (vec!["S\n\nKäse".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn a_package_that_names_no_main_part_is_read_by_the_usual_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let relations = |kind: &str, target: &str| {
+        format!(r#"<Relationships><Relationship Id="r" Type="x/{kind}" Target="{target}"/></Relationships>"#)
+    };
+    let slide = relations("slide", "slides/slide1.xml");
+    let sheet = relations("worksheet", "worksheets/sheet1.xml");
+    let elsewhere = relations("officeDocument", "word/gone.xml");
+    let body = "<document><p><r><t>OTTER</t></r></p></document>";
+    for (kind, parts, text) in [
+        (FileKind::Docx, vec![("word/document.xml", body)], "OTTER"),
+        (FileKind::Docx, vec![("_rels/.rels", elsewhere.as_str()), ("word/document.xml", body)], "OTTER"),
+        (
+            FileKind::Pptx,
+            vec![
+                ("ppt/presentation.xml", r#"<presentation><sldId r:id="r"/></presentation>"#),
+                ("ppt/_rels/presentation.xml.rels", slide.as_str()),
+                ("ppt/slides/slide1.xml", "<sld><p><r><t>HERON</t></r></p></sld>"),
+            ],
+            "HERON",
+        ),
+        (
+            FileKind::Xlsx,
+            vec![
+                ("xl/workbook.xml", r#"<workbook><sheet name="S" r:id="r"/></workbook>"#),
+                ("xl/_rels/workbook.xml.rels", sheet.as_str()),
+                ("xl/worksheets/sheet1.xml", r#"<worksheet><row><c><v>7</v></c></row></worksheet>"#),
+            ],
+            "S\n\n7",
+        ),
+    ] {
+        let path = folder.path().join("a");
+        zip(&path, &[&[TYPES][..], &parts].concat());
+        assert_eq!(sniff_file(&path, "a").unwrap(), Some(kind));
+        let read = extract(&path, kind, &Limits::default(), &mut |_| {}).await.unwrap();
+        assert_eq!(read.pages, [text]);
+    }
+}
+
+#[tokio::test]
+async fn documents_of_open_formats_in_one_file_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = |media: &str, body: &str| {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><office:document xmlns:office=\"o\" xmlns:text=\"t\" \
+             office:mimetype=\"application/vnd.oasis.opendocument.{media}\"><office:meta><dc:title>SKUNK</dc:title></office:meta>\
+             <office:styles><table:table-template><table:body/></table:table-template></office:styles>\
+             <office:master-styles><style:master-page><style:header><text:p>VIOLET</text:p></style:header></style:master-page>\
+             </office:master-styles><office:body>{body}</office:body></office:document>"
+        )
+    };
+    let picture =
+        "<draw:frame><draw:image><office:binary-data>aGVsbG8=</office:binary-data></draw:image></draw:frame>";
+    let text = document("text", &format!("<office:text><text:p>LOTUS für{picture}</text:p></office:text>"));
+    let row = "<table:table-row><table:table-cell><text:p>CEDAR</text:p></table:table-cell>\
+               <table:table-cell><text:p>PINE</text:p></table:table-cell></table:table-row>";
+    let sheet = format!(
+        r#"<office:spreadsheet><table:table table:name="S">{row}</table:table></office:spreadsheet>"#
+    );
+    let slide = |word: &str| {
+        format!(
+            "<draw:page><draw:frame><draw:text-box><text:p>{word}</text:p></draw:text-box></draw:frame></draw:page>"
+        )
+    };
+    let slides =
+        format!("<office:presentation>{}{}</office:presentation>", slide("BASALT"), slide("GRANITE"));
+    for (name, kind, source, pages, told) in [
+        ("a.fodt", FileKind::Fodt, text, &["LOTUS für\n\nVIOLET"][..], vec![WarningCode::PictureUnreadable]),
+        ("a.fods", FileKind::Fods, document("spreadsheet", &sheet), &["S\n\nCEDAR\tPINE"], vec![]),
+        ("a.fodp", FileKind::Fodp, document("presentation", &slides), &["BASALT", "GRANITE"], vec![]),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, source).unwrap();
+        assert_eq!(sniff_file(&path, "a.xml").unwrap(), Some(kind));
+        let read = extract(&path, kind, &Limits::default(), &mut |_| {}).await.unwrap();
+        assert_eq!(read.pages, pages);
+        assert_eq!(codes(&read), told);
+    }
+    let path = folder.path().join("cut.fodt");
+    std::fs::write(
+        &path,
+        "<office:document office:mimetype=\"application/vnd.oasis.opendocument.text\"><office:body>",
+    )
+    .unwrap();
+    let refused = extract(&path, FileKind::Fodt, &Limits::default(), &mut |_| {}).await.unwrap_err();
+    assert_eq!(refused.to_string(), "Document cannot be read");
+}
