@@ -71,6 +71,29 @@ test("a key is bounded by itself or by its prefix, paused and resumed", options,
   visitor.isQuiet();
 });
 
+test("a key tells why it keeps its jobs back, and until when", options, async (t) => {
+  const server = await serve(t);
+  const visitor = await visit(t, server);
+  const { page } = visitor;
+  const row = (key) => page.getByRole("row", { name: new RegExp(`^${key}`) });
+  await declare(server, "mail", "post");
+  await server.call("PUT", "keys/gpu", { slots: 1 });
+  await server.call("PUT", "keys/tenant:7", { slots: 9 });
+  // One start in ten days, which are true for hours.
+  await server.call("PUT", "keys/tokens", { rate: { n: 1, per: 10 * 86_400, burst: 1 } });
+  await server.call("POST", "jobs", { kind: "mail", queue: "post", args: {}, limit_keys: ["gpu", "tenant:7", "tokens"] });
+  await visitor.open("/queues");
+  for (const key of ["gpu", "tenant:7", "tokens"]) await row(key).getByText("open", { exact: true }).waitFor();
+  assert.notEqual(await claim(server, "mail", "post"), undefined);
+  await row("gpu").getByText("when a slot is free: all are taken").waitFor();
+  await row("tokens").getByText(/next start in 10 ?d.*: its rate is used up/).waitFor();
+  assert.equal(await row("tenant:7").getByText("open", { exact: true }).count(), 1, "it has slots left");
+  await server.call("POST", "keys/gpu/pause", {});
+  await row("gpu").getByText("paused", { exact: true }).waitFor();
+  assert.equal(await row("gpu").getByText("all are taken").count(), 0, "its pause is told first");
+  visitor.isQuiet();
+});
+
 test("keys are found by their beginning and by the queue in which their jobs wait, page by page", options, async (t) => {
   const server = await serve(t);
   const visitor = await visit(t, server);

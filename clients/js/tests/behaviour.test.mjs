@@ -291,7 +291,10 @@ const STORIES = {
     assert.deepEqual(await early.wait(), { by: "ada", attempt: 1 });
     assert.equal((await job.get()).waits_for, "signal:answer");
     assert.deepEqual((await job.why()).reasons, [{ rule: "signal", key: "answer" }]);
-    assert.deepEqual([await job.signal("answer", { by: "grace" }), await job.signal("answer", { by: "bob" })], [true, false]);
+    const { token, path } = await job.signalToken("answer", { expires_in: 60 });
+    assert.ok(path.endsWith(token), path);
+    assert.deepEqual([await client.redeemSignalToken(token, { by: "grace" }), await job.signal("answer", { by: "bob" })], [true, false]);
+    await assert.rejects(client.redeemSignalToken("of-nobody"), (error) => isApiError(error, 404) && error.code === "no_such_token");
     await server.run("approve", work);
     assert.deepEqual(await job.wait(), { by: "grace", attempt: 1 });
     await assert.rejects(job.signal("answer"), (error) => isApiError(error, 409) && error.code === "ended");

@@ -48,12 +48,46 @@ test("against a server", parallel, async (t) => {
       assert.deepEqual((await shop.me()).scopes, ["enqueue:add", "read:own"]);
       const job = await shop.enqueue("add", { a: 1, b: 2 });
       assert.deepEqual((await all(shop.jobs.list())).map(({ id }) => id), [job.id]);
+      assert.deepEqual((await all(client.jobs.list({ created_by: made.id }))).map(({ id }) => id), [job.id]);
+      assert.equal(typeof (await client.job(job.id).readToken({ expires_in: 60 })), "string");
+      await assert.rejects(client.job(job.id).readToken({ expires_in: 100_000 }), { name: "Invalid" });
       await assert.rejects(shop.enqueue("other"), { code: "forbidden" });
       await client.tokens.revoke(made.id);
       assert.deepEqual(await client.tokens.list(), []);
       await client.queues.pause("default");
       const { entries } = await client.audit({ limit: 2 });
       assert.deepEqual(entries.map(({ action }) => action), ["queue.pause", "token.delete"]);
+    }),
+
+    t.test("what a webhook told is listed and sent again", async (t) => {
+      const { client } = await setUp(t);
+      const url = "http://127.0.0.1:1/hook";
+      const job = await client.enqueue("add", null, { webhook: { url, events: ["cancelled"] } });
+      const [waiting] = await job.deliveries();
+      assert.deepEqual([waiting.url, waiting.events, waiting.event, waiting.state], [url, ["cancelled"], null, "blocked"]);
+      await assert.rejects(client.redeliver(waiting.id), { name: "Conflict", code: "not_finished" });
+      await job.cancel();
+      // The server was not told that it may call its own machine.
+      await assert.rejects(client.job(waiting.id).wait(), { name: "JobFailed" });
+      const [failed] = await job.deliveries();
+      assert.deepEqual([failed.state, failed.event, failed.status], ["failed", "cancelled", null]);
+      assert.match(failed.failures[0].error, /127\.0\.0\.1 is a loopback address/);
+      const again = await client.redeliver(failed.id);
+      assert.equal(again.message_id, failed.message_id);
+      assert.deepEqual((await job.deliveries()).map(({ id }) => id), [failed.id, again.id]);
+      await assert.rejects(client.redeliver(job.id), { name: "NotFound", code: "no_such_delivery" });
+    }),
+
+    t.test("webhooks are signed with two secrets at most", async (t) => {
+      const { client } = await setUp(t);
+      const made = [await client.webhookSecrets.create(), await client.webhookSecrets.create()];
+      for (const { secret } of made) assert.match(secret, /^whsec_/);
+      await assert.rejects(client.webhookSecrets.create(), { name: "Conflict", code: "too_many_secrets" });
+      const listed = await client.webhookSecrets.list();
+      assert.deepEqual(listed.map(({ id, secret }) => [id, secret]), made.map(({ id }) => [id, undefined]));
+      await client.webhookSecrets.delete(made[0].id);
+      assert.deepEqual((await client.webhookSecrets.list()).map(({ id }) => id), [made[1].id]);
+      await assert.rejects(client.webhookSecrets.delete(made[0].id), { name: "NotFound" });
     }),
 
     t.test("a schedule is kept, run by hand, paused and deleted", async (t) => {

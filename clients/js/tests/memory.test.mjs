@@ -17,6 +17,7 @@ test("jobs of the server in memory end as the test says", async () => {
   await assert.rejects(bad.wait(), { name: "JobFailed", message: /broken/ });
   const failed = [];
   for await (const job of client.jobs.list({ state: "failed" })) failed.push(job.id);
+  for await (const job of client.jobs.list({ created_by: "tok_1" })) assert.fail(`there are no tokens, and ${job.id} was enqueued with none`);
   assert.deepEqual(failed, [bad.id]);
   assert.equal((await client.jobs.retry({ filter: { state: "failed" } })).done, 1);
   assert.equal(await server.run("a", (args) => args + 1), 1);
@@ -233,7 +234,9 @@ test("a step that stands twice fails the job, and a patched point is new for new
   assert.deepEqual(await old.wait(), [false, true]);
   const fresh = await client.enqueue("new");
   await server.run("new", async (_, cx) => [await cx.patched("point"), await cx.waitToken("go")]);
-  assert.deepEqual(await fresh.wait(), [true, `signal-${fresh.id}`]);
+  const [point, token] = await fresh.wait();
+  assert.equal(point, true);
+  await assert.rejects(client.redeemSignalToken(token), { code: "ended" }, "it is this job's");
 });
 
 test("handlers of the server in memory sleep and wait for signals and children", async () => {

@@ -276,8 +276,13 @@ class Stories:
     def test_a_signal_is_kept_and_the_first_of_a_name_stands(self) -> None:
         job = self.client.enqueue("approve", 1)
         self.assertEqual([job.signal("go", {"by": "ada"}), job.signal("go", None)], [True, False])
-        self.assertIn("path", job.signal_token("stop", expires_in=60))
-        self.assertEqual([step["name"] for step in job.steps()], ["signal:go"])
+        made = job.signal_token("stop", expires_in=60)
+        self.assertTrue(made["path"].endswith(made["token"]), made)
+        self.assertEqual([self.client.redeem_signal_token(made["token"], value) for value in ("now", None)], [True, False])
+        with self.assertRaises(longhaul.NotFound) as unknown:
+            self.client.redeem_signal_token("of-nobody")
+        self.assertEqual(unknown.exception.code, "no_such_token")
+        self.assertEqual(sorted(step["name"] for step in job.steps()), ["signal:go", "signal:stop"])
         self.work("approve", lambda args: "well")
         self.assertEqual(job.wait(), "well")
         with self.assertRaises(longhaul.Conflict) as caught:

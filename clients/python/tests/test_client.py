@@ -81,6 +81,10 @@ class Jobs(Case):
             self.assertEqual(shop.me()["scopes"], ["enqueue:add", "read:own"])
             job = shop.enqueue("add", {"a": 1, "b": 2})
             self.assertEqual([found.id for found in shop.jobs.list()], [job.id])
+            self.assertEqual([found.id for found in self.client.jobs.list(created_by=made["id"])], [job.id])
+            self.assertTrue(self.client.job(job.id).read_token(expires_in=60))
+            with self.assertRaises(longhaul.Invalid):
+                self.client.job(job.id).read_token(expires_in=100_000)
             with self.assertRaises(longhaul.ApiError):
                 shop.enqueue("other")
         self.client.tokens.revoke(made["id"])
@@ -97,6 +101,59 @@ class Jobs(Case):
                 return names + [(await client.audit())["entries"][0]["action"]]
 
         self.assertEqual(asyncio.run(awaited()), ["wall", "token.delete"])
+
+    def test_what_a_webhook_told_is_listed_and_sent_again(self) -> None:
+        url = "http://127.0.0.1:1/hook"
+        job = self.client.enqueue("add", webhook={"url": url, "events": ["cancelled"]})
+        [waiting] = job.deliveries()
+        self.assertEqual((waiting["url"], waiting["events"], waiting["event"], waiting["state"]), (url, ["cancelled"], None, "blocked"))
+        with self.assertRaises(longhaul.Conflict) as early:
+            self.client.redeliver(waiting["id"])
+        self.assertEqual(early.exception.code, "not_finished")
+        job.cancel()
+        # The server was not told that it may call its own machine.
+        with self.assertRaises(longhaul.JobFailed):
+            self.client.job(waiting["id"]).wait(120)
+        [failed] = job.deliveries()
+        self.assertEqual((failed["state"], failed["event"], failed["status"]), ("failed", "cancelled", None))
+        self.assertIn("127.0.0.1 is a loopback address", failed["failures"][0]["error"])
+        again = self.client.redeliver(failed["id"])
+        self.assertEqual(again["message_id"], failed["message_id"])
+        self.assertEqual([told["id"] for told in job.deliveries()], [failed["id"], again["id"]])
+        with self.assertRaises(longhaul.NotFound):
+            self.client.redeliver(job.id)
+
+        async def awaited() -> list[str]:
+            async with AsyncLonghaul(self.server.url) as client:
+                with self.assertRaises(longhaul.JobFailed):
+                    await client.job(again["id"]).wait(120)
+                made = await client.redeliver(again["id"])
+                return [told["id"] for told in await client.job(job.id).deliveries() if told["id"] != made["id"]]
+
+        self.assertEqual(asyncio.run(awaited()), [failed["id"], again["id"]])
+
+    def test_webhooks_are_signed_with_two_secrets_at_most(self) -> None:
+        made = [self.client.webhook_secrets.create() for _ in range(2)]
+        self.assertEqual([secret["secret"][:6] for secret in made], ["whsec_", "whsec_"])
+        with self.assertRaises(longhaul.Conflict) as third:
+            self.client.webhook_secrets.create()
+        self.assertEqual(third.exception.code, "too_many_secrets")
+        listed = self.client.webhook_secrets.list()
+        self.assertEqual([secret["id"] for secret in listed], [secret["id"] for secret in made])
+        self.assertNotIn("secret", listed[0], "it is told once")
+        self.client.webhook_secrets.delete(made[0]["id"])
+        with self.assertRaises(longhaul.NotFound):
+            self.client.webhook_secrets.delete(made[0]["id"])
+
+        async def awaited() -> list[str]:
+            async with AsyncLonghaul(self.server.url) as client:
+                third = await client.webhook_secrets.create()
+                await client.webhook_secrets.delete(made[1]["id"])
+                kept = [secret["id"] for secret in await client.webhook_secrets.list()]
+                self.assertEqual(kept, [third["id"]])
+                return kept
+
+        self.assertEqual(len(asyncio.run(awaited())), 1)
 
     def test_a_schedule_is_kept_run_by_hand_paused_and_deleted(self) -> None:
         job = {"kind": "add", "args": {"a": 1, "b": 2}, "labels": {"team": "ops"}}

@@ -37,6 +37,7 @@ class Memory(unittest.TestCase):
         self.assertEqual(client.jobs.retry(filter={"state": "failed"}).done, 1)
         self.assertEqual(bad.get().state, "available")
         self.assertEqual(list(client.jobs.list(kind=[])), [])
+        self.assertEqual(list(client.jobs.list(created_by="tok_1")), [], "there are no tokens")
 
     def test_a_workers_handler_is_given_its_context(self) -> None:
         server = MemoryServer()
@@ -288,7 +289,11 @@ class Memory(unittest.TestCase):
         server.run("patched", patched)
         self.assertEqual(old.wait(), [False, True])
         server.run("new", lambda cx, args: [cx.patched("point"), cx.wait_token("go")])
-        self.assertEqual(new.wait(), [True, f"signal-{new.id}"])
+        point, token = new.wait()
+        self.assertTrue(point)
+        with self.assertRaises(longhaul.Conflict) as ended:
+            client.redeem_signal_token(token)
+        self.assertEqual(ended.exception.code, "ended", "it is this job's")
 
     def test_handlers_sleep_and_wait_for_signals_children_and_people(self) -> None:
         server = MemoryServer()

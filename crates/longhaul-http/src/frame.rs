@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::{FromRequestParts, NestedPath, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 
 use crate::auth::Doorman;
 use crate::nearest::Known;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, PROBLEM_JSON, Problem, ProblemBody};
 
 /// Puts the frame around a router, with the doorman within it where there is one, and makes its missing routes and methods problems
 /// too.
@@ -49,6 +50,16 @@ pub(crate) fn methods_around(routes: Router, known: Known) -> Router {
         response.headers_mut().insert(REQUEST_ID, request_id);
         response
     })
+}
+
+/// The answer to a request that an application refuses before it comes to the contract's routes, in the form of their problems
+/// and with the request's id, as theirs: `headers` are the request's, `code` is a stable name for programs, and `detail` says
+/// what is wrong and what to do.
+pub fn refusal(headers: &HeaderMap, status: StatusCode, code: &str, detail: &str) -> Response {
+    let request_id = request_id(headers);
+    let body = ProblemBody::new(status, code, detail, request_id.to_str().unwrap_or_default()).to_vec();
+    let content_type = HeaderValue::from_static(PROBLEM_JSON);
+    (status, [(CONTENT_TYPE, content_type), (REQUEST_ID, request_id)], body).into_response()
 }
 
 fn no_route(known: &Known, method: &Method, mount: &str, path: &str) -> Problem {

@@ -29,6 +29,7 @@ pub use arrival::{Arrival, Held, Scheme};
 pub use auth::{Role, SignalTokens, bearer};
 pub use canonical::fingerprint;
 pub use config::{Access, Described, HttpConfig, Identity, Secret, SignedIn, UnknownKinds, Verifier};
+pub use frame::refusal;
 #[cfg(feature = "remote")]
 pub use https::https_client;
 pub use nearest::{Known, Near};

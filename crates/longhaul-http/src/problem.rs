@@ -278,28 +278,46 @@ impl Problem {
     pub(crate) fn render(&self, request_id: &str, response: &mut Response) {
         let (code, status) = self.code.parts();
         let body = ProblemBody {
-            r#type: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error"),
-            status: status.as_u16(),
-            detail: &self.detail,
-            code,
             errors: &self.errors,
             nearest: &self.nearest,
             needs: self.needs,
-            request_id,
+            ..ProblemBody::new(status, code, &self.detail, request_id)
         };
-        // Strings and numbers always have a JSON form; an empty body is the worst that could come of it.
-        let body = serde_json::to_vec(&body).unwrap_or_default();
         response.headers_mut().remove(CONTENT_LENGTH);
-        *response.body_mut() = Body::from(body);
+        *response.body_mut() = Body::from(body.to_vec());
     }
 }
+
+impl<'a> ProblemBody<'a> {
+    /// A problem that is told by its code and its words alone.
+    pub(crate) fn new(status: StatusCode, code: &'a str, detail: &'a str, request_id: &'a str) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail,
+            code,
+            errors: &[],
+            nearest: &[],
+            needs: None,
+            request_id,
+        }
+    }
+
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        // Strings and numbers always have a JSON form; an empty body is the worst that could come of it.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// The type of a problem's body.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.code.parts().1.into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some((name, value)) = self.header.as_deref() {
             headers.insert(name.clone(), value.clone());
         }

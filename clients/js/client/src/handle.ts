@@ -5,6 +5,7 @@ import { plain, read, stringify } from "./json.js";
 import type { Schemas } from "./openapi.js";
 import { eventOf } from "./sse.js";
 import { messages } from "./stream.js";
+import type { Delivery } from "./webhooks.js";
 
 export interface WaitOptions {
   /** In milliseconds; without it the wait is as long as the job. */
@@ -135,9 +136,7 @@ export class JobHandle<Output = unknown> {
    * Throws `Conflict` with the code `ended` once the job has ended.
    */
   async signal(name: string, value: unknown = null): Promise<boolean> {
-    const path = `${this.#path}/signals/${encodeURIComponent(name)}`;
-    const response = await request(this.#settings, { method: "POST", path, text: stringify(plain(value)) ?? "null" });
-    return (await read<Schemas["Signalled"]>(response)).accepted;
+    return giveSignal(this.#settings, `${this.#path}/signals/${encodeURIComponent(name)}`, value);
   }
 
   /** A token that gives the job this signal, once, for whoever has no token of the server: a `POST` of the value to its `path`. */
@@ -156,6 +155,11 @@ export class JobHandle<Output = unknown> {
     return read(await request(this.#settings, { path: `${this.#path}/why` }));
   }
 
+  /** What was told by the job's webhook, or is to be: the newest 100, oldest first. None for a job without one. */
+  async deliveries(): Promise<Delivery[]> {
+    return read(await request(this.#settings, { path: `${this.#path}/deliveries` }));
+  }
+
   /** The steps that are done, with their times. */
   async steps(): Promise<Schemas["Step"][]> {
     return read(await request(this.#settings, { path: `${this.#path}/steps` }));
@@ -166,9 +170,9 @@ export class JobHandle<Output = unknown> {
     await remove(this.#settings, this.#path);
   }
 
-  /** A token that lets a browser follow this job, and nothing else. */
-  async readToken(): Promise<string> {
-    const response = await request(this.#settings, { method: "POST", path: `${this.#path}/token` });
+  /** A token that lets a browser follow this job, and nothing else: for an hour, or `expires_in` seconds, a day at most. */
+  async readToken(options: Schemas["ReadTokenRequest"] = {}): Promise<string> {
+    const response = await request(this.#settings, { method: "POST", path: `${this.#path}/token`, body: options });
     return (await read<{ token: string }>(response)).token;
   }
 
@@ -176,6 +180,12 @@ export class JobHandle<Output = unknown> {
     this.last = await read<Job<Output>>(response);
     return this.last;
   }
+}
+
+/** Posts the value of a signal to its path; false where an earlier one of the name stands. */
+export async function giveSignal(settings: Settings, path: string, value: unknown): Promise<boolean> {
+  const response = await request(settings, { method: "POST", path, text: stringify(plain(value)) ?? "null" });
+  return (await read<Schemas["Signalled"]>(response)).accepted;
 }
 
 function again({ args, from_step }: Again): Partial<Schemas["Retry"]> | undefined {

@@ -10,4 +10,5 @@ export { type Queue, Queues } from "./queues.js";
 export { type NewSchedule, type Schedule, Schedules } from "./schedules.js";
 export { type NewToken, type Token, Tokens } from "./tokens.js";
 export { VERSION } from "./version.js";
+export { type Delivery, type WebhookSecret, WebhookSecrets } from "./webhooks.js";
 export { eventOf, type Message, Parser } from "./sse.js";

@@ -3,8 +3,8 @@ import type { Acted, Job, JobFilter } from "./job.js";
 import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 
-/** What a list is asked for; with `full`, args and outputs over 1 KiB are whole. */
-export type ListFilter = Omit<JobFilter, "ids"> & { limit?: number; full?: boolean };
+/** What a list is asked for; with `full`, args and outputs over 1 KiB are whole. `created_by` is the id of the token of those who enqueued. */
+export type ListFilter = Omit<JobFilter, "ids"> & { created_by?: string; limit?: number; full?: boolean };
 /** A page of a list. */
 export type JobPage = Omit<Schemas["JobPage"], "jobs"> & { jobs: Job[] };
 

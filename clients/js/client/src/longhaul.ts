@@ -1,5 +1,5 @@
 import { DuplicateJob, isApiError } from "./errors.js";
-import { type EnqueueStatus, JobHandle, type WaitOptions } from "./handle.js";
+import { type EnqueueStatus, giveSignal, JobHandle, type WaitOptions } from "./handle.js";
 import { request, type Settings } from "./http.js";
 import type { Job, JobOptions } from "./job.js";
 import { Jobs, queryOf } from "./jobs.js";
@@ -10,6 +10,7 @@ import { Queues } from "./queues.js";
 import { Schedules } from "./schedules.js";
 import { Tokens } from "./tokens.js";
 import { messages } from "./stream.js";
+import { type Delivery, redeliver, WebhookSecrets } from "./webhooks.js";
 
 /**
  * The args and the output of each kind, for types: `new Longhaul<{ welcome: { args: {name: string}; output: string } }>()`. An integer
@@ -52,6 +53,7 @@ export class Longhaul<K extends Kinds = Kinds> {
   readonly queues: Queues;
   readonly schedules: Schedules;
   readonly tokens: Tokens;
+  readonly webhookSecrets: WebhookSecrets;
   /** How the server is reached. */
   readonly settings: Settings;
 
@@ -67,6 +69,7 @@ export class Longhaul<K extends Kinds = Kinds> {
     this.queues = new Queues(this.settings);
     this.schedules = new Schedules(this.settings);
     this.tokens = new Tokens(this.settings);
+    this.webhookSecrets = new WebhookSecrets(this.settings);
   }
 
   /** Enqueues a job and answers as soon as it is durable. */
@@ -177,6 +180,22 @@ export class Longhaul<K extends Kinds = Kinds> {
 
   resumeKey(key: string): Promise<Key> {
     return askKey(this.settings, "POST", key, "/resume");
+  }
+
+  /**
+   * Sends the message of a delivery that has ended once more, with the same `webhook-id` and body: the new delivery. `deliveries` of a
+   * job's handle tells those that there are.
+   */
+  redeliver(delivery: string): Promise<Delivery> {
+    return redeliver(this.settings, delivery);
+  }
+
+  /**
+   * Gives the signal that a token of a handle's `signalToken` is for. The first of a name wins: false where an earlier one stands. No other
+   * token is needed.
+   */
+  redeemSignalToken(token: string, value: unknown = null): Promise<boolean> {
+    return giveSignal(this.settings, `/api/signals/${encodeURIComponent(token)}`, value);
   }
 
   /** Who has changed what, newest first: a page of 50 entries unless `limit` says 1 to 500. */

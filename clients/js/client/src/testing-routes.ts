@@ -6,7 +6,7 @@ import type { Created, Jobs } from "./testing-jobs.js";
 import { keyListRules, limitRules, pauseRules } from "./testing-keys.js";
 import { type Body, type Broken, brokenRule, fits, jobRules, now, pageRules, queueRules, shown } from "./testing-rules.js";
 import { events, feed, held } from "./testing-streams.js";
-import { type Asked, dependencyRules } from "./testing-waits.js";
+import { type Asked, dependencyRules, signalOf, signalToken } from "./testing-waits.js";
 
 /** Answers requests from what it knows of jobs. */
 export class Routes {
@@ -35,7 +35,7 @@ export class Routes {
     const [, ...parts] = url.pathname.slice(1).split("/").map(decodeURIComponent);
     const body = (text === "" ? {} : parse(text)) as Body & Body[];
     const route = `${request.method} ${parts.length > 1 ? `${parts[0]}/*` : (parts[0] ?? "")}`;
-    const isBatch = Array.isArray(body);
+    const isBatch = parts[1] === "batch" && Array.isArray(body);
     const known = (one: Asked, place: string, before: Asked[] = []) => [...jobRules(one, place), ...dependencyRules(one, place, this.#jobs.byId, before)];
     const broken = route === "POST jobs" ? known(body, "") : isBatch ? body.flatMap((one, at) => known(one, `[${at}].`, body.slice(0, at))) : [];
     if (broken.length > 0) return invalid(...broken);
@@ -75,6 +75,7 @@ export class Routes {
     if (parts[0] === "keys") return this.#key(request.method, url.searchParams, body, parts[1], parts[2]);
     if (route === "GET me") return answer({ role: "admin" });
     if (route === "GET workers") return answer({ workers: [] });
+    if (route === "POST signals/*") return this.#redeem(parts[1] ?? "", text);
     const job = this.#jobs.byId.get(parts[1] ?? "");
     if (parts[0] !== "jobs") return problem(404, "no_such_route", `${url.pathname} is not served`);
     if (job === undefined && this.#jobs.gone.has(parts[1] ?? "")) return problem(410, "gone", "the job was deleted");
@@ -92,9 +93,9 @@ export class Routes {
       case "GET graph":
         return answer(this.#jobs.graphs.around(job));
       case "POST signals": {
-        if (isFinished(job.state)) return problem(409, "ended", "the job has ended; no signal changes that");
-        if (parts[4] === "token") return answer({ token: `signal-${job.id}`, path: `/api/signals/signal-${job.id}`, expires_at: now() }, { status: 201 });
-        return answer({ accepted: this.#jobs.signal(job, `signal:${parts[3]}`, { value: text === "" ? null : parse(text) }) }, { status: 202 });
+        if (parts[4] !== "token" || isFinished(job.state)) return this.#signal(job, parts[3] ?? "", text);
+        const token = signalToken(job.id, parts[3] ?? "");
+        return answer({ token, path: `/api/signals/${token}`, expires_at: now() }, { status: 201 });
       }
       case "POST fork":
         return this.#again(job, body, (kept) => {
@@ -127,6 +128,19 @@ export class Routes {
         return request.method === "DELETE" ? new Response(null, { status: 204 }) : answer(this.#jobs.lookedUp(job), { status: 202 });
     }
     return problem(404, "no_such_route", `${url.pathname} is not served`);
+  }
+
+  /** Gives a job a signal, unless it has ended. */
+  #signal(job: Job, name: string, text: string): Response {
+    if (isFinished(job.state)) return problem(409, "ended", "the job has ended; no signal changes that");
+    return answer({ accepted: this.#jobs.signal(job, `signal:${name}`, { value: text === "" ? null : parse(text) }) }, { status: 202 });
+  }
+
+  #redeem(token: string, text: string): Response {
+    const signal = signalOf(token);
+    const job = signal === undefined ? undefined : this.#jobs.byId.get(signal.id);
+    if (signal === undefined || job === undefined) return problem(404, "no_such_token", "the token is not valid here, or no longer");
+    return this.#signal(job, signal.name, text);
   }
 
   /** Runs what a retry or a fork is with the steps that it keeps. */
@@ -176,7 +190,9 @@ export class Routes {
     if (query.has("q")) filter.q = query.get("q");
     const fault = pageRules(query) ?? brokenRule(filter as JobFilter);
     if (fault !== undefined) return invalid(fault);
-    const fitting = [...this.#jobs.byId.values()].reverse().filter((job) => fits(job, filter as JobFilter));
+    // Here are no tokens, so nothing was enqueued with one.
+    const jobs = query.has("created_by") ? [] : [...this.#jobs.byId.values()];
+    const fitting = jobs.reverse().filter((job) => fits(job, filter as JobFilter));
     const start = Number(query.get("cursor") ?? 0);
     const end = start + Number(query.get("limit") ?? 50);
     return answer({ jobs: fitting.slice(start, end).map((job) => (query.get("full") === "true" ? job : shown(job))), next: end < fitting.length ? String(end) : null, searched: { jobs: this.#jobs.byId.size, complete: end >= fitting.length } });

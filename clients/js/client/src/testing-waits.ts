@@ -9,6 +9,15 @@ import { type Body, type Broken, now } from "./testing-rules.js";
 /** A job that is asked for. */
 export type Asked = Body;
 
+/** The token of a signal of a job: no id and no name has a `~`. */
+export const signalToken = (id: string, name: string): string => `signal~${id}~${name}`;
+
+/** The job and the signal that a token is for. */
+export function signalOf(token: string): { id: string; name: string } | undefined {
+  const [what, id, name, ...rest] = token.split("~");
+  return what === "signal" && id !== undefined && name !== undefined && rest.length === 0 ? { id, name } : undefined;
+}
+
 /** Ends the attempt of a handler whose job waits. */
 class Waits extends Error {
   override name = "Waits";
@@ -97,8 +106,8 @@ export function waitsOf(job: Job, steps: Map<string, Schemas["Step"]>, reached: 
       if (kept === undefined) throw new Waits(`signal:${name}`);
       return kept.timed_out ? undefined : kept.value;
     },
-    async waitToken(_name: string): Promise<string> {
-      return `signal-${job.id}`;
+    async waitToken(name: string): Promise<string> {
+      return signalToken(job.id, name);
     },
     async patched(name: string): Promise<boolean> {
       reached.reach(`patch:${name}`);

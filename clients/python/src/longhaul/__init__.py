@@ -48,8 +48,10 @@ from .job import (
     Unique,
     UniqueKey,
     Webhook,
+    WebhookEvent,
 )
 from .waits import Fatal, Waits
+from .webhooks import Delivery, DeliveryFailure, WebhookSecret
 from .worker import Worker
 
 __all__ = [
@@ -69,6 +71,8 @@ __all__ = [
     "ConnectionError",
     "Context",
     "Cost",
+    "Delivery",
+    "DeliveryFailure",
     "Dependency",
     "DuplicateJob",
     "Event",
@@ -107,5 +111,7 @@ __all__ = [
     "UniqueKey",
     "Waits",
     "Webhook",
+    "WebhookEvent",
+    "WebhookSecret",
     "Worker",
 ]

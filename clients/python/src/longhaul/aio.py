@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 
-from . import flow
+from . import flow, webhooks
 from .flow import Acted, Answer, Flow, JobPage, Pause, Send, Settings, Unreachable
 from .job import ChangesMissed, EnqueueStatus, Event, Job, JobChange, JobOptions, OnFull
+from .webhooks import Delivery, SecretRows, WebhookSecret
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -41,6 +42,7 @@ class AsyncLonghaul:
         self.queues = AsyncQueues(self)
         self.schedules = AsyncSchedules(self)
         self.tokens = AsyncTokens(self)
+        self.webhook_secrets = AsyncWebhookSecrets(self)
 
     async def __aenter__(self) -> AsyncLonghaul:
         return self
@@ -147,6 +149,16 @@ class AsyncLonghaul:
     async def resume_key(self, key: str) -> dict[str, Any]:
         """Jobs of the key are given to workers again, as far as its limits admit them."""
         return dict(await self._run(flow.change(self._settings, "POST", flow.key_path(key, "/resume"))))
+
+    async def redeliver(self, delivery: str) -> Delivery:
+        """Sends the message of a delivery that has ended once more, with the same ``webhook-id`` and body: the new delivery. Deliveries are
+        told by :meth:`AsyncJobHandle.deliveries`."""
+        return await self._run(webhooks.redeliver(self._settings, delivery))
+
+    async def redeem_signal_token(self, token: str, value: Any = None) -> bool:
+        """Gives the signal that a token of :meth:`AsyncJobHandle.signal_token` is for. The first of a name wins: false where an earlier one
+        stands. No other token is needed."""
+        return await self._run(flow.redeem(self._settings, token, value))
 
     async def audit(self, *, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
         """Who has changed what, newest first: ``entries``, 1 to 500 of them, and the cursor of the ``next`` page."""
@@ -303,6 +315,10 @@ class AsyncJobHandle:
         """The reasons for which the job waits."""
         return dict(await self._client._run(flow.read(self._client._settings, self._path + "/why")))
 
+    async def deliveries(self) -> list[Delivery]:
+        """What was told by the job's webhook, or is to be: the newest 100, oldest first. None for a job without one."""
+        return await self._client._run(webhooks.deliveries(self._client._settings, self._path))
+
     async def steps(self) -> Rows:
         """The steps that are done, with their times."""
         return list(await self._client._run(flow.read(self._client._settings, self._path + "/steps")))
@@ -311,10 +327,11 @@ class AsyncJobHandle:
         """Removes a job that has ended."""
         await self._client._run(flow.remove(self._client._settings, self._path))
 
-    async def read_token(self) -> str:
-        """A token that lets a browser follow this job, and nothing else."""
-        steps = flow.request(self._client._settings, "POST", self._path + "/token")
-        return str((await self._client._run(steps)).json()["token"])
+    async def read_token(self, *, expires_in: float | None = None) -> str:
+        """A token that lets a browser follow this job, and nothing else: for an hour, or ``expires_in`` seconds, a day at most."""
+        body = {} if expires_in is None else {"expires_in": expires_in}
+        steps = flow.change(self._client._settings, "POST", self._path + "/token", body)
+        return str((await self._client._run(steps))["token"])
 
     async def _post(self, rest: str, body: Any = None) -> Job:
         self.last = Job.read(await self._client._run(flow.change(self._client._settings, "POST", self._path + rest, body)))
@@ -457,3 +474,24 @@ class AsyncTokens:
     async def revoke(self, id: str) -> None:
         """Revokes a token: no server takes it a second from now."""
         await self._client._run(flow.remove(self._client._settings, flow.token_path(id)))
+
+
+class AsyncWebhookSecrets:
+    """The secrets that messages of webhooks are signed with: with each that there is, two at most. To change over, create a second one,
+    give it to the receivers, and delete the first."""
+
+    def __init__(self, client: AsyncLonghaul) -> None:
+        self._client = client
+
+    async def list(self) -> SecretRows:
+        """The secrets by their names, oldest first."""
+        return await self._client._run(webhooks.secrets(self._client._settings))
+
+    async def create(self) -> WebhookSecret:
+        """Makes a secret, which the answer has as ``secret``, this once. Raises ``Conflict`` with the code ``too_many_secrets`` where there
+        are two."""
+        return await self._client._run(webhooks.create_secret(self._client._settings))
+
+    async def delete(self, id: str) -> None:
+        """Deletes a secret: nothing is signed with it any more."""
+        await self._client._run(flow.remove(self._client._settings, webhooks.secret_path(id)))

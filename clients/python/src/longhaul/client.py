@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 
-from . import flow
+from . import flow, webhooks
 from .flow import Acted, Answer, Flow, JobPage, Pause, Send, Settings, Unreachable
 from .job import ChangesMissed, EnqueueStatus, Event, Job, JobChange, JobOptions, OnFull
+from .webhooks import Delivery, SecretRows, WebhookSecret
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,6 +47,7 @@ class Longhaul:
         self.queues = Queues(self)
         self.schedules = Schedules(self)
         self.tokens = Tokens(self)
+        self.webhook_secrets = WebhookSecrets(self)
 
     def __enter__(self) -> Longhaul:
         return self
@@ -156,6 +158,16 @@ class Longhaul:
     def resume_key(self, key: str) -> dict[str, Any]:
         """Jobs of the key are given to workers again, as far as its limits admit them."""
         return dict(self._run(flow.change(self._settings, "POST", flow.key_path(key, "/resume"))))
+
+    def redeliver(self, delivery: str) -> Delivery:
+        """Sends the message of a delivery that has ended once more, with the same ``webhook-id`` and body: the new delivery. Deliveries are
+        told by :meth:`JobHandle.deliveries`."""
+        return self._run(webhooks.redeliver(self._settings, delivery))
+
+    def redeem_signal_token(self, token: str, value: Any = None) -> bool:
+        """Gives the signal that a token of :meth:`JobHandle.signal_token` is for. The first of a name wins: false where an earlier one
+        stands. No other token is needed."""
+        return self._run(flow.redeem(self._settings, token, value))
 
     def audit(self, *, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
         """Who has changed what, newest first: ``entries``, 1 to 500 of them, and the cursor of the ``next`` page."""
@@ -316,6 +328,10 @@ class JobHandle:
         """The reasons for which the job waits."""
         return dict(self._client._run(flow.read(self._client._settings, self._path + "/why")))
 
+    def deliveries(self) -> list[Delivery]:
+        """What was told by the job's webhook, or is to be: the newest 100, oldest first. None for a job without one."""
+        return self._client._run(webhooks.deliveries(self._client._settings, self._path))
+
     def steps(self) -> Rows:
         """The steps that are done, with their times."""
         return list(self._client._run(flow.read(self._client._settings, self._path + "/steps")))
@@ -324,10 +340,10 @@ class JobHandle:
         """Removes a job that has ended."""
         self._client._run(flow.remove(self._client._settings, self._path))
 
-    def read_token(self) -> str:
-        """A token that lets a browser follow this job, and nothing else."""
-        answer = self._client._run(flow.request(self._client._settings, "POST", self._path + "/token"))
-        return str(answer.json()["token"])
+    def read_token(self, *, expires_in: float | None = None) -> str:
+        """A token that lets a browser follow this job, and nothing else: for an hour, or ``expires_in`` seconds, a day at most."""
+        body = {} if expires_in is None else {"expires_in": expires_in}
+        return str(self._client._run(flow.change(self._client._settings, "POST", self._path + "/token", body))["token"])
 
     def _post(self, rest: str, body: Any = None) -> Job:
         self.last = Job.read(self._client._run(flow.change(self._client._settings, "POST", self._path + rest, body)))
@@ -343,7 +359,8 @@ class Jobs:
     def list(self, *, limit: int = 50, **filter: Any) -> Iterator[Job]:
         """The jobs that fit, newest first, page by page as they are asked for; ``limit`` is the size of a page.
 
-        The filter's names: ``state``, ``kind``, ``queue``, ``parent`` (each a word or a list), ``labels``, ``q``, ``full``.
+        The filter's names: ``state``, ``kind``, ``queue``, ``parent`` (each a word or a list), ``labels``, ``q``, ``full``,
+        ``created_by`` (the id of the token of those who enqueued).
         """
         cursor: str | None = None
         while True:
@@ -473,3 +490,24 @@ class Tokens:
     def revoke(self, id: str) -> None:
         """Revokes a token: no server takes it a second from now."""
         self._client._run(flow.remove(self._client._settings, flow.token_path(id)))
+
+
+class WebhookSecrets:
+    """The secrets that messages of webhooks are signed with: with each that there is, two at most. To change over, create a second one,
+    give it to the receivers, and delete the first."""
+
+    def __init__(self, client: Longhaul) -> None:
+        self._client = client
+
+    def list(self) -> SecretRows:
+        """The secrets by their names, oldest first."""
+        return self._client._run(webhooks.secrets(self._client._settings))
+
+    def create(self) -> WebhookSecret:
+        """Makes a secret, which the answer has as ``secret``, this once. Raises ``Conflict`` with the code ``too_many_secrets`` where there
+        are two."""
+        return self._client._run(webhooks.create_secret(self._client._settings))
+
+    def delete(self, id: str) -> None:
+        """Deletes a secret: nothing is signed with it any more."""
+        self._client._run(flow.remove(self._client._settings, webhooks.secret_path(id)))

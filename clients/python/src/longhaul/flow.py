@@ -317,6 +317,13 @@ def signal(settings: Settings, path: str, name: str, value: Any) -> Flow[bool]:
     return bool(answer.json()["accepted"])
 
 
+def redeem(settings: Settings, token: str, value: Any) -> Flow[bool]:
+    """Gives the signal that a token is for; false where an earlier one of the name stands."""
+    content = json.dumps(value, allow_nan=False).encode()
+    answer = yield from request(settings, "POST", f"/api/signals/{quote(token, safe='')}", content=content)
+    return bool(answer.json()["accepted"])
+
+
 def queue_path(queue: str, rest: str = "") -> str:
     """The path of a queue."""
     return f"/api/queues/{quote(queue, safe='')}{rest}"

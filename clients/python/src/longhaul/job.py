@@ -180,6 +180,10 @@ class Unique(TypedDict, total=False):
     edge: Literal["trailing", "leading"] | None
 
 
+#: An end of a job that a webhook tells.
+WebhookEvent = Literal["completed", "failed", "cancelled"]
+
+
 class _WebhookUrl(TypedDict):
     #: An ``http`` or ``https`` URL without a user or password.
     url: str
@@ -189,7 +193,7 @@ class Webhook(_WebhookUrl, total=False):
     """What is told how a job ends."""
 
     #: The ends that are told; all of them unless given.
-    events: Sequence[Literal["completed", "failed", "cancelled"]] | None
+    events: Sequence[WebhookEvent] | None
 
 
 class JobOptions(TypedDict, total=False):

@@ -60,6 +60,15 @@ pub(crate) struct Job {
     #[serde(default)]
     pub(crate) key: Option<String>,
     #[serde(default)]
+    pub(crate) limit_keys: Vec<String>,
+    #[serde(default)]
+    pub(crate) cost: Cost,
+    /// The labels of the workers that it prefers.
+    #[serde(default)]
+    pub(crate) prefer: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub(crate) prefer_hard: bool,
+    #[serde(default)]
     pub(crate) labels: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) duplicate: bool,
@@ -84,6 +93,20 @@ pub(crate) struct Job {
     pub(crate) forked_from: Option<String>,
     #[serde(default)]
     pub(crate) unique: Option<UniqueKey>,
+}
+
+/// The units of its limits that a run takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Cost {
+    pub(crate) slots: u32,
+    pub(crate) rate: u32,
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self { slots: 1, rate: 1 }
+    }
 }
 
 /// A unique key, and the job that holds it.

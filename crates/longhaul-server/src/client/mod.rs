@@ -10,7 +10,9 @@ mod place;
 mod refusal;
 
 pub(crate) use events::{Event, Flow, Said};
-pub(crate) use job::{Job, JobPage, Keep, Queue, QueuePage, Rate, State, UniqueKey, Worker, WorkerPage};
+pub(crate) use job::{
+    Cost, Job, JobPage, Keep, Queue, QueuePage, Rate, State, UniqueKey, Worker, WorkerPage,
+};
 pub(crate) use json::{indented, one_line};
 pub(crate) use place::Place;
 pub(crate) use refusal::Refusal;

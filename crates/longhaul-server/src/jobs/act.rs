@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::named::{NoOneJob, named};
 use super::search::{Fields, Search, WORDS, is_search, word};
-use crate::Result;
 use crate::client::{Client, Refusal, encoded};
 use crate::output::{print, tell};
 use crate::terminal::{Answer, ask, bar, grouped};
+use crate::{Coded, Result, USAGE};
 
 /// The jobs to act on: some by id, or all that fit a search.
 #[derive(Debug, ClapArgs)]
@@ -112,11 +112,9 @@ pub(super) async fn again(client: &Client, Again { which, args, from_step }: Aga
         return run(client, which, Deed::Retry).await;
     }
     if which.words.is_empty() || which.words.iter().any(|word| is_search(word)) {
-        return Err(
-            "--args and --from-step are for jobs that are named by id: jobs that are searched for have args \
-                    and steps of their own"
-                .into(),
-        );
+        let message = "--args and --from-step are for jobs that are named by id: jobs that are searched for \
+                       have args and steps of their own";
+        return Err(Coded(USAGE, message.into()).into());
     }
     run(client, which, Deed::RetryWith(again_body(from_step, args))).await
 }
@@ -140,15 +138,15 @@ pub(super) async fn run(client: &Client, args: Args, deed: Deed) -> Result<()> {
     let has_fields = args.fields != Fields::default();
     if is_by_id {
         if has_fields {
-            return Err("name jobs by id or by a search, not by both".into());
+            return Err(Coded(USAGE, "name jobs by id or by a search, not by both".into()).into());
         }
         return each(client, &args, deed).await;
     }
     let search = Search::new(args.fields, args.words);
     if search.is_everything() {
-        return Err("name jobs by id, or say which ones: state:failed, kind:NAME, queue:NAME, label.NAME:VALUE, 'some \
-                    text', or --state, --kind, --queue, --parent, --label, --text"
-            .into());
+        let message = "name jobs by id, or say which ones: state:failed, kind:NAME, queue:NAME, label.NAME:VALUE, 'some \
+                       text', or --state, --kind, --queue, --parent, --label, --text";
+        return Err(Coded(USAGE, message.into()).into());
     }
     let bounds = Bounds { limit: args.limit, yes: Yes::from(args.yes), look: Look::from(args.dry_run) };
     let acted = all(client, &search, &deed, &bounds).await?;

@@ -8,7 +8,9 @@ pub(crate) mod named;
 pub(crate) mod search;
 mod show;
 mod signal;
+mod steps;
 mod tail;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,8 @@ enum What {
     Show(show::Args),
     /// Follow what a job says until it has ended
     Tail(tail::Args),
+    /// List the steps of a job that are done
+    Steps(steps::Args),
     /// Draw the jobs that one depends on, and those that depend on it
     Graph(graph::Args),
     /// Run finished jobs again, with all their attempts
@@ -43,6 +47,10 @@ enum What {
     Fork(fork::Args),
     /// Give a job a signal that it waits for
     Signal(signal::Args),
+    /// Make a token that gives a job one signal
+    SignalToken(tokens::Signal),
+    /// Make a token that lets a browser follow a job
+    Token(tokens::Read),
     /// End waiting jobs, and ask running ones to stop
     Cancel(act::Args),
     /// Give unfinished jobs another priority
@@ -70,10 +78,13 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         What::List(args) => list::run(&client, args).await,
         What::Show(args) => show::run(&client, args).await,
         What::Tail(args) => return tail::run(&client, args).await,
+        What::Steps(args) => steps::run(&client, args).await,
         What::Graph(args) => graph::run(&client, args).await,
         What::Retry(args) => act::again(&client, args).await,
         What::Fork(args) => fork::run(&client, args).await,
         What::Signal(args) => signal::run(&client, args).await,
+        What::SignalToken(args) => tokens::signal(&client, args).await,
+        What::Token(args) => tokens::read(&client, args).await,
         What::SetPriority(args) => act::moved(&client, args).await,
         What::Cancel(args) => act::run(&client, args, act::Deed::Cancel).await,
         What::Delete(args) => act::run(&client, args, act::Deed::Delete).await,

@@ -7,7 +7,7 @@ use super::list::seconds;
 use super::named::named;
 use super::tail;
 use crate::Result;
-use crate::client::{Client, Job, UniqueKey, encoded, indented, one_line};
+use crate::client::{Client, Cost, Job, UniqueKey, encoded, indented, one_line};
 
 /// Show one job and what it has logged.
 #[derive(Debug, ClapArgs)]
@@ -102,7 +102,22 @@ fn write_job(out: &mut impl Write, job: &Job) -> io::Result<()> {
     }
     line("forked", job.forked_from.as_ref().map(|id| format!("from {id}")).unwrap_or_default())?;
     line("exhausted", if job.on_exhausted == "pause" { "waits for a person".into() } else { String::new() })?;
-    line("key", job.key.clone().unwrap_or_default())?;
+    // A server of an earlier release tells one key at most.
+    let keys = if job.limit_keys.is_empty() { job.key.as_slice() } else { &job.limit_keys };
+    for key in keys {
+        line("key", key.clone())?;
+    }
+    let Cost { slots, rate } = job.cost;
+    let cost = if job.cost == Cost::default() {
+        String::new()
+    } else {
+        format!("{slots} slots, {rate} of the rate")
+    };
+    line("cost", cost)?;
+    let strength = if job.prefer_hard { ", and no other worker" } else { "" };
+    let prefer = job.prefer.iter().flatten().map(|(label, value)| format!("{label}={value}"));
+    let prefer = prefer.collect::<Vec<_>>().join(", ");
+    line("prefers", if prefer.is_empty() { prefer } else { format!("{prefer}{strength}") })?;
     line("unique", job.unique.as_ref().map(|unique| held(unique, &job.id)).unwrap_or_default())?;
     line("enqueued", seconds(&job.created_at))?;
     line("runs at", if job.started_at.is_none() { seconds(&job.run_at) } else { String::new() })?;

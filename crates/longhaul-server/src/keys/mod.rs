@@ -3,6 +3,7 @@
 mod list;
 mod pause;
 mod set;
+mod show;
 
 use std::io::{self, Write};
 
@@ -32,6 +33,8 @@ pub(crate) struct Args {
 enum What {
     /// List limit keys with their limits, what waits and what runs; this is what `longhaul keys` alone does
     List(list::Args),
+    /// Show one limit key, with its limits or those of its prefix
+    Show(show::Args),
     /// Set all limits of a key, or of all keys whose names begin alike
     Set(set::Args),
     /// Take the limits of a key away; those of its longest prefix hold then
@@ -60,6 +63,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let client = args.place.open().await?;
     match what {
         What::List(list) => list::run(&client, list::Args { json: list.json || args.json, ..list }).await,
+        What::Show(args) => show::run(&client, args).await,
         What::Set(args) => set::set(&client, args).await,
         What::Remove(args) => set::remove(&client, args).await,
         What::Pause(args) => pause::pause(&client, args).await,

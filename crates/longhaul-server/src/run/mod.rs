@@ -1,7 +1,9 @@
 //! `longhaul run`
 
 mod args;
+mod ends;
 mod limits;
+mod prefer;
 mod unique;
 mod watch;
 
@@ -14,7 +16,9 @@ use longhaul::State;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::args::{RateArg, read_args, seconds};
+pub(crate) use self::ends::EndArgs;
 pub(crate) use self::limits::LimitArgs;
+pub(crate) use self::prefer::PreferArgs;
 pub(crate) use self::unique::UniqueArgs;
 use self::unique::deadline;
 use self::watch::{Ended, Interrupts, Voice, Watch};
@@ -83,29 +87,16 @@ pub(crate) struct Args {
     deadline: Option<Value>,
     #[command(flatten)]
     limits: LimitArgs,
-    /// A label of the workers that it prefers; may be given again. Others are given it once it has been due for a second
-    #[arg(long = "prefer", value_name = "LABEL=VALUE", value_parser = pair)]
-    prefer: Vec<(String, String)>,
-    /// No other worker is given it, however long it waits
-    #[arg(long, requires = "prefer")]
-    prefer_hard: bool,
+    #[command(flatten)]
+    prefer: PreferArgs,
     /// The job that it belongs to
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
     /// The jobs that must end before it may run; ID:run where a failure of that one is to be no more than an end
     #[arg(long, value_name = "ID[:run]", value_delimiter = ',', value_parser = dependency)]
     depends_on: Vec<Value>,
-    /// Its fate when its last attempt fails: pause waits for a person to retry or cancel it [default: that of its
-    /// kind]
-    #[arg(long, value_name = "FATE", value_parser = ["fail", "pause"])]
-    on_exhausted: Option<String>,
-    /// The URL that is told how it ends
-    #[arg(long, value_name = "URL")]
-    webhook: Option<String>,
-    /// The ends that are told, separated by commas: completed, failed, cancelled [default: all of them]
-    #[arg(long, value_name = "EVENTS", value_delimiter = ',', requires = "webhook",
-          value_parser = ["completed", "failed", "cancelled"])]
-    webhook_events: Vec<String>,
+    #[command(flatten)]
+    ends: EndArgs,
     #[command(flatten)]
     unique: UniqueArgs,
 }
@@ -258,28 +249,16 @@ impl Args {
             ("expires_in", self.expires_in.map(Value::from)),
             ("deadline", self.deadline.clone()),
             ("depends_on", (!self.depends_on.is_empty()).then(|| json!(self.depends_on))),
-            ("on_exhausted", self.on_exhausted.as_ref().map(|fate| json!(fate))),
             ("parent", self.parent.as_ref().map(|parent| json!(parent))),
-            (
-                "webhook",
-                self.webhook.as_ref().map(|url| match self.webhook_events.as_slice() {
-                    [] => json!(url),
-                    events => json!({"url": url, "events": events}),
-                }),
-            ),
         ];
-        for (name, value) in optional.into_iter().chain(self.limits.fields()) {
+        let shared = [self.limits.fields(), self.prefer.fields(), self.ends.fields()];
+        for (name, value) in optional.into_iter().chain(shared.into_iter().flatten()) {
             body.extend(value.map(|value| (name.to_owned(), value)));
         }
-        for (name, pairs) in [("labels", &self.labels), ("prefer", &self.prefer)] {
-            if !pairs.is_empty() {
-                let pairs: Map<String, Value> =
-                    pairs.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-                body.insert(name.into(), pairs.into());
-            }
-        }
-        if self.prefer_hard {
-            body.insert("prefer_hard".into(), true.into());
+        if !self.labels.is_empty() {
+            let labels: Map<String, Value> =
+                self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+            body.insert("labels".into(), labels.into());
         }
         Ok(body)
     }

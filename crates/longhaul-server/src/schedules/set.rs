@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Schedule, path, show};
 use crate::client::{Client, indented};
 use crate::output::print;
-use crate::run::{LimitArgs, UniqueArgs, pair, queue_of, read_args, seconds};
+use crate::run::{EndArgs, LimitArgs, PreferArgs, UniqueArgs, pair, queue_of, read_args, seconds};
 use crate::{Coded, Result, USAGE};
 
 /// Make a schedule, or put another one in the place of what has its name. A schedule that is paused stays paused.
@@ -61,6 +61,13 @@ pub(super) struct Args {
     deadline: Option<f64>,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    prefer: PreferArgs,
+    #[command(flatten)]
+    ends: EndArgs,
+    /// Leaves its ticks out until it is resumed
+    #[arg(long)]
+    paused: bool,
     /// The schedule as the HTTP API has it
     #[arg(long)]
     json: bool,
@@ -85,6 +92,8 @@ Examples:
   longhaul schedules set often sync '{\"full\": false}' --every 15m --unique sync --catch-up none
   longhaul schedules set weekly digest --cron '@weekly' --jitter 10m --queue mail
   longhaul schedules set poll feed n=1 --every 1m --expires-in 1m --unique feed --on-clash replace
+  longhaul schedules set close books --cron '0 2 1 * *' --on-exhausted pause --webhook https://example.com/hooks
+  longhaul schedules set embed pages --every 1h --prefer gpu=a100 --paused    until longhaul schedules resume embed
 
 Where clocks are set forward, a time of day that is left out fires once, right after the gap; where they are
 set back, one that comes twice fires the first time. A pattern with * or a step in the minute or hour follows
@@ -127,7 +136,9 @@ impl Args {
             ("expires_in", self.expires_in.map(Value::from)),
             ("deadline", self.deadline.map(Value::from)),
         ]);
-        job.extend(given(self.limits.fields()));
+        for fields in [self.limits.fields(), self.prefer.fields(), self.ends.fields()] {
+            job.extend(given(fields));
+        }
         let catch_up = match self.catch_up {
             CatchUp::None => "none",
             CatchUp::Once => "once",
@@ -139,6 +150,7 @@ impl Args {
             ("every", self.every.map(Value::from)),
             ("jitter", self.jitter.map(Value::from)),
             ("catch_up", Some(catch_up.into())),
+            ("paused", self.paused.then(|| true.into())),
             ("job", Some(job.into())),
         ]);
         Ok((self.schedule, body.into()))

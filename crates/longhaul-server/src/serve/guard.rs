@@ -9,12 +9,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header::{CONTENT_TYPE, FORWARDED, HOST, HeaderName, ORIGIN};
+use axum::http::header::{FORWARDED, HOST, HeaderName, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode, uri::Authority};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use longhaul_http::Arrival;
-use serde_json::json;
 use service_support::TrustedProxies;
 
 use super::cors::Origins;
@@ -65,7 +64,7 @@ impl Guard {
             async move {
                 match checked {
                     Ok(()) => next.run(request).await,
-                    Err(refusal) => refusal.into_response(),
+                    Err(refusal) => refusal.answer(request.headers()),
                 }
             }
         }))
@@ -137,8 +136,9 @@ fn is_local(host: &str) -> bool {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    /// The answer to a request with these headers.
+    fn answer(self, headers: &HeaderMap) -> Response {
         let (status, code, detail) = match self {
             Refusal::NotLocal => (
                 StatusCode::MISDIRECTED_REQUEST,
@@ -158,11 +158,7 @@ impl IntoResponse for Refusal {
                  TRUSTED_PROXIES, and set LONGHAUL_ADMIN_TOKEN to serve the admin API through it",
             ),
         };
-        let title = status.canonical_reason();
-        let body = json!({
-            "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail, "code": code,
-        });
-        (status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+        longhaul_http::refusal(headers, status, code, detail)
     }
 }
 

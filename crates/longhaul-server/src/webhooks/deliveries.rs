@@ -6,10 +6,10 @@ use longhaul::Clock;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::Result;
 use crate::client::{Place, State, encoded, one_line};
 use crate::jobs::named::named;
 use crate::terminal::{Table, until};
+use crate::{Coded, Result, USAGE};
 
 /// Look at what was told of a job by its webhook, and send it again. A delivery is a job of its own: longhaul jobs show tells more of it.
 #[derive(Debug, ClapArgs)]
@@ -91,16 +91,25 @@ struct Delivery {
 struct Failure {
     attempt: u32,
     at: String,
+    #[serde(default)]
+    status: Option<u16>,
     error: String,
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
+    let what = match (args.what, args.job) {
+        (Some(what), _) => what,
+        (None, Some(job)) => What::List(List { job, json: false }),
+        (None, None) => {
+            let message = "name a job: longhaul deliveries JOB, or longhaul deliveries redeliver DELIVERY";
+            return Err(Coded(USAGE, message.into()).into());
+        }
+    };
     let client = args.place.open().await?;
     let json = args.json;
-    match (args.what, args.job) {
-        (Some(What::List(list)), _) => self::list(&client, &list.job, list.json || json).await?,
-        (None, Some(job)) => self::list(&client, &job, json).await?,
-        (Some(What::Redeliver(redeliver)), _) => {
+    match what {
+        What::List(list) => self::list(&client, &list.job, list.json || json).await?,
+        What::Redeliver(redeliver) => {
             let path = format!("/deliveries/{}/redeliver", encoded(&redeliver.id));
             let text = client.text(Method::POST, &path, None).await?;
             let mut out = io::stdout().lock();
@@ -111,7 +120,6 @@ pub(crate) async fn run(args: Args) -> Result<()> {
                 writeln!(out, "{} tells {} again", made.id, one_line(&made.url, 200))?;
             }
         }
-        (None, None) => return Err("name a job: longhaul deliveries JOB".into()),
     }
     client.flush().await;
     Ok(())
@@ -137,28 +145,38 @@ async fn list(client: &crate::client::Client, job: &str, json: bool) -> Result<(
     let mut rows = vec![["DELIVERY", "EVENT", "STATE", "ATTEMPT", "STATUS", "AT", ""].map(str::to_owned)];
     for delivery in &raw {
         let delivery: Delivery = serde_json::from_str(delivery.get())?;
-        for failure in delivery.failures.iter().filter(|failure| failure.attempt < delivery.attempt) {
-            let what = one_line(&failure.error, 120);
-            let attempt = format!("{} of {}", failure.attempt, delivery.max_attempts);
-            rows.push([
-                delivery.id.clone(),
-                String::new(),
-                "failed".into(),
-                attempt,
-                String::new(),
-                failure.at.clone(),
-                what,
-            ]);
-        }
+        rows.extend(delivery.earlier());
         rows.push(delivery.row(now));
     }
     Table::<7>::new(&[1, 2, 5, 6]).write(&mut out, &rows)?;
     Ok(())
 }
 
+const NONE: &str = "-";
+
+fn status_of(status: Option<u16>) -> String {
+    status.map_or_else(|| NONE.to_owned(), |status| status.to_string())
+}
+
 impl Delivery {
+    /// The attempts before the last one. They told the same event.
+    fn earlier(&self) -> impl Iterator<Item = [String; 7]> {
+        let earlier = self.failures.iter().filter(|failure| failure.attempt < self.attempt);
+        earlier.map(|failure| {
+            [
+                self.id.clone(),
+                self.event.clone().unwrap_or_else(|| NONE.to_owned()),
+                "failed".to_owned(),
+                format!("{} of {}", failure.attempt, self.max_attempts),
+                status_of(failure.status),
+                failure.at.clone(),
+                one_line(&failure.error, 120),
+            ]
+        })
+    }
+
     fn row(self, now: longhaul::Timestamp) -> [String; 7] {
-        let none = || "-".to_owned();
+        let none = || NONE.to_owned();
         let next = self.next_at.map(|at| format!("; the next attempt is at {at}{}", until(&at, now)));
         let said = match (self.error, self.skipped, self.state) {
             (Some(error), ..) => error,
@@ -171,9 +189,38 @@ impl Delivery {
             self.event.unwrap_or_else(none),
             self.state.as_str().to_owned(),
             format!("{} of {}", self.attempt, self.max_attempts),
-            self.status.map_or_else(none, |status| status.to_string()),
+            status_of(self.status),
             self.at.unwrap_or_else(none),
             format!("{}{}", one_line(&said, 160), next.unwrap_or_default()),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_attempt_tells_its_event_and_the_status_of_its_answer() {
+        let delivery = serde_json::json!({
+            "id": "webhook:a", "url": "https://example.com/hook", "event": "failed", "state": "completed", "attempt": 3,
+            "max_attempts": 10, "status": 204, "at": "2026-01-01T00:05:00.000Z", "next_at": null,
+            "failures": [
+                {"attempt": 1, "at": "2026-01-01T00:00:00.000Z", "status": 503, "error": "the receiver answered 503"},
+                {"attempt": 2, "at": "2026-01-01T00:00:05.000Z", "status": null, "error": "no answer came"},
+            ],
+        });
+        let delivery: Delivery = serde_json::from_value(delivery).expect("a delivery");
+        let mut rows: Vec<_> = delivery.earlier().collect();
+        rows.push(delivery.row(longhaul::Timestamp(0)));
+        let told = rows.iter().map(|[_, event, state, attempt, status, ..]| {
+            [event.as_str(), state.as_str(), attempt.as_str(), status.as_str()]
+        });
+        let expected = [
+            ["failed", "failed", "1 of 10", "503"],
+            ["failed", "failed", "2 of 10", "-"],
+            ["failed", "completed", "3 of 10", "204"],
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 }

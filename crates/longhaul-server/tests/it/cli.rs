@@ -137,6 +137,7 @@ async fn jobs_of_an_empty_store_are_none() {
         assert_eq!(place.printed(&["jobs", act, "--state", "failed"]).await.split(' ').next(), Some("0"));
         let all = place.run(&["jobs", act]).await;
         assert!(stderr(&all).contains("name jobs by id, or say which ones"), "{}", stderr(&all));
+        assert_eq!(all.status.code(), Some(2), "jobs {act}");
         let unknown = place.run(&["jobs", act, "nobody"]).await;
         assert!(!unknown.status.success());
         assert!(stderr(&unknown).contains("there is no job nobody"), "{}", stderr(&unknown));

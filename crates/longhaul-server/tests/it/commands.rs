@@ -57,6 +57,7 @@ async fn jobs_are_acted_on_by_id_and_what_cannot_be_says_why() {
     assert_eq!(place.printed(&["jobs", "retry", &id]).await, format!("{id} will run again\n"));
     let both = place.run(&["jobs", "retry", &id, "--state", "failed"]).await;
     assert!(stderr(&both).contains("by id or by a search, not by both"), "{both:?}");
+    assert_eq!(both.status.code(), Some(2));
     let shown = place.printed(&["jobs", "show", &id, "--json"]).await;
     assert!(shown.starts_with("{\n  \"id\": "), "{shown}");
     assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON")["args"]["n"], 1);
@@ -250,6 +251,7 @@ async fn every_command_that_offers_json_prints_json() {
             "jobs show"
             | "jobs tail"
             | "jobs graph"
+            | "jobs steps"
             | "jobs retry"
             | "jobs fork"
             | "jobs cancel"
@@ -267,7 +269,7 @@ async fn every_command_that_offers_json_prints_json() {
             "tokens create" => vec!["painter", "--scope", "worker:images"],
             "queues set" => vec!["stage", "--max-waiting", "9"],
             "keys set" => vec!["tenant", "--slots", "2"],
-            "keys pause" | "keys resume" | "keys remove" => vec!["tenant"],
+            "keys show" | "keys pause" | "keys resume" | "keys remove" => vec!["tenant"],
             "schedules set" => [&["nightly"], &schedule[..]].concat(),
             "schedules show" | "schedules run" | "schedules pause" | "schedules resume"
             | "schedules delete" => {
@@ -275,6 +277,8 @@ async fn every_command_that_offers_json_prints_json() {
             }
             // Their examples name others, or users of the services, whose tests read what is printed.
             "top" | "jobs" | "erase" => continue,
+            // A server signs them.
+            "jobs token" | "jobs signal-token" => continue,
             _ => Vec::new(),
         };
         let args = [&words.split(' ').collect::<Vec<_>>()[..], &more[..], &["--json"]].concat();
@@ -286,7 +290,7 @@ async fn every_command_that_offers_json_prints_json() {
         assert!(
             !values.is_empty()
                 || words.starts_with("deliveries")
-                || matches!(words.as_str(), "errors" | "workers" | "kinds"),
+                || matches!(words.as_str(), "errors" | "workers" | "kinds" | "jobs steps"),
             "{args:?} prints nothing"
         );
         seen.push(words);

@@ -58,6 +58,44 @@ async fn a_loopback_server_answers_on_every_route_only_to_its_own_names() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_a_loopback_server_is_a_problem_with_the_id_of_its_request() {
+    let place = Place::new();
+    let server = place.serve(&[]).await;
+    let http = crate::server::client();
+    for path in ["/api/jobs", "/health", "/lessons/tasks", "/admin"] {
+        for (name, value, status, code) in [
+            ("host", "evil.example", 421, "not_local"),
+            ("origin", "https://evil.example", 403, "cross_site"),
+            ("x-forwarded-for", "192.0.2.1", 403, "proxied"),
+        ] {
+            let asked = http.get(server.at(path)).header(name, value).header("x-request-id", "mine");
+            let answer = asked.send().await.expect("an answer");
+            let of =
+                |name: &str| answer.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
+            assert_eq!(of("content-type").as_deref(), Some("application/problem+json"), "{path}");
+            assert_eq!(
+                (answer.status().as_u16(), of("x-request-id").as_deref()),
+                (status, Some("mine")),
+                "{path}"
+            );
+            let problem: Value = answer.json().await.expect("a problem");
+            assert_eq!((&problem["code"], &problem["request_id"]), (&json!(code), &json!("mine")), "{path}");
+            assert_eq!(
+                (&problem["status"], &problem["type"]),
+                (&json!(status), &json!("about:blank")),
+                "{path}"
+            );
+            assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        }
+    }
+    let unnamed =
+        http.get(server.at("/api/jobs")).header("host", "evil.example").send().await.expect("an answer");
+    let id = unnamed.headers().get("x-request-id").map(|id| id.to_str().expect("text").to_owned());
+    let problem: Value = unnamed.json().await.expect("a problem");
+    assert!(id.as_ref().is_some_and(|id| !id.is_empty()) && problem["request_id"] == json!(id), "{problem}");
+}
+
+#[tokio::test]
 async fn pages_of_listed_origins_may_ask_and_read() {
     let place = Place::new();
     let server = place.serve_with(&[], &[("CORS_ORIGINS", "https://app.example")]).await;

@@ -15,6 +15,11 @@ async fn limits_are_set_listed_and_taken_away() {
     let set = place.printed(&set).await;
     assert!(set.contains("provider:openai") && set.contains("90000/60 s, burst 5000"), "{set}");
     place.printed(&["keys", "set", "tenant:*", "--slots", "2", "--weight", "3"]).await;
+    let one = place.printed(&["keys", "show", "provider:openai"]).await;
+    assert!(one.starts_with("KEY") && one.contains("90000/60 s, burst 5000"), "{one}");
+    let first = place.printed(&["keys", "show", "tenant:42", "--json"]).await;
+    let first: Value = serde_json::from_str(&first).expect("JSON");
+    assert_eq!((&first["slots"], &first["own"]), (&2.into(), &false.into()), "{first}");
     let listed = place.printed(&["keys", "list", "--prefix", "tenant", "--json"]).await;
     let key: Value = serde_json::from_str(&listed).expect("one line of JSON");
     assert_eq!((&key["key"], &key["slots"], &key["weight"]), (&"tenant:*".into(), &2.into(), &3.into()));
@@ -68,7 +73,16 @@ async fn a_queue_has_slots_and_a_rate_until_none_is_said() {
 
     let run =
         ["run", "act", "n=2", "--queue", "stage", "--id", "picky", "--prefer", "gpu=a100", "--prefer-hard"];
-    place.printed(&run).await;
+    let limits = ["--key", "provider", "--key", "tenant:7", "--cost-rate", "1200"];
+    place.printed(&[&run[..], &limits].concat()).await;
+    let told = place.printed(&["jobs", "show", "picky"]).await;
+    for line in [
+        "key        provider\nkey        tenant:7\n",
+        "cost       1 slots, 1200 of the rate\n",
+        "prefers    gpu=a100, and no other worker\n",
+    ] {
+        assert!(told.contains(line), "{line} in\n{told}");
+    }
     let shown: Value =
         serde_json::from_str(&place.printed(&["jobs", "show", "picky", "--json"]).await).expect("JSON");
     assert_eq!((&shown["prefer"]["gpu"], &shown["prefer_hard"]), (&"a100".into(), &true.into()));

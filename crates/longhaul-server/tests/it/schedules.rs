@@ -1,5 +1,7 @@
 //! Schedules from the command line, and from a file.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::crew::Crew;
@@ -53,6 +55,54 @@ async fn a_schedule_is_made_looked_at_run_paused_and_deleted() {
     assert!(often.contains("fires      Every 15 minutes\n"), "{often}");
     let missing = stderr(&place.run(&["schedules", "run", "ofen"]).await);
     assert_eq!(missing, "longhaul: there is no schedule ofen; there are often\n");
+}
+
+#[tokio::test]
+async fn a_schedule_takes_the_options_of_a_job_that_is_run() {
+    let place = Place::new();
+    Crew::idle(&place).await;
+    let options = ["--prefer", "gpu=a100", "--prefer-hard", "--on-exhausted", "pause"];
+    let webhook = ["--webhook", "https://example.com/hooks", "--webhook-events", "failed"];
+    let set = ["schedules", "set", "s", "act", "--queue", "stage", "--every", "1h", "--paused", "--json"];
+    let made = json(&place.printed(&[&set[..], &options, &webhook].concat()).await);
+    assert_eq!(made["paused"], true);
+    let expected = serde_json::json!({"url": "https://example.com/hooks", "events": ["failed"]});
+    assert_eq!(made["job"]["webhook"], expected);
+    let run = ["run", "act", "--queue", "stage", "--json"];
+    let run = json(&place.printed(&[&run[..], &options].concat()).await);
+    for (field, value) in [
+        ("prefer", serde_json::json!({"gpu": "a100"})),
+        ("prefer_hard", true.into()),
+        ("on_exhausted", "pause".into()),
+    ] {
+        assert_eq!((&made["job"][field], &run[field]), (&value, &value), "{field}");
+    }
+
+    let flags = async |command: &[&str]| -> BTreeSet<String> {
+        let help = place.printed(&[command, &["--help"]].concat()).await;
+        let flag = |line: &str| {
+            let line = line.trim_start();
+            let flag = line.split([' ', ',']).find(|word| word.starts_with("--"))?;
+            line.starts_with('-').then(|| flag.to_owned())
+        };
+        help.lines().filter_map(flag).collect()
+    };
+    let (of_run, of_set) = (flags(&["run"]).await, flags(&["schedules", "set"]).await);
+    assert!(of_run.contains("--webhook") && of_run.len() > 20, "{of_run:?}");
+    let missing: Vec<&str> = of_run.difference(&of_set).map(String::as_str).collect();
+    // A tick has its own time and id, belongs to no other job, and nobody waits for it.
+    let of_one_run = [
+        "--at",
+        "--cancel-on-interrupt",
+        "--delay",
+        "--depends-on",
+        "--give-up-after",
+        "--id",
+        "--parent",
+        "--quiet",
+        "--wait",
+    ];
+    assert_eq!(missing, of_one_run);
 }
 
 #[tokio::test]

@@ -115,6 +115,48 @@ async fn a_signal_sets_a_job_that_waits_for_it_going_and_the_first_one_stands() 
 }
 
 #[tokio::test]
+async fn tokens_let_one_job_be_followed_or_given_one_signal() {
+    const ADMIN: &str = "an-admin-token-of-32-characters!";
+    let place = Place::new();
+    let guarded = [("LONGHAUL_ADMIN_TOKEN", ADMIN)];
+    let server = place.serve_with(&["--accept-unknown-kinds", "--no-worker"], &guarded).await;
+    let asked = async |args: &[&str]| -> String {
+        place
+            .printed(&[args, &["--url", server.url.as_str(), "--token", ADMIN]].concat())
+            .await
+            .trim()
+            .to_owned()
+    };
+    for id in ["order-17", "order-18"] {
+        asked(&[&RUN[..], &["--id", id]].concat()).await;
+    }
+    let http = crate::server::client();
+    let status =
+        async |request: reqwest::RequestBuilder| request.send().await.expect("an answer").status().as_u16();
+
+    let read = asked(&["jobs", "token", "order-17", "--expires-in", "10m"]).await;
+    for (id, expected) in [("order-17", 200), ("order-18", 403)] {
+        let job = http.get(server.at(&format!("/api/jobs/{id}"))).bearer_auth(&read);
+        assert_eq!(status(job).await, expected, "{id}");
+    }
+    let signal = asked(&["jobs", "signal-token", "order-17", "approve"]).await;
+    let give = |token: &str| http.post(server.at(&format!("/api/signals/{token}"))).json(&"yes");
+    assert_eq!(status(give(&signal)).await, 202);
+    let second = asked(&["jobs", "signal", "order-17", "approve", "no"]).await;
+    assert!(second.starts_with("order-17 had a signal approve before"), "{second}");
+    let json = asked(&["jobs", "signal-token", "order-18", "approve", "--json"]).await;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert!(json["path"].as_str().is_some_and(|path| path.starts_with("/api/signals/")), "{json}");
+
+    let long =
+        ["jobs", "token", "order-17", "--expires-in", "2d", "--url", server.url.as_str(), "--token", ADMIN];
+    let long = place.run(&long).await;
+    assert!(stderr(&long).contains("must be from 1 to 86400 seconds"), "{long:?}");
+    let unsigned = place.run(&["jobs", "token", "order-17"]).await;
+    assert!(!unsigned.status.success() && stderr(&unsigned).contains("name it with --url"), "{unsigned:?}");
+}
+
+#[tokio::test]
 async fn a_job_out_of_attempts_may_wait_for_a_person_who_retries_it() {
     let place = Place::new();
     let error = longhaul::AttemptError::new(longhaul::ErrorKind::Error, "the printer is on fire");
@@ -142,6 +184,15 @@ async fn a_job_out_of_attempts_may_wait_for_a_person_who_retries_it() {
 async fn a_job_is_retried_or_forked_from_a_step_on() {
     let place = Place::new();
     ended(&place, "lesson-1", &["outline", "draft", "check"], failed()).await;
+    let steps = place.printed(&["jobs", "steps", "lesson"]).await;
+    let names: Vec<&str> = steps.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["STEP", "outline", "draft", "check"], "{steps}");
+    let steps = place.printed(&["jobs", "steps", "lesson-1", "--json"]).await;
+    let first: Value = serde_json::from_str(steps.lines().next().unwrap_or_default()).expect("JSON");
+    assert_eq!(
+        (&first["name"], &first["output"], &first["attempt"]),
+        (&"outline".into(), &1.into(), &1.into())
+    );
     let unknown = place.run(&["jobs", "retry", "lesson-1", "--from-step", "cover"]).await;
     assert!(stderr(&unknown).contains("outline, draft, check"), "{unknown:?}");
     let fork = place.printed(&["jobs", "fork", "lesson", "--from-step", "draft"]).await;
@@ -163,6 +214,7 @@ async fn a_job_is_retried_or_forked_from_a_step_on() {
         assert_eq!(names, ["outline"], "{id} does the others anew");
     }
     let search = place.run(&["jobs", "retry", "state:failed", "--from-step", "draft"]).await;
+    assert_eq!(search.status.code(), Some(2));
     assert!(
         stderr(&search).contains("--args and --from-step are for jobs that are named by id"),
         "{search:?}"

@@ -74,6 +74,13 @@ async fn a_server_tells_a_receiver_and_the_commands_show_it_and_send_it_again() 
 }
 
 #[tokio::test]
+async fn deliveries_of_no_job_are_a_wrong_command_line() {
+    let refused = Place::new().run(&["deliveries"]).await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("name a job: longhaul deliveries JOB"), "{}", stderr(&refused));
+}
+
+#[tokio::test]
 async fn a_server_calls_nothing_on_its_own_machine_unless_it_was_told_to() {
     let (url, mut heard) = receiver(&["200 OK"]).await;
     let place = Place::new();

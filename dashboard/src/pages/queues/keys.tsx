@@ -159,11 +159,24 @@ function KeyRow({ of, onAsk }: { of: LimitKey; onAsk: (asked: Asked) => void }) 
 /** True where anything but its weight bounds a key. */
 const hasLimits = ({ slots, rate, max_waiting }: LimitKey): boolean => slots !== null || rate !== null || max_waiting !== null;
 
-/** From when on a key lets jobs start. */
-function Opening({ of: { key, closed_until, rate_free_at, slots, running } }: { of: LimitKey }) {
+/** From when on a key lets jobs start, and why not before. A rule that this page does not know is told by its name. */
+function Opening({ of: { key, why, closed_until, rate_free_at } }: { of: LimitKey }) {
   if (key.endsWith("*")) return <>—</>;
-  if (closed_until !== null) return <span class="badge warm">{isForEver(closed_until) ? "paused" : <>paused, opens <Time at={closed_until} /></>}</span>;
-  if (slots !== null && running >= slots) return <>when a slot is free</>;
-  if (rate_free_at !== null) return <>next start <Time at={rate_free_at} /></>;
-  return <span class="soft">open</span>;
+  switch (why) {
+    case null:
+    case undefined:
+      return <span class="soft">open</span>;
+    case "paused_key":
+      return <span class="badge warm">{closed_until === null || isForEver(closed_until) ? "paused" : <>paused, opens <Time at={closed_until} /></>}</span>;
+    case "slots_key":
+      return <>when a slot is free: all are taken</>;
+    case "rate_key":
+      return (
+        <>
+          {rate_free_at === null ? "closed" : <>next start <Time at={rate_free_at} /></>}: its rate is used up
+        </>
+      );
+    default:
+      return <>{why}</>;
+  }
 }

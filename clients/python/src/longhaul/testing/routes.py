@@ -19,7 +19,7 @@ from .rules import Broken, broken_rule, page_rule, shown
 from .search import fits
 from .stream import Stream, Waiting
 from .unique import new_job_rules, read_time
-from .waits import dependency_rules
+from .waits import dependency_rules, signal_of, signal_token
 
 
 class Routes:
@@ -84,6 +84,11 @@ class Routes:
                 return _json(200, {"role": "admin"})
             case ("GET", ["api", "workers"]):
                 return _json(200, {"workers": []})
+            case ("POST", ["api", "signals", token]):
+                signal = signal_of(token)
+                if signal is None or signal[0] not in self._jobs.by_id:
+                    return _problem(404, "no_such_token", "the token is not valid here, or no longer")
+                return self._one("POST", self._jobs.by_id[signal[0]], ["signals", signal[1]], request)
             case (method, ["api", "jobs", id, *rest]):
                 if id in self._jobs.gone:
                     return _problem(410, "gone", "the job was deleted")
@@ -111,8 +116,8 @@ class Routes:
             case ("POST", ["signals", name]):
                 given = self._jobs.signal(job, f"signal:{name}", {"value": json.loads(request.content or b"null")})
                 return _json(202, {"accepted": given})
-            case ("POST", ["signals", _, "token"]):
-                token = f"signal-{job['id']}"
+            case ("POST", ["signals", name, "token"]):
+                token = signal_token(job["id"], name)
                 return _json(201, {"token": token, "path": f"/api/signals/{token}", "expires_at": now()})
             case ("POST", [("fork" | "retry") as what]) if what == "fork" or b"from_step" in request.content:
                 return self._from_step(what, job, json.loads(request.content or b"{}"))
@@ -205,13 +210,15 @@ class Routes:
     def _list(self, query: list[tuple[str, str]]) -> httpx.Response:
         wanted: dict[str, list[str]] = {}
         for name, value in query:
-            if name not in ("label", "cursor", "limit", "full"):
+            if name not in ("label", "cursor", "limit", "full", "created_by"):
                 wanted.setdefault(name, []).extend([value] if value else [])
         fault = page_rule(dict(query)) or broken_rule(wanted)
         if fault is not None:
             return _invalid(fault)
         labels = dict(value.split(":", 1) for name, value in query if name == "label")
-        fitting = [job for job in reversed(self._jobs.by_id.values()) if fits(job, list(wanted.items()), labels)]
+        # Here are no tokens, so nothing was enqueued with one.
+        jobs: list[dict[str, Any]] = [] if "created_by" in dict(query) else list(self._jobs.by_id.values())
+        fitting = [job for job in reversed(jobs) if fits(job, list(wanted.items()), labels)]
         start, limit = int(dict(query).get("cursor", 0)), int(dict(query).get("limit", 50))
         end = start + limit
         searched = {"jobs": len(self._jobs.by_id), "complete": end >= len(fitting)}

@@ -25,6 +25,7 @@ from .attempt import Attempt, claimed_as, failed_as, now, plain, waits, written
 from .collect import Call, grouped
 from .jobs import Jobs
 from .routes import Routes, parts_of
+from .waits import signal_token
 
 
 class MemoryServer:
@@ -159,7 +160,7 @@ class MemoryServer:
         if what == "enqueue":
             return {"enqueued": [{"status": self._jobs.create(job)[0]} for job in body["jobs"]]}
         if what == "signal-token":
-            return {"token": f"signal-{body['id']}"}
+            return {"token": signal_token(body["id"], body["name"])}
         id = body["id"] if what == "steps" else body["ids"][0]
         if what == "steps":
             return {"steps": list(self._jobs.steps[id].values())}

@@ -13,6 +13,19 @@ Fate = Literal["blocked", "cancelled", "ready"]
 LOOKED_AT = 100
 
 
+def signal_token(id: str, name: str) -> str:
+    """The token of a signal of a job: no id and no name has a ``~``."""
+    return f"signal~{id}~{name}"
+
+
+def signal_of(token: str) -> tuple[str, str] | None:
+    """The id of the job and the name of the signal that a token is for."""
+    match token.split("~"):
+        case ["signal", id, name]:
+            return id, name
+    return None
+
+
 class Graphs:
     """The jobs that wait for others."""
 
