@@ -27,9 +27,7 @@ pub use times::Times;
 use std::time::Duration;
 
 use crate::clock::{Timestamp, millis};
-use crate::model::{
-    Action, AttemptError, CancelReason, ErrorKind, Outcome, Start, State, WaitsFor,
-};
+use crate::model::{Action, AttemptError, CancelReason, ErrorKind, Outcome, Start, State, WaitsFor};
 use crate::store::PRIORITY_STEP;
 
 /// The facts of a running job that the rules look at.
