@@ -285,6 +285,7 @@ pub(super) fn resolve(folder: &str, target: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::recoded::tests::Drops;
     use super::*;
 
     #[test]
@@ -298,15 +299,6 @@ mod tests {
 
     #[test]
     fn signatures_are_counted_across_reads() {
-        struct Drops<'a>(&'a [u8]);
-        impl Read for Drops<'_> {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                let length = buffer.len().min(self.0.len()).min(3);
-                buffer[..length].copy_from_slice(&self.0[..length]);
-                self.0 = &self.0[length..];
-                Ok(length)
-            }
-        }
         let bytes = b"PK\x01\x02..PK\x01\x02PK\x01\x03PPK\x01\x02PK";
         assert_eq!(count(&mut Drops(bytes), b"PK\x01\x02", usize::MAX).unwrap(), 3);
         assert_eq!(count(&mut &bytes[..], b"PK\x01\x02", usize::MAX).unwrap(), 3);

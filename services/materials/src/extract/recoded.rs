@@ -97,11 +97,11 @@ fn encoding(head: &[u8]) -> Option<&'static Encoding> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A source that gives a few bytes at a time.
-    struct Drops<'a>(&'a [u8]);
+    pub(in super::super) struct Drops<'a>(pub(in super::super) &'a [u8]);
 
     impl Read for Drops<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
