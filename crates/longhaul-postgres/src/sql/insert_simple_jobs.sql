@@ -13,7 +13,7 @@ WITH created AS (
               $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $15::text[], $16::text[], $17::text[])
     AS new (id, kind, version, queue, state, priority, rank, run_at, max_attempts, max_crashes, timeout, backoff, labels,
             args, limit_key, policy)
-  -- A value, and no part of the statement by itself, each of which costs as much as a job.
+  -- A subquery for one value and no CTE, because a CTE costs as much as another job.
   WHERE (SELECT name FROM queues WHERE name = ANY ($18::text[]) AND config LIKE '%"max_waiting":%' LIMIT 1) IS NULL
   RETURNING queue, state
 )
