@@ -264,8 +264,13 @@ impl Proof {
              the store in memory after every operation. `PROPTEST_CASES=n PROPTEST_RNG_SEED=n` repeats them.\n\n\
              | store | histories | seed |\n|---|--:|--:|"
         )?;
-        for Histories { store, histories, seed } in &self.histories {
-            writeln!(page, "| {store} | {histories} | {seed} |")?;
+        for runs in self.histories.chunk_by(|one, next| one.store == next.store) {
+            let histories: u64 = runs.iter().map(|run| run.histories).sum();
+            let seed = match runs {
+                [first, .., _] => format!("{} and {} others", first.seed, runs.len() - 1),
+                _ => runs.iter().map(|run| run.seed.to_string()).collect(),
+            };
+            writeln!(page, "| {} | {histories} | {seed} |", runs[0].store)?;
         }
         writeln!(page)
     }
@@ -282,12 +287,20 @@ mod tests {
     fn a_page_tells_of_seeds_faults_and_histories_and_does_not_hold_where_a_fault_was_not_found() {
         let broken = Broken { promise: PROMISES[0], how: "by chance".into(), at: Duration::ZERO };
         let sum = Sum { runs: 3, counts: BTreeMap::from([("jobs", 7)]), ..Sum::default() };
-        let histories = vec![Histories { store: "memory".into(), histories: 1_000, seed: 5 }];
+        let of = |store: &str, histories, seed| Histories { store: store.into(), histories, seed };
+        let histories =
+            vec![of("memory", 1_000, 5), of("redis", 500, 6), of("redis", 250, 7), of("redis", 250, 8)];
         let caught = vec![(Planted::WakeUpIsLost, Some((9, broken.clone())))];
         let mut proof = Proof { first: 1, sum, caught, histories };
         assert!(proof.holds());
         let page = proof.page();
-        for part in ["Seeds 1 to 3: **3 runs**", "| 7 | jobs |", "river#238 | 9 |", "| memory | 1000 | 5 |"] {
+        for part in [
+            "Seeds 1 to 3: **3 runs**",
+            "| 7 | jobs |",
+            "river#238 | 9 |",
+            "| memory | 1000 | 5 |",
+            "| redis | 1000 | 6 and 2 others |",
+        ] {
             assert!(page.contains(part), "{part} in {page}");
         }
         proof.caught[0].1 = None;
