@@ -1,4 +1,5 @@
 use longhaul::{Changes, EnqueueStatus, Enqueued, JobId, KeptChange, NewJob, Result, Start, State};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::Connection;
@@ -8,6 +9,7 @@ use crate::new_rows::{JOBS_PER_STATEMENT, NewRows, duplicate, id_of};
 use crate::server_clock::Now;
 use crate::write_tx::{Effects, WriteTx};
 
+pub(crate) const INSERT_SIMPLE_JOB: &str = include_str!("sql/insert_simple_job.sql");
 pub(crate) const INSERT_SIMPLE: &str = include_str!("sql/insert_simple_jobs.sql");
 pub(crate) const INSERT_SIMPLE_KEYED: &str = include_str!("sql/insert_simple_keyed_jobs.sql");
 
@@ -78,32 +80,7 @@ pub(crate) async fn enqueue_simple(
             rows.push(id, job, None, now)?;
         }
     }
-    let mut queues = rows.queues.clone();
-    queues.sort_unstable();
-    queues.dedup();
-    let values: [&(dyn ToSql + Sync); 18] = [
-        &rows.ids,
-        &rows.kinds,
-        &rows.versions,
-        &rows.queues,
-        &rows.states,
-        &rows.priorities,
-        &rows.ranks,
-        &rows.run_ats,
-        &rows.max_attempts,
-        &rows.max_crashes,
-        &rows.timeouts,
-        &rows.backoffs,
-        &rows.labels,
-        &now.earliest.0,
-        &rows.args,
-        &rows.limit_keys,
-        &rows.policies,
-        &queues,
-    ];
-    let has_keys = rows.limit_keys.iter().any(Option::is_some);
-    let sql = if has_keys { INSERT_SIMPLE_KEYED } else { INSERT_SIMPLE };
-    if connection.rows(sql, &values).await.map_err(fault("enqueue"))?.is_empty() {
+    if !insert_simple(connection, &rows, now).await? {
         return Ok(None);
     }
     let mut effects = Effects::default();
@@ -121,6 +98,80 @@ pub(crate) async fn enqueue_simple(
     let created = |id| Enqueued::new(id, EnqueueStatus::Created);
     let answers = ids.into_iter().map(|ids| ids.into_iter().map(created).collect()).collect();
     Ok(Some((answers, effects)))
+}
+
+/// Writes rows of which nothing has to be looked up. False if a bound on waiting jobs may apply to one of them, and none was
+/// written.
+async fn insert_simple(connection: &Connection, rows: &NewRows<'_>, now: Now) -> Result<bool> {
+    let has_keys = rows.limit_keys.iter().any(Option::is_some);
+    let created = match (rows.ids.len(), has_keys) {
+        (1, false) => insert_simple_job(connection, rows, now).await,
+        _ => insert_simple_jobs(connection, rows, has_keys.then_some(&rows.limit_keys), now).await,
+    };
+    Ok(!created.map_err(fault("enqueue"))?.is_empty())
+}
+
+/// Writes the only one of `rows`, which has no limit keys.
+async fn insert_simple_job(
+    connection: &Connection,
+    rows: &NewRows<'_>,
+    now: Now,
+) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
+    let values: [&(dyn ToSql + Sync); 16] = [
+        &rows.ids[0],
+        &rows.kinds[0],
+        &rows.versions[0],
+        &rows.queues[0],
+        &rows.states[0],
+        &rows.priorities[0],
+        &rows.ranks[0],
+        &rows.run_ats[0],
+        &rows.max_attempts[0],
+        &rows.max_crashes[0],
+        &rows.timeouts[0],
+        &rows.backoffs[0],
+        &now.earliest.0,
+        &rows.labels[0],
+        &rows.args[0],
+        &rows.policies[0],
+    ];
+    connection.rows(INSERT_SIMPLE_JOB, &values).await
+}
+
+/// Writes all of `rows`, with the keys of those that have some.
+async fn insert_simple_jobs(
+    connection: &Connection,
+    rows: &NewRows<'_>,
+    limit_keys: Option<&Vec<Option<String>>>,
+    now: Now,
+) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
+    let mut queues = rows.queues.clone();
+    queues.sort_unstable();
+    queues.dedup();
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![
+        &rows.ids,
+        &rows.kinds,
+        &rows.versions,
+        &rows.queues,
+        &rows.states,
+        &rows.priorities,
+        &rows.ranks,
+        &rows.run_ats,
+        &rows.max_attempts,
+        &rows.max_crashes,
+        &rows.timeouts,
+        &rows.backoffs,
+        &rows.labels,
+        &now.earliest.0,
+        &rows.args,
+        &rows.policies,
+        &queues,
+    ];
+    let Some(limit_keys) = limit_keys else {
+        return connection.rows(INSERT_SIMPLE, &values).await;
+    };
+    values.push(limit_keys);
+    connection.rows(INSERT_SIMPLE_KEYED, &values).await
 }
 
 /// True where nothing has to be looked up, not even the ids.

@@ -16,7 +16,7 @@ use crate::apply::apply_all;
 use crate::call::{Answer, Call, Op, Verdict};
 use crate::claim::PROMOTE_DUE;
 use crate::connection::{Connection, Link};
-use crate::enqueue::{INSERT_SIMPLE, INSERT_SIMPLE_KEYED};
+use crate::enqueue::{INSERT_SIMPLE, INSERT_SIMPLE_JOB, INSERT_SIMPLE_KEYED};
 use crate::error::{
     SILENCE, failed, fault, is_serialization_failure, is_unreachable, key_locked, unavailable,
 };
@@ -40,13 +40,14 @@ const SERVED_AT_ONCE: usize = 256;
 const NOW: &str = include_str!("sql/now.sql");
 const NEXT_DUE: &str = include_str!("sql/next_due.sql");
 /// Statements that are sent together with others.
-const TOGETHER: [&str; 9] = [
+const TOGETHER: [&str; 10] = [
     NOW,
     NEXT_DUE,
     PROMOTE_DUE,
     ADD_COUNTS,
     FINISH_AND_CLAIM,
     FINISH_AND_CLAIM_KEYED,
+    INSERT_SIMPLE_JOB,
     INSERT_SIMPLE,
     INSERT_SIMPLE_KEYED,
     COMPLETE_SIMPLE,
