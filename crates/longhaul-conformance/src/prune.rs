@@ -1,8 +1,8 @@
 //! The contract of the history: what a sweep prunes, and what is left of it.
 
 use longhaul::{
-    AWAITED_FOR, Action, Dependency, GONE_FOR, JobFilter, JobId, Keep, Lookup, NewJob, Outcome, QueueConfig,
-    Retention, State, Swept,
+    AWAITED_FOR, Action, Dependency, EnqueueStatus, GONE_FOR, JobFilter, JobId, Keep, Lookup, NewJob,
+    Outcome, QueueConfig, Retention, Start, State, Swept,
 };
 
 use crate::Fixture;
@@ -197,6 +197,45 @@ pub async fn a_sweep_keeps_a_job_while_one_that_depends_on_it_has_not_ended(fx: 
     fx.clock.advance(AWAITED_FOR + secs(61));
     assert_eq!(fx.sweep().await.pruned, 1);
     assert_eq!(fx.lookup_all(&[kept, deleted]).await, [Lookup::Gone, Lookup::Gone]);
+}
+
+/// "A sweep keeps a child while its parent has not ended."
+pub async fn a_sweep_keeps_a_child_while_its_parent_has_not_ended(fx: &Fixture) {
+    let at_once = Keep { age: Some(secs(60)), count: Some(0) };
+    set_retention(fx, QUEUE, Retention { completed: at_once, ..Retention::default() }).await;
+    let parent = |name: &str, start| NewJob { queue: "elsewhere".into(), start, ..named(name) };
+    let child = |name: &str, parent: &str| NewJob { parent: Some(id(parent)), ..named(name) };
+    fx.enqueue_all(vec![
+        parent("plain", Start::Now),
+        child("of-plain", "plain"),
+        parent("closing", Start::AfterChildren),
+        child("of-closing", "closing"),
+        child("of-none", "never-there"),
+    ])
+    .await;
+    let run_on = |queue: &'static str| async move {
+        let claimed =
+            fx.claim(longhaul::Claim { queues: vec![slots(queue, 1)], lease_for: HOUR, ..claim() }).await;
+        fx.end(&claimed[0].lease, completed()).await;
+    };
+    for _ in 0..3 {
+        run_on(QUEUE).await;
+    }
+    assert_eq!(fx.sweep().await.pruned, 1, "of-none has no parent that is there");
+    assert_eq!(fx.lookup(&id("of-none")).await, Lookup::Gone);
+    fx.clock.advance(HOUR);
+    assert_eq!(fx.sweep().await.pruned, 0, "both parents may read what their children have made");
+    assert_eq!(fx.offer(child("of-plain", "plain")).await.status, EnqueueStatus::Duplicate);
+
+    run_on("elsewhere").await;
+    assert_eq!(fx.sweep().await.pruned, 0, "retention looks again after a while");
+    fx.clock.advance(AWAITED_FOR);
+    assert_eq!(fx.sweep().await.pruned, 1, "one parent has ended");
+    run_on("elsewhere").await;
+    fx.clock.advance(AWAITED_FOR);
+    assert_eq!(fx.sweep().await.pruned, 1);
+    let children = [id("of-plain"), id("of-closing")];
+    assert_eq!(fx.lookup_all(&children).await, [Lookup::Gone, Lookup::Gone]);
 }
 
 /// "A pruned job is gone for a day and then unknown."

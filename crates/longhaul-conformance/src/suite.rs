@@ -416,6 +416,7 @@ macro_rules! sentences {
                 a_sweep_prunes_by_count
                 a_sweep_keeps_a_job_whose_unique_key_is_held
                 a_sweep_keeps_a_job_while_one_that_depends_on_it_has_not_ended
+                a_sweep_keeps_a_child_while_its_parent_has_not_ended
                 a_pruned_job_is_gone_for_a_day_and_then_unknown
             }
             read {

@@ -1,12 +1,15 @@
 -- Removes the oldest finished jobs of a queue and state, up to one of them, with what belongs to them, and leaves word
--- that they were there. Those are passed over for a while that others depend on which have not ended, of the first of these.
+-- that they were there. Those are passed over for a while whose parent has not ended, and those that others depend on which have
+-- not ended, of the first of these.
 -- in: queue, state, kept_from, seq, limit, when the word is forgotten, until when jobs are passed over, how many dependants are
 --     looked at
--- out: id, kind, attempt    index: jobs_finished, the primary keys
+-- out: id, kind, attempt    index: jobs_finished, jobs_by_id, the primary keys
 WITH found AS MATERIALIZED (
   SELECT seq, awaited IS NOT NULL AND EXISTS (
     SELECT FROM (SELECT dependant FROM dependencies WHERE job = jobs.seq ORDER BY dependant LIMIT $8) e
     JOIN jobs d ON d.seq = e.dependant WHERE d.state NOT IN ('completed', 'failed', 'cancelled')
+  ) OR parent IS NOT NULL AND EXISTS (
+    SELECT FROM jobs p WHERE p.id = jobs.parent AND p.state NOT IN ('completed', 'failed', 'cancelled')
   ) AS is_awaited
   FROM jobs
   WHERE queue = $1 AND state = $2 AND kept_from IS NOT NULL AND (kept_from, seq) <= ($3, $4)

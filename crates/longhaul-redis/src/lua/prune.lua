@@ -22,8 +22,10 @@ local function note_next(key, place, kept, age)
   end
 end
 
--- True where one of the first jobs that depend on a job has not ended.
+-- True where a job's parent has not ended, or one of the first jobs that depend on it.
 local function is_awaited(job)
+  local parent = job[PARENT] and job_of(job[PARENT])
+  if parent and parent[STATE] < COMPLETED then return true end
   if job[AWAITED] ~= 1 then return false end
   local entries, ids = call('ZRANGE', root .. 'dependants|' .. digits(job[SEQ]), 0, DEPENDANTS_LOOKED_AT - 1), {}
   for i, entry in ipairs(entries) do

@@ -226,8 +226,12 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// True where one of the jobs that depend on this one has not ended, of the first of them.
+    /// True where its parent has not ended, or one of the jobs that depend on this one, of the first of them.
     pub(super) fn is_awaited(&self, seq: i64) -> rusqlite::Result<bool> {
+        let of_parent = include_str!("../sql/is_of_unfinished_parent.sql");
+        if self.connection.prepare_cached(of_parent)?.exists([seq])? {
+            return Ok(true);
+        }
         let awaited = include_str!("../sql/is_awaited.sql");
         let most = DEPENDANTS_LOOKED_AT as i64;
         Ok(self.has_edges && self.connection.prepare_cached(awaited)?.exists([seq, most])?)

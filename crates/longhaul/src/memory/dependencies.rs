@@ -127,8 +127,12 @@ impl Table {
         }
     }
 
-    /// True where one of the jobs that depend on this one has not ended, of the first of them.
+    /// True where its parent has not ended, or one of the jobs that depend on this one, of the first of them.
     pub(super) fn is_awaited(&self, seq: u64) -> bool {
+        let parent = self.rows.get(&seq).and_then(|row| self.find(row.record.parent.as_ref()?));
+        if parent.is_some_and(|row| !row.record.state.is_finished()) {
+            return true;
+        }
         let dependants = self.edges.of(seq).take(DEPENDANTS_LOOKED_AT);
         dependants.filter_map(|seq| self.rows.get(&seq)).any(|row| !row.record.state.is_finished())
     }

@@ -343,6 +343,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A sweep prunes by count.
     /// - A sweep keeps a job whose unique key is held.
     /// - A sweep keeps a job while one that depends on it has not ended.
+    /// - A sweep keeps a child while its parent has not ended.
     /// - A sweep does no more than its limit.
     /// - A sweep with nothing to do says so.
     async fn sweep(&self, limit: usize) -> Result<Swept>;
@@ -626,8 +627,9 @@ pub const KEPT_EVENT_BYTES: usize = 16 * 1024 * 1024;
 pub const KEPT_ERRORS: usize = 20;
 /// The time that a pruned or deleted job is remembered as gone.
 pub const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
-/// The time for which retention skips a job that others depend on which have not ended: they may read its output, or
-/// report its end. After that a sweep checks again.
+/// The time for which retention skips a job that others depend on which have not ended (they may read its output, or report its
+/// end), and a child whose parent has not ended (which may read its output, and would create it again where it enqueues its
+/// children once more after a crash). After that a sweep checks again.
 pub const AWAITED_FOR: Duration = Duration::from_secs(60);
 /// The number of dependants that retention checks of one job, the oldest first.
 pub const DEPENDANTS_LOOKED_AT: usize = 100;
