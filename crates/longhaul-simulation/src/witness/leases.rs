@@ -131,7 +131,8 @@ impl Ledger {
     }
 
     fn note_finish(&mut self, finish: &Finish, status: LeaseStatus, standing: Standing, now: Timestamp) {
-        if status == LeaseStatus::Lost || standing != Standing::Current {
+        // The token of a claim whose answer broke off is unknown until the store honours it.
+        if status == LeaseStatus::Lost || !matches!(standing, Standing::Current | Standing::Unknown) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&finish.lease.id) else { return };
