@@ -314,6 +314,58 @@ test("a lost answer to a retry or a removal is no error", async () => {
   await assert.rejects(client.schedules.delete("s"), { name: "NotFound" });
 });
 
+test("jobs that fail again are not retried for ever", async () => {
+  const told = [];
+  const fetch = async (_, { body }) => {
+    const { dry_run, limit } = JSON.parse(body);
+    told.push([dry_run, limit]);
+    // Three thousand that fail as soon as they are retried.
+    const done = Math.min(3_000, limit);
+    return Response.json({ matched: done, done, complete: dry_run });
+  };
+  const client = new Longhaul({ fetch });
+  const acted = await client.jobs.retry({ filter: { state: "failed" } });
+  assert.deepEqual(acted, { matched: 4_000, done: 4_000, complete: false });
+  assert.deepEqual(told, [[false, 1_000], [true, 10_000], [false, 1_000], [false, 1_000], [false, 1_000]]);
+  told.length = 0;
+  assert.equal((await client.jobs.retry({ filter: { state: "failed" }, limit: 1_500 })).done, 1_500);
+  assert.deepEqual(told, [[false, 1_000], [false, 500]], "a limit is bound enough");
+});
+
+test("what no request can be made with is refused at once", async () => {
+  const sent = [];
+  const fetch = async (_, { headers }) => {
+    sent.push(headers);
+    return Response.json({ role: "admin" });
+  };
+  for (const url of ["127.0.0.1:8000", "ftp://jobs", "http://", "http:///jobs"]) assert.throws(() => new Longhaul({ url }), RangeError, url);
+  for (const token of ["a\nb", "é", "a\0", "日"]) assert.throws(() => new Longhaul({ token }), RangeError, token);
+  const client = new Longhaul({ fetch });
+  for (const header of ["a\nb", "é", "日"]) {
+    await assert.rejects(client.enqueue("k", null, { idempotencyKey: header }), RangeError, header);
+    await assert.rejects(client.enqueue("k", null, { traceparent: header }), RangeError, header);
+  }
+  // Each of these would be the URL of something else.
+  for (const name of [".", ".."]) {
+    assert.throws(() => client.job(name), RangeError);
+    const asks = [() => client.queues.get(name), () => client.key(name), () => client.tokens.revoke(name), () => client.job("j").signal(name), () => client.redeliver(name)];
+    for (const ask of asks) await assert.rejects(async () => ask(), RangeError, `${name} of ${ask}`);
+  }
+  assert.deepEqual(sent, []);
+  // A variable that is not set is no token, and a file with one ends in a newline.
+  for (const [token, shown] of [["", undefined], [" \n", undefined], [" secret\n", "Bearer secret"]]) {
+    await new Longhaul({ fetch, token }).me();
+    assert.equal(sent.pop().authorization, shown);
+  }
+  // A timer holds no longer time, and one beyond it would be over at once.
+  const slow = async (_, { signal }) => {
+    await new Promise((resolve) => setImmediate(() => setTimeout(resolve, 2)));
+    signal.throwIfAborted();
+    return Response.json({ role: "admin" });
+  };
+  for (const timeout of [Infinity, 2 ** 31]) assert.equal((await new Longhaul({ fetch: slow, timeout }).me()).role, "admin");
+});
+
 test("events are read wherever the network cuts", () => {
   const stream = new TextEncoder().encode('id: 1\r\nevent: chunk\r\ndata: {"a":\r\ndata: "ä"}\r\n\r\n: beat\n\nretry: 1500\n\nid: 2\ndata:x\n\n');
   for (let cut = 1; cut < stream.length; cut++) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import doctest
+import json
 import queue
 import unittest
 from collections.abc import Callable
@@ -482,6 +483,55 @@ class Retries(unittest.TestCase):
             job.retry()
         with self.assertRaises(longhaul.NotFound):
             client.schedules.delete("s")
+
+    def test_jobs_that_fail_again_are_not_retried_for_ever(self) -> None:
+        told: list[tuple[bool, int]] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            body = json.loads(request.content)
+            told.append((body["dry_run"], body["limit"]))
+            # Three thousand that fail as soon as they are retried.
+            done = min(3_000, body["limit"])
+            return httpx.Response(200, json={"matched": done, "done": done, "complete": body["dry_run"]})
+
+        client = Longhaul("http://memory", transport=httpx.MockTransport(answer))
+        self.assertEqual(client.jobs.retry(filter={"state": "failed"}), longhaul.Acted(4_000, 4_000, False))
+        self.assertEqual(told, [(False, 1_000), (True, 10_000), *[(False, 1_000)] * 3])
+        told.clear()
+        self.assertEqual(client.jobs.retry(filter={"state": "failed"}, limit=1_500).done, 1_500)
+        self.assertEqual(told, [(False, 1_000), (False, 500)], "a limit is bound enough")
+
+    def test_what_no_request_can_be_made_with_is_refused_at_once(self) -> None:
+        sent: list[httpx.Request] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            sent.append(request)
+            return httpx.Response(200, json={"role": "admin"})
+
+        transport = httpx.MockTransport(answer)
+        for url in ("", "127.0.0.1:8000", "ftp://jobs", "http://", "http:///jobs", "http://[::1"):
+            with self.subTest(url=url), self.assertRaises(ValueError):
+                Longhaul(url)
+        for token in ("a\nb", "é", "a\0"):
+            with self.subTest(token=token), self.assertRaises(ValueError):
+                Longhaul("http://memory", token=token)
+        client = Longhaul("http://memory", transport=transport)
+        for header in ("a\nb", "é", " a"):
+            with self.subTest(header=header), self.assertRaises(ValueError):
+                client.enqueue("k", idempotency_key=header)
+            with self.subTest(header=header), self.assertRaises(ValueError):
+                client.enqueue("k", traceparent=header)
+        # Each of these would be the URL of something else.
+        for name in (".", ".."):
+            asks: list[Callable[[], object]] = [lambda: client.job(name), lambda: client.queues.get(name), lambda: client.key(name), lambda: client.tokens.revoke(name)]
+            for ask in [*asks, lambda: client.job("j").signal(name), lambda: client.webhook_secrets.delete(name)]:
+                with self.subTest(name=name), self.assertRaises(ValueError):
+                    ask()
+        self.assertEqual(sent, [])
+        # A variable that is not set is no token, and a file with one ends in a newline.
+        for token, shown in (("", None), (" \n", None), (" secret\n", "Bearer secret")):
+            Longhaul("http://memory", token=token, transport=transport).me()
+            self.assertEqual(sent.pop().headers.get("authorization"), shown)
 
     def test_what_no_retry_can_help_is_not_sent_again(self) -> None:
         calls = []

@@ -1,5 +1,5 @@
 import { isApiError, JobCancelled, JobExpired, JobFailed, TimeoutError } from "./errors.js";
-import { remove, request, type Settings, sleep } from "./http.js";
+import { remove, request, segment, type Settings, sleep } from "./http.js";
 import { isFinished, type Job, type JobEvent } from "./job.js";
 import { plain, read, stringify } from "./json.js";
 import type { Schemas } from "./openapi.js";
@@ -46,7 +46,7 @@ export class JobHandle<Output = unknown> {
   /** `path` is the link that the server has given, if it has. */
   constructor(settings: Settings, id: string, { last, path, status }: { last?: Job<Output>; path?: string | undefined; status?: EnqueueStatus } = {}) {
     this.#settings = settings;
-    this.#path = path ?? `/api/jobs/${encodeURIComponent(id)}`;
+    this.#path = path ?? `/api/jobs/${segment(id)}`;
     this.id = id;
     this.last = last;
     this.status = status;
@@ -136,12 +136,12 @@ export class JobHandle<Output = unknown> {
    * Throws `Conflict` with the code `ended` once the job has ended.
    */
   async signal(name: string, value: unknown = null): Promise<boolean> {
-    return giveSignal(this.#settings, `${this.#path}/signals/${encodeURIComponent(name)}`, value);
+    return giveSignal(this.#settings, `${this.#path}/signals/${segment(name)}`, value);
   }
 
   /** A token that gives the job this signal, once, for whoever has no token of the server: a `POST` of the value to its `path`. */
   async signalToken(name: string, options: Schemas["SignalTokenRequest"] = {}): Promise<Schemas["SignalToken"]> {
-    const path = `${this.#path}/signals/${encodeURIComponent(name)}/token`;
+    const path = `${this.#path}/signals/${segment(name)}/token`;
     return read(await request(this.#settings, { method: "POST", path, body: options }));
   }
 

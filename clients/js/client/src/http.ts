@@ -29,6 +29,8 @@ export interface Call {
 
 /** The longest pause between two tries, in milliseconds, where the server names none. */
 const LONGEST_PAUSE = 8_000;
+/** The longest time of a timer, in milliseconds: that of a signed number of 32 bits. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * Sends a request until it is answered: again after 408, 429, 5xx and broken connections, at most `maxRetries` times. A POST
@@ -38,6 +40,7 @@ export async function request(settings: Settings, call: Call): Promise<Response>
   const method = call.method ?? "GET";
   const headers: Record<string, string> = { accept: "application/json", ...authorization(settings), ...call.headers };
   if (method === "POST") headers["idempotency-key"] ??= unlikeAll();
+  for (const [name, value] of Object.entries(headers)) checkHeader(name, value);
   const init: RequestInit = { method, headers, redirect: "manual" };
   const body = call.text ?? stringify(call.body);
   if (body !== undefined) {
@@ -65,6 +68,17 @@ export async function request(settings: Settings, call: Call): Promise<Response>
   }
 }
 
+/** A name as a part of a path. `.` and `..` are resolved away in a URL, which would be that of something else. */
+export function segment(name: string): string {
+  if (name === "." || name === "..") throw new RangeError(`'${name}' is no name of anything over HTTP`);
+  return encodeURIComponent(name);
+}
+
+/** Refuses what no header can carry: a request with it would fail however often it is sent. */
+export function checkHeader(name: string, value: string): void {
+  if (!/^[\t\x20-\x7e]*$/.test(value)) throw new RangeError(`the ${name} must be printable ASCII`);
+}
+
 /** Removes what is at a path. */
 export async function remove(settings: Settings, path: string): Promise<void> {
   let isAgain = false;
@@ -89,7 +103,8 @@ async function bounded(settings: Settings, call: Call, init: RequestInit): Promi
   call.signal?.addEventListener("abort", abort);
   const timer = setTimeout(
     () => aborting.abort(new Error(`no answer within ${settings.timeout} ms`)),
-    settings.timeout + (call.heldFor ?? 0),
+    // A longer time than timers have would be none at all.
+    Math.min(settings.timeout + (call.heldFor ?? 0), LONGEST_TIMER),
   );
   try {
     const response = await settings.fetch(settings.url + call.path, { ...init, signal: aborting.signal });

@@ -63,7 +63,7 @@ export class Jobs {
     action: string,
     { filter, limit = Infinity, dryRun = false }: { filter: JobFilter; limit?: number; dryRun?: boolean },
   ): Promise<Acted> {
-    let [matched, done] = [0, 0];
+    let [matched, done, bound] = [0, 0, Infinity];
     for (;;) {
       // A dry run counts all that it can at once, because nothing moves on between two requests.
       const body = { action, filter, limit: Math.min(dryRun ? 10_000 : 1_000, limit - done), dry_run: dryRun };
@@ -71,7 +71,12 @@ export class Jobs {
       const acted = await read<Acted>(response);
       matched += acted.matched;
       done += acted.done;
-      if (acted.complete || dryRun || acted.done === 0 || done >= limit) return { matched, done, complete: acted.complete };
+      if (acted.complete || dryRun || acted.done === 0 || done >= Math.min(limit, bound)) return { matched, done, complete: acted.complete };
+      if (action === "retry" && limit === Infinity && bound === Infinity) {
+        // A job that is retried may fail again while this goes on, and is not to be retried for ever.
+        const left = await this.#act(action, { filter, dryRun: true });
+        if (left.complete) bound = done + left.done;
+      }
     }
   }
 }

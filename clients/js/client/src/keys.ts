@@ -1,4 +1,4 @@
-import { request, type Settings } from "./http.js";
+import { request, segment, type Settings } from "./http.js";
 import { queryOf } from "./jobs.js";
 import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
@@ -37,5 +37,5 @@ export async function removeKey(settings: Settings, key: string): Promise<void> 
 }
 
 function keyPath(key: string, rest = ""): string {
-  return `/api/keys/${encodeURIComponent(key)}${rest}`;
+  return `/api/keys/${segment(key)}${rest}`;
 }

@@ -1,6 +1,6 @@
 import { DuplicateJob, isApiError } from "./errors.js";
 import { type EnqueueStatus, giveSignal, JobHandle, type WaitOptions } from "./handle.js";
-import { request, type Settings } from "./http.js";
+import { checkHeader, request, segment, type Settings } from "./http.js";
 import type { Job, JobOptions } from "./job.js";
 import { Jobs, queryOf } from "./jobs.js";
 import { parse, read } from "./json.js";
@@ -58,9 +58,15 @@ export class Longhaul<K extends Kinds = Kinds> {
   readonly settings: Settings;
 
   constructor(options: LonghaulOptions = {}) {
+    const url = options.url ?? "http://127.0.0.1:8000";
+    // A path is one of the page's own server.
+    if (!/^(https?:\/\/[^/?#]|\/|$)/i.test(url)) throw new RangeError(`the url must be http://HOST:PORT or https://HOST, and is '${url}'`);
+    // One of white space alone is none, as that of a variable that is not set.
+    const token = options.token?.trim() || undefined;
+    checkHeader("authorization", token ?? "");
     this.settings = {
-      url: (options.url ?? "http://127.0.0.1:8000").replace(/\/+$/, ""),
-      token: options.token,
+      url: url.replace(/\/+$/, ""),
+      token,
       timeout: options.timeout ?? 30_000,
       maxRetries: options.maxRetries ?? 2,
       fetch: options.fetch ?? ((...args) => globalThis.fetch(...args)),
@@ -195,7 +201,7 @@ export class Longhaul<K extends Kinds = Kinds> {
    * token is needed.
    */
   redeemSignalToken(token: string, value: unknown = null): Promise<boolean> {
-    return giveSignal(this.settings, `/api/signals/${encodeURIComponent(token)}`, value);
+    return giveSignal(this.settings, `/api/signals/${segment(token)}`, value);
   }
 
   /** Who has changed what, newest first: a page of 50 entries unless `limit` says 1 to 500. */

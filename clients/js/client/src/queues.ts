@@ -1,4 +1,4 @@
-import { request, type Settings } from "./http.js";
+import { request, segment, type Settings } from "./http.js";
 import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 
@@ -38,7 +38,7 @@ export class Queues {
   }
 
   async #ask(method: string, queue: string, rest = "", body?: unknown): Promise<Queue> {
-    const path = `/api/queues/${encodeURIComponent(queue)}${rest}`;
+    const path = `/api/queues/${segment(queue)}${rest}`;
     return read(await request(this.#settings, { method, path, body }));
   }
 }

@@ -1,5 +1,5 @@
 import { JobHandle } from "./handle.js";
-import { remove, request, type Settings } from "./http.js";
+import { remove, request, segment, type Settings } from "./http.js";
 import type { Job } from "./job.js";
 import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
@@ -57,4 +57,4 @@ export class Schedules {
   }
 }
 
-const path = (name: string) => `/api/schedules/${encodeURIComponent(name)}`;
+const path = (name: string) => `/api/schedules/${segment(name)}`;

@@ -1,4 +1,4 @@
-import { remove, request, type Settings } from "./http.js";
+import { remove, request, segment, type Settings } from "./http.js";
 import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 
@@ -28,6 +28,6 @@ export class Tokens {
 
   /** Revokes a token: no server takes it a second from now. */
   async revoke(id: string): Promise<void> {
-    await remove(this.#settings, `/api/tokens/${encodeURIComponent(id)}`);
+    await remove(this.#settings, `/api/tokens/${segment(id)}`);
   }
 }

@@ -1,4 +1,4 @@
-import { remove, request, type Settings } from "./http.js";
+import { remove, request, segment, type Settings } from "./http.js";
 import { read } from "./json.js";
 import type { Schemas } from "./openapi.js";
 
@@ -9,7 +9,7 @@ export type WebhookSecret = Schemas["WebhookSecret"];
 
 /** Sends the message of a delivery again. */
 export async function redeliver(settings: Settings, delivery: string): Promise<Delivery> {
-  return read(await request(settings, { method: "POST", path: `/api/deliveries/${encodeURIComponent(delivery)}/redeliver` }));
+  return read(await request(settings, { method: "POST", path: `/api/deliveries/${segment(delivery)}/redeliver` }));
 }
 
 /**
@@ -36,6 +36,6 @@ export class WebhookSecrets {
 
   /** Deletes a secret: nothing is signed with it any more. */
   async delete(id: string): Promise<void> {
-    await remove(this.#settings, `/api/webhook-secrets/${encodeURIComponent(id)}`);
+    await remove(this.#settings, `/api/webhook-secrets/${segment(id)}`);
   }
 }

@@ -35,7 +35,7 @@ class AsyncLonghaul:
         max_retries: int = 2,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._settings = Settings(token, max_retries, httpx.URL(url.rstrip("/")).path.rstrip("/"))
+        self._settings = Settings.of(url, token, max_retries)
         self._timeout = timeout
         self._http = httpx.AsyncClient(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
         self.jobs = AsyncJobs(self)

@@ -40,7 +40,7 @@ class Longhaul:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """``timeout`` is in seconds and for each request; waiting for a job is not bounded by it."""
-        self._settings = Settings(token, max_retries, httpx.URL(url.rstrip("/")).path.rstrip("/"))
+        self._settings = Settings.of(url, token, max_retries)
         self._timeout = timeout
         self._http = httpx.Client(base_url=url.rstrip("/"), transport=transport, follow_redirects=False)
         self.jobs = Jobs(self)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from .errors import ApiError, Conflict, ConnectionError, DuplicateJob, Gone, JobCancelled, JobExpired, JobFailed, NotFound, TimeoutError, api_error
 from .job import FINISHED, ChangesMissed, ChunkEvent, EnqueueStatus, Event, Job, JobChange, OnFull, ResetEvent, StateEvent
@@ -81,11 +81,35 @@ class Settings:
     #: The path of the server's address, which may be a proxy's.
     base: str = ""
 
+    @classmethod
+    def of(cls, url: str, token: str | None, max_retries: int | None) -> Settings:
+        """How requests are made to a server. A token of white space alone is none, as that of a variable that is not set. Raises
+        ``ValueError`` for what no request can be made with, and a worker would try without end."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"the url must be http://HOST:PORT or https://HOST, and is {url!r}")
+        token = (token or "").strip() or None
+        check_header("authorization", token or "")
+        return cls(token, max_retries, unquote(parts.path).rstrip("/"))
+
     def below(self, link: str) -> str:
         """The path below the client's own address of a link that the server has given."""
         parts = urlsplit(link)
         path = parts.path.removeprefix(self.base) if parts.path.startswith(f"{self.base}/") else parts.path
         return path + (f"?{parts.query}" if parts.query else "")
+
+
+def check_header(name: str, value: str) -> None:
+    """Refuses what no header can carry: a request with it would fail however often it is sent."""
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise ValueError(f"the {name} must be printable ASCII without blanks around it")
+
+
+def segment(name: str) -> str:
+    """A name as a part of a path. ``.`` and ``..`` are resolved away in a URL, which would be that of something else."""
+    if name in (".", ".."):
+        raise ValueError(f"{name!r} is no name of anything over HTTP")
+    return quote(name, safe="")
 
 
 def request(
@@ -111,6 +135,8 @@ def request(
         sent["authorization"] = f"Bearer {settings.token}"
     if method == "POST":
         sent.setdefault("idempotency-key", str(uuid.uuid4()))
+    for name, value in sent.items():
+        check_header(name, value)
     if body is not None:
         # NaN is no JSON; the server would refuse it with less to say.
         content = json.dumps(body, allow_nan=False).encode()
@@ -162,7 +188,7 @@ def retry_after(value: str | None) -> float | None:
 
 def job_path(id: str) -> str:
     """The path of a job for which the server has given no link."""
-    return f"/api/jobs/{quote(id, safe='')}"
+    return f"/api/jobs/{segment(id)}"
 
 
 def body_of(kind: str, args: Any, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,7 +333,7 @@ def again(args: Any, from_step: str | None) -> dict[str, Any] | None:
 
 def signal_path(path: str, name: str, rest: str = "") -> str:
     """The path of a signal of a job."""
-    return f"{path}/signals/{quote(name, safe='')}{rest}"
+    return f"{path}/signals/{segment(name)}{rest}"
 
 
 def signal(settings: Settings, path: str, name: str, value: Any) -> Flow[bool]:
@@ -320,18 +346,18 @@ def signal(settings: Settings, path: str, name: str, value: Any) -> Flow[bool]:
 def redeem(settings: Settings, token: str, value: Any) -> Flow[bool]:
     """Gives the signal that a token is for; false where an earlier one of the name stands."""
     content = json.dumps(value, allow_nan=False).encode()
-    answer = yield from request(settings, "POST", f"/api/signals/{quote(token, safe='')}", content=content)
+    answer = yield from request(settings, "POST", f"/api/signals/{segment(token)}", content=content)
     return bool(answer.json()["accepted"])
 
 
 def queue_path(queue: str, rest: str = "") -> str:
     """The path of a queue."""
-    return f"/api/queues/{quote(queue, safe='')}{rest}"
+    return f"/api/queues/{segment(queue)}{rest}"
 
 
 def key_path(key: str, rest: str = "") -> str:
     """The path of a limit key."""
-    return f"/api/keys/{quote(key, safe='')}{rest}"
+    return f"/api/keys/{segment(key)}{rest}"
 
 
 def keys(settings: Settings, prefix: str | None, queue: str | None) -> Flow[list[dict[str, Any]]]:
@@ -357,12 +383,12 @@ def limits(
 
 def schedule_path(name: str, rest: str = "") -> str:
     """The path of a schedule."""
-    return f"/api/schedules/{quote(name, safe='')}{rest}"
+    return f"/api/schedules/{segment(name)}{rest}"
 
 
 def token_path(id: str) -> str:
     """The path of a token."""
-    return f"/api/tokens/{quote(id, safe='')}"
+    return f"/api/tokens/{segment(id)}"
 
 
 def token(name: str, scopes: Sequence[str], rate: Mapping[str, Any] | None, expires_in: float | None) -> dict[str, Any]:
@@ -417,6 +443,7 @@ class Acted:
 def act(settings: Settings, action: str, filter: Mapping[str, Any], limit: int | None, dry_run: bool) -> Flow[Acted]:
     """Does something to all jobs that fit a filter, as many requests as it takes; to at most ``limit`` where it is given."""
     matched = done = 0
+    bound: int | None = None
     while True:
         # A dry run counts all that it can at once, because nothing moves on between two requests.
         most = 10_000 if dry_run else 1_000
@@ -425,8 +452,12 @@ def act(settings: Settings, action: str, filter: Mapping[str, Any], limit: int |
         answer = yield from request(settings, "POST", "/api/jobs/actions", body=body)
         result = answer.json()
         matched, done = matched + result["matched"], done + result["done"]
-        if result["complete"] or dry_run or result["done"] == 0 or (limit is not None and done >= limit):
+        if result["complete"] or dry_run or result["done"] == 0 or any(done >= most for most in (limit, bound) if most is not None):
             return Acted(matched, done, result["complete"])
+        if action == "retry" and limit is None and bound is None:
+            # A job that is retried may fail again while this goes on, and is not to be retried for ever.
+            left = yield from act(settings, action, filter, None, True)
+            bound = done + left.done if left.complete else None
 
 
 def set_priority(settings: Settings, filter: Mapping[str, Any], priority: int, limit: int, dry_run: bool) -> Flow[Acted]:

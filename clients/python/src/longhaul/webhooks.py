@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import TypedDict
-from urllib.parse import quote
 
-from .flow import Flow, Settings, request
+from .flow import Flow, Settings, request, segment
 from .job import State, WebhookEvent
 
 
@@ -68,7 +67,7 @@ SECRETS = "/api/webhook-secrets"
 
 def secret_path(id: str) -> str:
     """The path of a secret."""
-    return f"{SECRETS}/{quote(id, safe='')}"
+    return f"{SECRETS}/{segment(id)}"
 
 
 def deliveries(settings: Settings, path: str) -> Flow[list[Delivery]]:
@@ -79,7 +78,7 @@ def deliveries(settings: Settings, path: str) -> Flow[list[Delivery]]:
 
 def redeliver(settings: Settings, delivery: str) -> Flow[Delivery]:
     """Sends the message of a delivery again."""
-    made: Delivery = (yield from request(settings, "POST", f"/api/deliveries/{quote(delivery, safe='')}/redeliver")).json()
+    made: Delivery = (yield from request(settings, "POST", f"/api/deliveries/{segment(delivery)}/redeliver")).json()
     return made
 
 
