@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         while let Ok(Some(mut field)) = form.next_field().await {
             let _ = (
                 field.name().map(str::len),
-                field.file_name().map(str::len),
+                field.file_name().map(|name| name.len()),
                 field.content_type().map(str::len),
             );
             while let Ok(Some(_)) = field.chunk().await {}

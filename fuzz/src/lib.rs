@@ -1,15 +1,14 @@
 //! What the targets share: one runtime, and the API over a store in memory, asked without a socket.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use longhaul::{Clock, Longhaul, MemoryStore};
-use longhaul_http::{Access, HttpConfig, Redaction, UnknownKinds};
+use longhaul::{Longhaul, MemoryStore};
+use longhaul_http::{HttpConfig, UnknownKinds};
 use tower::ServiceExt;
 
 /// Runs a future to its end. All tasks are on this thread, so that an input's run is the same each time.
@@ -51,19 +50,6 @@ fn api() -> Router {
 }
 
 fn new_api() -> Router {
-    let config = HttpConfig {
-        access: Access::Open,
-        worker_token: None,
-        unknown_kinds: UnknownKinds::Accept,
-        read_token_secret: None,
-        health: BTreeMap::new(),
-        document: None,
-        pages: Vec::new(),
-        base_path: String::new(),
-        origins: Vec::new(),
-        redaction: Redaction::default(),
-        stopping: Default::default(),
-        clock: Clock::system(),
-    };
+    let config = HttpConfig { unknown_kinds: UnknownKinds::Accept, ..HttpConfig::default() };
     longhaul_http::router(Longhaul::new(MemoryStore::new()), config)
 }
