@@ -1,9 +1,14 @@
-//! The `Idempotency-Key` header: a repeated request answers with the first one's job.
+//! The `Idempotency-Key` header: a repeated request answers with the first one's job, or whatever that has made.
 
+use axum::Extension;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use longhaul::{Idempotency, JobRecord, NewJob};
+use axum::response::{IntoResponse, Response};
+use longhaul::{Idempotency, JobRecord, Json, NewJob};
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
+use crate::auth::Done;
 use crate::problem::{Code, Problem};
 
 /// The longest key, in characters.
@@ -74,6 +79,33 @@ fn digest(Idempotency { key, fingerprint, .. }: &Idempotency) -> u64 {
 /// The header that marks a repeated answer.
 pub(crate) fn mark_replayed(headers: &mut HeaderMap) {
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
+}
+
+/// Does to its end what a caller who goes away would else end half-way: something would be made, and no answer kept that tells of it.
+///
+/// # Errors
+/// Those of the work.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::spawn(work.in_current_span()).await;
+    done.unwrap_or_else(|error| Err(Problem::internal(format!("the task of a request has ended: {error}"))))
+}
+
+/// What was kept of an answer.
+///
+/// # Errors
+/// An internal fault where it is another route's, which the request's fingerprint keeps it from being.
+pub(crate) fn read<T: DeserializeOwned>(answer: &Json) -> Result<T, Problem> {
+    let read = answer.to();
+    read.map_err(|error| Problem::internal(format!("failed to read the answer to a request: {error}")))
+}
+
+/// An answer that repeats an earlier one, of which the audit log tells nothing: it was noted when it was done.
+pub(crate) fn replay(answer: impl IntoResponse) -> Response {
+    let mut response = (Extension(Done::Nothing), answer).into_response();
+    mark_replayed(response.headers_mut());
+    response
 }
 
 pub(crate) fn key_reused() -> Problem {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::access::Answered;
 use crate::clock::Timestamp;
 use crate::model::Sample;
 use crate::store::{Result, Store};
@@ -31,17 +32,20 @@ impl Collection<'_> {
         self.store.samples(self.series, Timestamp(0)).await
     }
 
-    /// Adds a sample unless the collection is full.
-    pub(crate) async fn add(&self, sample: Sample) -> Result<Added> {
+    /// Adds a sample unless the collection is full, and in the same commit the answer to the request that adds it.
+    pub(crate) async fn add(&self, sample: Sample, answered: Option<&Answered>) -> Result<Added> {
         if self.list().await?.len() >= self.most {
             return Ok(Added::TooMany);
         }
-        self.store.put_samples(std::slice::from_ref(&sample)).await?;
+        let mut samples = vec![sample.clone()];
+        samples.extend(answered.map(Answered::sample).transpose()?);
+        self.store.put_samples(&samples).await?;
         // Others may have added some concurrently: of too many, the newest are removed.
         if self.list().await?.iter().take(self.most).any(|kept| kept.source == sample.source) {
             return Ok(Added::Yes);
         }
-        self.forget(sample).await?;
+        let forgotten = samples.into_iter().map(|sample| Sample { keep_for: Duration::ZERO, ..sample });
+        self.store.put_samples(&forgotten.collect::<Vec<_>>()).await?;
         Ok(Added::TooMany)
     }
 

@@ -76,13 +76,13 @@ export class ApiError extends LonghaulError {
 export class BadRequest extends ApiError {}
 /** 401: no token, or one that is not known or has expired. */
 export class Unauthorized extends ApiError {}
-/** 403: the token may not do this. */
+/** 403: not allowed; `code` is `forbidden` where the token lacks a right, `cross_site` where a page of another site asks. */
 export class Forbidden extends ApiError {}
 /** 404: nothing of this name is known. */
 export class NotFound extends ApiError {}
 /** 409: the state of the job does not allow it, or its unique key is held. */
 export class Conflict extends ApiError {}
-/** 410: the job was pruned or deleted within the last 24 hours. */
+/** 410: the job was pruned or deleted within the last 24 hours, or what the same request had made before is gone. */
 export class Gone extends ApiError {}
 /** 413: the body is larger than the server takes. */
 export class TooLarge extends ApiError {}

@@ -66,7 +66,7 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: the token may not do this."""
+    """403: not allowed; ``code`` is ``forbidden`` where the token lacks a right, ``cross_site`` where a page of another site asks."""
 
 
 class NotFound(ApiError):
@@ -78,7 +78,7 @@ class Conflict(ApiError):
 
 
 class Gone(ApiError):
-    """410: the job was pruned or deleted within the last 24 hours."""
+    """410: the job was pruned or deleted within the last 24 hours, or what the same request had made before is gone."""
 
 
 class TooLarge(ApiError):

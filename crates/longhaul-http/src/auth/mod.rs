@@ -57,8 +57,8 @@ pub(crate) use self::session::{NAME as SESSION_COOKIE, Sessions, cookie, set_coo
 pub(crate) use self::signal_token::LONGEST as LONGEST_SIGNAL_TOKEN;
 pub use self::signal_token::SignalTokens;
 pub(crate) use self::stay::Stay;
-use self::tokens::{Bearer, KnownTokens};
-pub(crate) use self::tokens::{digest as digest_of_token, generate as generate_token};
+pub(crate) use self::tokens::digest as digest_of_token;
+use self::tokens::{Bearer, KnownTokens, TokenMaker};
 use crate::arrival::Sender;
 use crate::config::{Access, HttpConfig, Identity, SignedIn, Verifier};
 use crate::path::JobPath;
@@ -76,6 +76,7 @@ pub(crate) struct Auth {
     /// Absent where nobody need sign in, or where nothing is there to sign sessions with.
     pub(crate) sessions: Option<Sessions>,
     pub(crate) tokens: KnownTokens,
+    pub(crate) token_maker: TokenMaker,
     clock: Clock,
 }
 
@@ -270,6 +271,7 @@ impl Auth {
             signal_tokens: secret.map(|secret| SignalTokens::new(secret, config.clock.clone())),
             sessions,
             tokens: KnownTokens::new(Arc::clone(store)),
+            token_maker: TokenMaker::new(secret),
             clock: config.clock.clone(),
         }
     }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use longhaul::access::{Token, Tokens};
 use longhaul::{Result, Store, Timestamp};
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::quota::Quota;
 use super::scope::Scopes;
 use crate::canonical::hex;
+use crate::config::Secret;
 
 /// The prefix of all scoped tokens, so that no other token costs a look-up.
 const PREFIX: &str = "lht_";
@@ -43,8 +45,45 @@ struct Known {
     by_digest: HashMap<String, Arc<Bearer>>,
 }
 
+/// Makes the tokens of a server.
+///
+/// A store keeps the digest of a token alone, so that nobody who reads its files or a backup can use one. The answer to a request with
+/// an idempotency key, which holds the token, is therefore not kept either: such a token is derived from the server's secret, the
+/// caller's key and the token's id, and made again when the request is repeated. The store has the id alone. Servers on one store share
+/// the secret, as they must for read tokens; without one, or after it was changed, the request cannot be answered again.
+pub(crate) struct TokenMaker([u8; 32]);
+
+impl TokenMaker {
+    pub(super) fn new(secret: Option<&Secret>) -> Self {
+        let random: [u8; 32] = rand::random();
+        let secret = secret.map_or(&random[..], |secret| &secret.0);
+        // A key of its own, so that nothing else that the secret signs tells of tokens.
+        Self(Sha256::new().chain_update(b"longhaul token\0").chain_update(secret).finalize().into())
+    }
+
+    /// The token of this id: the same for the same id and key, and another one each time without a key.
+    pub(crate) fn make(&self, id: &str, key: Option<&str>) -> String {
+        let Some(key) = key else { return generate() };
+        let seed = Sha256::new().chain_update(self.0).chain_update(id).chain_update(b"\n").chain_update(key);
+        let seed = seed.finalize();
+        let blocks = (0_u8..)
+            .map(|block| Sha256::new().chain_update(self.0).chain_update(seed).chain_update([block]));
+        // A byte beyond the last multiple of 62 would make the first characters likelier than the others.
+        let even = 256 - 256 % ALPHABET.len();
+        let bytes = blocks.flat_map(|block| block.finalize()).map(usize::from).filter(|byte| *byte < even);
+        let characters = bytes.map(|byte| char::from(ALPHABET[byte % ALPHABET.len()]));
+        format!("{PREFIX}{}", characters.take(CHARACTERS).collect::<String>())
+    }
+}
+
+impl std::fmt::Debug for TokenMaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenMaker(..)")
+    }
+}
+
 /// A new random token.
-pub(crate) fn generate() -> String {
+fn generate() -> String {
     let character = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
     let characters: String = (0..CHARACTERS).map(character).collect();
     format!("{PREFIX}{characters}")
@@ -119,5 +158,29 @@ impl Bearer {
 impl std::fmt::Debug for KnownTokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KnownTokens(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_again_of_its_id_its_key_and_the_servers_secret_and_of_nothing_less() {
+        let maker = |secret: &str| TokenMaker::new(Some(&Secret(secret.into())));
+        let token = maker("s").make("tok_1", Some("admin\nk"));
+        assert_eq!(token, maker("s").make("tok_1", Some("admin\nk")));
+        assert_eq!((token.len(), &token[..4]), (PREFIX.len() + CHARACTERS, PREFIX));
+        assert!(token[4..].bytes().all(|byte| ALPHABET.contains(&byte)), "{token}");
+        let others = [
+            maker("s").make("tok_2", Some("admin\nk")),
+            maker("s").make("tok_1", Some("admin\nl")),
+            maker("t").make("tok_1", Some("admin\nk")),
+            TokenMaker::new(None).make("tok_1", Some("admin\nk")),
+            maker("s").make("tok_1", None),
+            maker("s").make("tok_1", None),
+        ];
+        let all: std::collections::BTreeSet<&String> = others.iter().chain([&token]).collect();
+        assert_eq!(all.len(), others.len() + 1, "{all:?}");
     }
 }

@@ -1,20 +1,23 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use longhaul::access::{Added, MAX_TOKENS, Token, TokenRate, Tokens};
+use longhaul::access::{Added, AnsweredRequests, MAX_TOKENS, Token, TokenRate, Tokens};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::{Caller, Done, Scope, digest_of_token, generate_token};
+use crate::auth::{Caller, Done, Scope, digest_of_token};
 use crate::extract::JsonBody;
 use crate::faults::{Faults, duration};
+use crate::idempotency;
 use crate::path::QueuePath;
 use crate::problem::{Code, Problem};
 use crate::state::Api;
+use crate::state::inflight::{Begun, Repeatable};
 use crate::time::{Rfc3339, in_seconds};
 
 /// The routes of tokens with scopes.
@@ -106,6 +109,20 @@ const MAX_SCOPES: usize = 32;
 const MAX_REQUESTS: u32 = 1_000_000;
 const LONGEST_PERIOD: f64 = 86_400.0;
 
+/// What a request for a token says, found good.
+struct Wanted {
+    name: String,
+    scopes: Vec<String>,
+    rate: Option<TokenRate>,
+    expires_in: Option<Duration>,
+}
+
+/// The answer to a request for a token, as far as it is kept: the rest is the token's own, and what is told once is made again.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    id: String,
+}
+
 /// Makes a token with scopes
 ///
 /// For an application, a worker or a person that is to do some things and no others. It is told this once: the store keeps its digest.
@@ -117,71 +134,125 @@ const LONGEST_PERIOD: f64 = 86_400.0;
     path = "/tokens",
     operation_id = "createToken",
     tag = "access",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again within 24 hours: the \
+        same key and body are answered with the same token")),
     request_body(content = TokenRequest),
     responses(
-        (status = 201, description = "The token, which is told this once", body = TokenBody),
-        (status = 409, description = "There are 1,000 already (`too_many_tokens`)"),
+        (status = 201, description = "The token, which is told this once", body = TokenBody, headers(
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with the same key made it"),
+        )),
+        (status = 409, description = "There are 1,000 already (`too_many_tokens`), or a request with the same idempotency key is \
+            still being answered"),
+        (status = 410, description = "The token that the earlier request has made was deleted or has expired, or cannot be told \
+            again, because the server's secret was changed (`answer_gone`)"),
     ),
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
-    _: Caller,
-    JsonBody { value, .. }: JsonBody<TokenRequest>,
-) -> Result<(StatusCode, Extension<Done>, Json<TokenBody>), Problem> {
+    caller: Caller,
+    headers: HeaderMap,
+    JsonBody { value, bytes }: JsonBody<TokenRequest>,
+) -> Result<Response, Problem> {
+    let wanted = value.checked()?;
+    let repeatable = Repeatable::begin(&headers, &caller, "/tokens", &bytes, &api.in_flight)?;
+    idempotency::to_the_end(make(api, wanted, repeatable)).await
+}
+
+async fn make(api: Api, wanted: Wanted, repeatable: Option<Repeatable>) -> Result<Response, Problem> {
     let now = api.config.clock.now();
-    let mut faults = Faults::default();
-    let secret = generate_token();
-    let name = value.name.trim();
-    if !(1..=LONGEST_NAME).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        faults.add(
-            Code::Invalid,
-            "name",
-            format!("must have 1 to {LONGEST_NAME} characters, and no control characters"),
-        );
-    }
-    if !(1..=MAX_SCOPES).contains(&value.scopes.len()) {
-        faults.add(Code::Invalid, "scopes", format!("must be 1 to {MAX_SCOPES}"));
-    } else {
-        for (place, scope) in value.scopes.iter().enumerate() {
-            if let Err(message) = scope.parse::<Scope>() {
-                faults.add(Code::Invalid, &format!("scopes[{place}]"), message);
-            }
-        }
-    }
-    let rate = value.rate.map(|RateBody { n, per }| {
-        if !(1..=MAX_REQUESTS).contains(&n) {
-            faults.add(Code::Invalid, "rate.n", format!("must be from 1 to {MAX_REQUESTS}"));
-        }
-        if !(1.0..=LONGEST_PERIOD).contains(&per) {
-            faults.add(Code::Invalid, "rate.per", format!("must be from 1 to {LONGEST_PERIOD} seconds"));
-        }
-        TokenRate { n, per: Duration::try_from_secs_f64(per).unwrap_or_default() }
-    });
-    let expires_in = value.expires_in.and_then(|time| duration("expires_in", time, &mut faults));
-    if expires_in.is_some_and(|time| time.is_zero()) {
-        faults.add(Code::Invalid, "expires_in", "must be more than 0");
-    }
-    faults.into_result()?;
+    let store = api.whole.store().as_ref();
+    let begun = match &repeatable {
+        Some(repeatable) => match repeatable.take(store, now).await? {
+            Begun::Before(answer) => return again(&api, repeatable, &answer).await,
+            Begun::Now(begun) => Some(begun),
+        },
+        None => None,
+    };
+    let id = format!("tok_{}", longhaul::JobId::random());
+    let secret = api.auth.token_maker.make(&id, repeatable.as_ref().map(Repeatable::key));
+    let answered = match &begun {
+        Some(begun) => Some(Begun::with(begun.clone(), longhaul::Json::new(&Made { id: id.clone() })?)),
+        None => None,
+    };
+    let Wanted { name, scopes, rate, expires_in } = wanted;
     let token = Token {
-        id: format!("tok_{}", longhaul::JobId::random()),
-        name: name.to_owned(),
-        scopes: value.scopes,
+        id,
+        name,
+        scopes,
         rate,
         created_at: now,
         expires_at: expires_in.map(|time| now.plus(time)),
         digest: digest_of_token(&secret),
     };
-    match Tokens::of(api.whole.store().as_ref()).add(&token).await? {
-        Added::Yes => {
-            api.auth.tokens.forget().await;
-            let made = Done::Made(token.id.clone());
-            let body = TokenBody { token: Some(secret), ..token.into() };
-            Ok((StatusCode::CREATED, Extension(made), Json(body)))
+    if Tokens::of(store).add_for(&token, answered.as_ref()).await? == Added::TooMany {
+        if let Some(begun) = &begun {
+            AnsweredRequests::of(store).forget(begun).await?;
         }
-        Added::TooMany => {
-            let detail = format!("there are {MAX_TOKENS} tokens; delete those that nobody uses any more");
-            Err(Problem::new(Code::TooManyTokens, detail))
+        let detail = format!("there are {MAX_TOKENS} tokens; delete those that nobody uses any more");
+        return Err(Problem::new(Code::TooManyTokens, detail));
+    }
+    api.auth.tokens.forget().await;
+    let made = Done::Made(token.id.clone());
+    let body = TokenBody { token: Some(secret), ..token.into() };
+    Ok((StatusCode::CREATED, Extension(made), Json(body)).into_response())
+}
+
+/// Answers a request as it was answered before.
+async fn again(api: &Api, repeatable: &Repeatable, answer: &longhaul::Json) -> Result<Response, Problem> {
+    let Made { id } = idempotency::read(answer)?;
+    let gone = |detail: String| Problem::new(Code::AnswerGone, detail);
+    let tokens = Tokens::of(api.whole.store().as_ref()).list().await?;
+    let now = api.config.clock.now();
+    let token = tokens.into_iter().find(|token| token.id == id && !token.has_expired(now));
+    let token = token.ok_or_else(|| {
+        gone(format!("the token {id}, which this request has made, was deleted or has expired"))
+    })?;
+    let secret = api.auth.token_maker.make(&id, Some(repeatable.key()));
+    if digest_of_token(&secret) != token.digest {
+        return Err(gone(format!(
+            "the token {id}, which this request has made, cannot be told again: this server's secret is another one by now; delete it, \
+             and make another with another idempotency-key"
+        )));
+    }
+    let body = TokenBody { token: Some(secret), ..token.into() };
+    Ok(idempotency::replay((StatusCode::CREATED, Json(body))))
+}
+
+impl TokenRequest {
+    fn checked(self) -> Result<Wanted, Problem> {
+        let mut faults = Faults::default();
+        let name = self.name.trim();
+        if !(1..=LONGEST_NAME).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+            faults.add(
+                Code::Invalid,
+                "name",
+                format!("must have 1 to {LONGEST_NAME} characters, and no control characters"),
+            );
         }
+        if !(1..=MAX_SCOPES).contains(&self.scopes.len()) {
+            faults.add(Code::Invalid, "scopes", format!("must be 1 to {MAX_SCOPES}"));
+        } else {
+            for (place, scope) in self.scopes.iter().enumerate() {
+                if let Err(message) = scope.parse::<Scope>() {
+                    faults.add(Code::Invalid, &format!("scopes[{place}]"), message);
+                }
+            }
+        }
+        let rate = self.rate.map(|RateBody { n, per }| {
+            if !(1..=MAX_REQUESTS).contains(&n) {
+                faults.add(Code::Invalid, "rate.n", format!("must be from 1 to {MAX_REQUESTS}"));
+            }
+            if !(1.0..=LONGEST_PERIOD).contains(&per) {
+                faults.add(Code::Invalid, "rate.per", format!("must be from 1 to {LONGEST_PERIOD} seconds"));
+            }
+            TokenRate { n, per: Duration::try_from_secs_f64(per).unwrap_or_default() }
+        });
+        let expires_in = self.expires_in.and_then(|time| duration("expires_in", time, &mut faults));
+        if expires_in.is_some_and(|time| time.is_zero()) {
+            faults.add(Code::Invalid, "expires_in", "must be more than 0");
+        }
+        faults.into_result()?;
+        Ok(Wanted { name: name.to_owned(), scopes: self.scopes, rate, expires_in })
     }
 }
 

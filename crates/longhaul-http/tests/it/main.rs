@@ -27,6 +27,7 @@ mod queues;
 mod read;
 mod redaction;
 mod remote;
+mod repeated;
 mod roles;
 mod schedules;
 mod seen;

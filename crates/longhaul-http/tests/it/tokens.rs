@@ -404,8 +404,13 @@ async fn a_worker_gives_itself_no_token_and_writes_no_secret_and_no_entry_of_the
         let samples = json!({"samples": [{"series": "stats.minutes", "at": 0, "source": "w", "keep_for": keep_for, "body": {}}, sample]});
         app.post_with("/api/worker/put-samples", &samples.to_string(), &[("authorization", bearer)]).await
     };
-    for series in ["longhaul.tokens", "longhaul.webhook-secrets", "longhaul.audit.1", "longhaul.audit-hours"]
-    {
+    for series in [
+        "longhaul.tokens",
+        "longhaul.webhook-secrets",
+        "longhaul.audit.1",
+        "longhaul.audit-hours",
+        "longhaul.answered.00",
+    ] {
         assert_eq!(put(series, "Bearer w0rker").await.code(), "forbidden", "{series}");
         assert_eq!(put(series, "Bearer s3cret").await.status, StatusCode::OK, "{series}");
     }

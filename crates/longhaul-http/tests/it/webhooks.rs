@@ -107,6 +107,52 @@ async fn a_delivery_is_listed_from_the_job_on_with_each_attempt() {
 }
 
 #[tokio::test]
+async fn a_message_is_sent_again_once_for_each_idempotency_key() {
+    let app = App::new();
+    enqueue(&app, "a").await;
+    let job = claim(&app, "default", "greet").await;
+    end(&app, &job, Outcome::Completed { output: Json::null() }, vec![]).await;
+    let delivery = claim(&app, webhook::QUEUE, webhook::KIND).await;
+    let told = Told { status: Some(204), message: Some(message()), skipped: None };
+    end(&app, &delivery, Outcome::Completed { output: Json::new(&told).unwrap() }, vec![]).await;
+    let redeliver = async |id: &str, key: &str| {
+        app.post_with(&format!("/api/deliveries/{id}/redeliver"), "", &[("idempotency-key", key)]).await
+    };
+    let first = redeliver("webhook:a", "k").await;
+    assert_eq!((first.status, first.header("idempotency-replayed")), (StatusCode::ACCEPTED, ""));
+    let second = claim(&app, webhook::QUEUE, webhook::KIND).await;
+    let again = redeliver("webhook:a", "k").await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::ACCEPTED, "true"));
+    assert_eq!((&again.json()["id"], &again.json()["state"]), (&first.json()["id"], &json!("running")));
+    assert_eq!(deliveries(&app, "a").await.len(), 2);
+    end(&app, &second, Outcome::Completed { output: Json::new(&told).unwrap() }, vec![]).await;
+    let other = redeliver(second.lease.id.as_str(), "k").await;
+    assert_eq!(
+        (other.status, other.code()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused".into())
+    );
+    assert_eq!(redeliver("webhook:a", "l").await.header("idempotency-replayed"), "");
+    assert_eq!(deliveries(&app, "a").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_message_that_finds_its_queue_full_is_not_sent_again() {
+    let app = App::new();
+    enqueue(&app, "a").await;
+    app.longhaul.cancel(&JobId::new("a").unwrap()).await.unwrap();
+    let delivery = claim(&app, webhook::QUEUE, webhook::KIND).await;
+    let told = Told { status: Some(204), message: Some(message()), skipped: None };
+    end(&app, &delivery, Outcome::Completed { output: Json::new(&told).unwrap() }, vec![]).await;
+    let bound = app.send(request(Method::PATCH, "/api/queues/longhaul.webhooks", r#"{"max_waiting":1}"#, &[])).await;
+    assert_eq!(bound.status, StatusCode::OK, "{}", bound.text());
+    assert_eq!(app.post("/api/deliveries/webhook:a/redeliver", "").await.status, StatusCode::ACCEPTED);
+    let full = app.post("/api/deliveries/webhook:a/redeliver", "").await;
+    assert_eq!((full.status, full.code()), (StatusCode::TOO_MANY_REQUESTS, "queue_full".into()));
+    assert!(!full.header("retry-after").is_empty());
+    assert_eq!(deliveries(&app, "a").await.len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_no_delivery_is_not_sent_again() {
     let app = App::new();
     let plain = json!({"kind": "greet", "args": {"name": "Ada"}, "id": "plain"});

@@ -346,24 +346,54 @@ async fn a_delivery_is_sent_again_though_its_job_is_gone() {
     let store = harness.longhaul().store();
     let id = enqueue(&harness, told(&FINE, Webhook::new(receiver.url("/")))).await;
     let first = webhook::first_id(&id);
-    let unfinished = webhook::redeliver(store.as_ref(), &first).await.unwrap();
+    let unfinished = webhook::redeliver(store.as_ref(), &first, None).await.unwrap();
     assert!(matches!(unfinished, Redelivered::Unfinished(_)), "{unfinished:?}");
     harness.drain().await;
     harness.longhaul().delete(&id).await.unwrap();
-    let Redelivered::Yes(second) = webhook::redeliver(store.as_ref(), &first).await.unwrap() else {
+    let Redelivered::Yes(second) = webhook::redeliver(store.as_ref(), &first, None).await.unwrap() else {
         panic!()
     };
     harness.drain().await;
-    let Redelivered::Yes(_) = webhook::redeliver(store.as_ref(), &second).await.unwrap() else { panic!() };
+    let Redelivered::Yes(_) = webhook::redeliver(store.as_ref(), &second, None).await.unwrap() else {
+        panic!()
+    };
     harness.drain().await;
     let seen = receiver.seen();
     assert_eq!(seen.len(), 3);
     assert!(seen.iter().all(|one| one.body == seen[0].body));
     assert!(seen.iter().all(|one| one.headers["webhook-id"] == seen[0].headers["webhook-id"]));
     assert_eq!(deliveries(&harness, &id).await.len(), 3);
-    assert_eq!(webhook::redeliver(store.as_ref(), &id).await.unwrap(), Redelivered::Unknown);
+    assert_eq!(webhook::redeliver(store.as_ref(), &id, None).await.unwrap(), Redelivered::Unknown);
     let job = enqueue(&harness, NewJob::of(&FINE).unwrap()).await;
-    assert_eq!(webhook::redeliver(store.as_ref(), &job).await.unwrap(), Redelivered::Unknown, "no delivery");
+    assert_eq!(
+        webhook::redeliver(store.as_ref(), &job, None).await.unwrap(),
+        Redelivered::Unknown,
+        "no delivery"
+    );
+}
+
+#[tokio::test]
+async fn one_idempotency_key_sends_a_message_again_once() {
+    let (receiver, harness) = (Receiver::start(|_| Reply::status("200 OK")).await, harness());
+    let store = harness.longhaul().store();
+    let id = enqueue(&harness, told(&FINE, Webhook::new(receiver.url("/")))).await;
+    let first = webhook::first_id(&id);
+    harness.drain().await;
+    let again = async |key: &str, fingerprint: &str| {
+        let (key, fingerprint) = (key.into(), fingerprint.into());
+        let keep_for = Duration::from_secs(60);
+        let key = longhaul::Idempotency { key, fingerprint, keep_for };
+        webhook::redeliver(store.as_ref(), &first, Some(key)).await.unwrap()
+    };
+    let Redelivered::Yes(second) = again("k", "f").await else { panic!("it is sent") };
+    assert_eq!(again("k", "f").await, Redelivered::Before(second.clone()));
+    assert_eq!(again("k", "another").await, Redelivered::KeyReused);
+    harness.drain().await;
+    assert_eq!(again("k", "f").await, Redelivered::Before(second), "after it was sent, too");
+    assert_eq!(receiver.seen().len(), 2);
+    let Redelivered::Yes(_) = again("l", "f").await else { panic!("another key is another request") };
+    harness.drain().await;
+    assert_eq!(receiver.seen().len(), 3);
 }
 
 #[tokio::test]
@@ -433,7 +463,7 @@ async fn a_large_output_is_left_out_with_its_size() {
         (&Value::Null, &json!(true), &json!(200_002))
     );
     let again =
-        webhook::redeliver(harness.longhaul().store().as_ref(), &webhook::first_id(&id)).await.unwrap();
+        webhook::redeliver(harness.longhaul().store().as_ref(), &webhook::first_id(&id), None).await.unwrap();
     assert!(matches!(again, Redelivered::Yes(_)));
 }
 

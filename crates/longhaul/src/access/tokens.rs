@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Answered;
 use crate::clock::Timestamp;
 use crate::collection::{Added, Collection, FOR_EVER};
 use crate::model::{Json, Sample};
@@ -100,10 +101,19 @@ impl<'s> Tokens<'s> {
     /// # Errors
     /// A store's fault.
     pub async fn add(&self, token: &Token) -> Result<Added> {
+        self.add_for(token, None).await
+    }
+
+    /// [Adds](Self::add) a token, and in the same commit keeps the answer to the request that makes it.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn add_for(&self, token: &Token, answered: Option<&Answered>) -> Result<Added> {
         let keep_for = token.expires_at.map_or(FOR_EVER, |end| end.since(token.created_at));
         let Token { id, name, scopes, rate, created_at, expires_at, digest } = token.clone();
         let body = Json::new(&Kept { name, scopes, rate, expires_at, digest })?;
-        self.0.add(Sample { series: SERIES.into(), at: created_at, source: id, keep_for, body }).await
+        let sample = Sample { series: SERIES.into(), at: created_at, source: id, keep_for, body };
+        self.0.add(sample, answered).await
     }
 
     /// Deletes a token, which is refused from then on, and returns it.

@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Answered;
 use crate::clock::Timestamp;
 use crate::collection::{Added, Collection, FOR_EVER};
 use crate::model::{Json, Sample};
@@ -78,9 +79,18 @@ impl<'s> Secrets<'s> {
     /// # Errors
     /// A store's fault.
     pub async fn add(&self, secret: &Secret) -> Result<Added> {
+        self.add_for(secret, None).await
+    }
+
+    /// [Adds](Self::add) a secret, and in the same commit keeps the answer to the request that makes it.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn add_for(&self, secret: &Secret, answered: Option<&Answered>) -> Result<Added> {
         let body = Json::new(&Kept { secret: secret.secret.clone() })?;
         let (at, source) = (secret.created_at, secret.id.clone());
-        self.0.add(Sample { series: SERIES.into(), at, source, keep_for: FOR_EVER, body }).await
+        let sample = Sample { series: SERIES.into(), at, source, keep_for: FOR_EVER, body };
+        self.0.add(sample, answered).await
     }
 
     /// Forgets one: nothing is signed with it any more. Answers the one that it was.

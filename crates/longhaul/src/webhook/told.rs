@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Delivery, KIND, Message};
-use crate::model::{JobId, JobRecord, Json};
-use crate::store::{Result, Store};
+use super::{Delivery, KIND, Message, QUEUE};
+use crate::model::{EnqueueStatus, Enqueued, Full, Idempotency, JobId, JobRecord, Json, NewJob};
+use crate::store::{Error, Result, Store};
 
 /// The step of a delivery that keeps its message, so that each attempt sends the same, whatever becomes of the job.
 pub const MESSAGE_STEP: &str = "message";
@@ -75,6 +75,12 @@ impl<'de> Deserialize<'de> for Composed {
 pub enum Redelivered {
     /// This delivery was enqueued.
     Yes(JobId),
+    /// This delivery was enqueued by an earlier request with the same idempotency key.
+    Before(JobId),
+    /// The idempotency key was used for another request.
+    KeyReused,
+    /// As many deliveries wait as may.
+    Full(Full),
     /// The delivery has not ended; its record.
     Unfinished(Box<JobRecord>),
     /// The delivery had nothing to send; the reason.
@@ -83,11 +89,15 @@ pub enum Redelivered {
     Unknown,
 }
 
-/// Sends the message of a delivery once more, by a new delivery.
+/// Sends the message of a delivery once more, by a new delivery: one for each idempotency key.
 ///
 /// # Errors
 /// A store's fault.
-pub async fn redeliver(store: &dyn Store, id: &JobId) -> Result<Redelivered> {
+pub async fn redeliver(
+    store: &dyn Store,
+    id: &JobId,
+    idempotency: Option<Idempotency>,
+) -> Result<Redelivered> {
     let found = store.get(std::slice::from_ref(id)).await?.pop().and_then(crate::Lookup::found);
     let Some(record) = found.filter(|record| record.kind == KIND) else { return Ok(Redelivered::Unknown) };
     let Ok(delivery) = record.args.to::<Delivery>() else { return Ok(Redelivered::Unknown) };
@@ -103,9 +113,18 @@ pub async fn redeliver(store: &dyn Store, id: &JobId) -> Result<Redelivered> {
     let again = Delivery { message, after: None, ..delivery };
     // Any name will do that no other delivery of the job has.
     let job = again.job(&format!(".{}", &uuid::Uuid::new_v4().simple().to_string()[..12]))?;
-    let id = job.id.clone().unwrap_or_else(JobId::random);
-    store.enqueue(vec![job]).await?;
-    Ok(Redelivered::Yes(id))
+    let enqueued = store.enqueue(vec![NewJob { idempotency, ..job }]).await?.pop();
+    let Enqueued { id, status, full } = enqueued.ok_or_else(|| Error::Store {
+        store: "any",
+        operation: "enqueue",
+        source: "the store answered nothing".into(),
+    })?;
+    Ok(match status {
+        EnqueueStatus::Duplicate => Redelivered::Before(id),
+        EnqueueStatus::KeyReused => Redelivered::KeyReused,
+        EnqueueStatus::Full => Redelivered::Full(full.unwrap_or_else(|| Full::Queue(QUEUE.into()))),
+        _ => Redelivered::Yes(id),
+    })
 }
 
 /// The message that a delivery has sent, or keeps for its next attempt; `None` if it has not read its job yet.

@@ -1,6 +1,8 @@
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use longhaul::access::AnsweredRequests;
 use longhaul::{JobId, Json as RawJson, Signalled, admit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,14 +11,16 @@ use super::read::found;
 use crate::auth::{Caller, LONGEST_SIGNAL_TOKEN};
 use crate::extract::OptionalJson;
 use crate::faults::{Faults, duration};
+use crate::idempotency;
 use crate::path::{Mount, SignalPath, TokenPath};
 use crate::problem::{Code, Problem};
 use crate::state::Api;
+use crate::state::inflight::Repeatable;
 use crate::time::Rfc3339;
 use crate::wire::SignalTokenAnswer;
 
 /// The fate of a signal.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Signalled)]
 pub(crate) struct SignalledBody {
     /// True where it is kept; false where an earlier one of the name stands.
@@ -26,7 +30,8 @@ pub(crate) struct SignalledBody {
 /// Gives a job a signal
 ///
 /// The first signal of a name wins. It is kept whether or not the job waits for it by now, and a job that does goes on. The
-/// body is its value, any JSON of at most 64 KiB; null where there is none.
+/// body is its value, any JSON of at most 64 KiB; null where there is none. A request that is sent again with its `Idempotency-Key` is
+/// answered as it was: without one, the signal that it has given itself is an earlier one.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/signals/{name}",
@@ -35,22 +40,29 @@ pub(crate) struct SignalledBody {
     params(
         ("id" = String, Path, description = "The job's id"),
         ("name" = String, Path, description = "The signal's name, as the job waits for it; at most 505 bytes"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again within 24 hours: the \
+            same key and body get the same answer"),
     ),
     request_body(content = Option<serde_json::Value>),
     responses(
-        (status = 202, description = "It is kept, or an earlier one of the name is", body = SignalledBody),
+        (status = 202, description = "It is kept, or an earlier one of the name is", body = SignalledBody, headers(
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where a request with the same key was answered before"),
+        )),
         (status = 404, description = "No job of this id is known"),
-        (status = 409, description = "The job has ended (`ended`)"),
+        (status = 409, description = "The job has ended (`ended`), or a request with the same idempotency key is still being answered"),
         (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
     ),
 )]
 pub(crate) async fn signal(
     State(api): State<Api>,
-    _: Caller,
+    caller: Caller,
+    headers: HeaderMap,
     SignalPath { id, name }: SignalPath,
     OptionalJson(value): OptionalJson<RawJson>,
-) -> Result<(StatusCode, Json<SignalledBody>), Problem> {
-    give(&api, &id, &name, &value).await
+) -> Result<Response, Problem> {
+    let path = format!("/jobs/{id}/signals/{name}");
+    let repeatable = Repeatable::begin(&headers, &caller, &path, value.as_str().as_bytes(), &api.in_flight)?;
+    give(api, id, name, value, repeatable).await
 }
 
 /// Gives the signal that a token is for
@@ -63,20 +75,26 @@ pub(crate) async fn signal(
     operation_id = "redeemSignalToken",
     tag = "jobs",
     security(()),
-    params(("token" = String, Path, description = "The token")),
+    params(
+        ("token" = String, Path, description = "The token"),
+        ("Idempotency-Key" = Option<String>, Header, description = "As for the route of jobs"),
+    ),
     request_body(content = Option<serde_json::Value>),
     responses(
-        (status = 202, description = "It is kept, or an earlier one of the name is", body = SignalledBody),
+        (status = 202, description = "It is kept, or an earlier one of the name is", body = SignalledBody, headers(
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where a request with the same key was answered before"),
+        )),
         (status = 404, description = "The token is not valid here, or no longer (`no_such_token`)"),
-        (status = 409, description = "The job has ended (`ended`)"),
+        (status = 409, description = "The job has ended (`ended`), or a request with the same idempotency key is still being answered"),
         (status = 410, description = "The job was pruned or deleted within the last 24 hours"),
     ),
 )]
 pub(crate) async fn redeem(
     State(api): State<Api>,
     TokenPath(token): TokenPath,
+    headers: HeaderMap,
     OptionalJson(value): OptionalJson<RawJson>,
-) -> Result<(StatusCode, Json<SignalledBody>), Problem> {
+) -> Result<Response, Problem> {
     let invalid = || Problem::new(Code::NoSuchToken, "the token is not valid here, or no longer");
     let tokens = api.auth.signal_tokens.as_ref().ok_or_else(invalid)?;
     let signal = tokens.verify(&token).ok_or_else(invalid)?;
@@ -84,22 +102,55 @@ pub(crate) async fn redeem(
     if !signal.is_for(&*found(api.longhaul.get(&id).await?)?) {
         return Err(invalid());
     }
-    give(&api, &id, &signal.name, &value).await
+    // Whoever has the token is the caller: that of another token has keys of its own.
+    let (bearer, body) = (format!("signal:{token}"), value.as_str().as_bytes());
+    let repeatable = Repeatable::begin_as(&headers, &bearer, "/signals", body, &api.in_flight)?;
+    give(api, id, signal.name, value, repeatable).await
 }
 
 async fn give(
-    api: &Api,
-    id: &JobId,
-    name: &str,
-    value: &RawJson,
-) -> Result<(StatusCode, Json<SignalledBody>), Problem> {
+    api: Api,
+    id: JobId,
+    name: String,
+    value: RawJson,
+    repeatable: Option<Repeatable>,
+) -> Result<Response, Problem> {
     let mut faults = Faults::default();
-    faults.check(admit::signal(name, value));
+    faults.check(admit::signal(&name, &value));
     faults.into_result()?;
-    let answer = |accepted| Ok((StatusCode::ACCEPTED, Json(SignalledBody { accepted })));
+    let Some(repeatable) = repeatable else {
+        return Ok((StatusCode::ACCEPTED, Json(give_once(&api, &id, &name, &value).await?)).into_response());
+    };
+    if let Some(earlier) = repeatable.earlier(api.whole.store().as_ref()).await? {
+        return told_again(&earlier);
+    }
+    // The signal is one write and its answer another. A server that dies in between leaves the signal alone; then the repeated request is
+    // told of it as of an earlier one.
+    idempotency::to_the_end(async move {
+        let store = api.whole.store().as_ref();
+        let body = give_once(&api, &id, &name, &value).await?;
+        if !body.accepted
+            && let Some(earlier) = repeatable.earlier(store).await?
+        {
+            // By another server, since the first look.
+            return told_again(&earlier);
+        }
+        let answered = repeatable.answered(RawJson::new(&body)?, api.config.clock.now());
+        AnsweredRequests::of(store).keep(&answered).await?;
+        Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+    })
+    .await
+}
+
+fn told_again(earlier: &RawJson) -> Result<Response, Problem> {
+    let body: SignalledBody = idempotency::read(earlier)?;
+    Ok(idempotency::replay((StatusCode::ACCEPTED, Json(body))))
+}
+
+async fn give_once(api: &Api, id: &JobId, name: &str, value: &RawJson) -> Result<SignalledBody, Problem> {
     match api.whole.store().signal(id, name, value).await? {
-        Signalled::Accepted => answer(true),
-        Signalled::Sent => answer(false),
+        Signalled::Accepted => Ok(SignalledBody { accepted: true }),
+        Signalled::Sent => Ok(SignalledBody { accepted: false }),
         Signalled::Ended => Err(ended()),
         Signalled::Unknown => {
             found(api.longhaul.get(id).await?)?;

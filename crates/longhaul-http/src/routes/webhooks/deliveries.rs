@@ -1,16 +1,19 @@
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use longhaul::webhook::{self, Delivery, Redelivered, Told, status_in};
 use longhaul::{AttemptError, JobRecord, State as JobState, Store, WebhookEvent};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
+use crate::idempotency;
 use crate::path::JobPath;
 use crate::problem::{Code, Problem};
 use crate::routes::jobs::found;
 use crate::state::Api;
+use crate::state::inflight::Repeatable;
 use crate::time::Rfc3339;
 
 /// A delivery of a job's webhook: a job of its own, which `GET /jobs/{id}` shows as such.
@@ -115,21 +118,40 @@ pub(crate) async fn list(
     path = "/deliveries/{id}/redeliver",
     operation_id = "redeliver",
     tag = "webhooks",
-    params(("id" = String, Path, description = "The delivery's id")),
+    params(
+        ("id" = String, Path, description = "The delivery's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again within 24 hours: the \
+            same key is answered with the same delivery, as it stands by then"),
+    ),
     responses(
-        (status = 202, description = "The new delivery", body = DeliveryBody),
+        (status = 202, description = "The new delivery", body = DeliveryBody, headers(
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with the same key made it"),
+        )),
         (status = 404, description = "There is no delivery of this id"),
-        (status = 409, description = "It has not ended (`not_finished`), or had nothing to tell (`nothing_to_deliver`)"),
+        (status = 409, description = "It has not ended (`not_finished`), or had nothing to tell (`nothing_to_deliver`), or a \
+            request with the same idempotency key is still being answered"),
+        (status = 410, description = "The delivery that the earlier request has made was pruned or deleted"),
+        (status = 429, description = "As many deliveries wait as may (`queue_full`)"),
     ),
 )]
 pub(crate) async fn redeliver(
     State(api): State<Api>,
-    _: Caller,
+    caller: Caller,
+    headers: HeaderMap,
     JobPath(id): JobPath,
-) -> Result<(StatusCode, Json<DeliveryBody>), Problem> {
+) -> Result<Response, Problem> {
     let store = api.whole.store().as_ref();
-    let made = match webhook::redeliver(store, &id).await? {
-        Redelivered::Yes(made) => made,
+    let path = format!("/deliveries/{id}/redeliver");
+    let repeatable = Repeatable::begin(&headers, &caller, &path, b"null", &api.in_flight)?;
+    let (made, again) = match webhook::redeliver(store, &id, repeatable.as_ref().map(Repeatable::one)).await?
+    {
+        Redelivered::Yes(made) => (made, Again::No),
+        Redelivered::Before(made) => (made, Again::Yes),
+        Redelivered::KeyReused => return Err(idempotency::key_reused()),
+        Redelivered::Full(full) => {
+            let retry_after = api.estimator.of_room(webhook::KIND, webhook::QUEUE).retry_after();
+            return Err(Problem::full(&full, retry_after));
+        }
         Redelivered::Unknown => {
             return Err(Problem::new(Code::NoSuchDelivery, "there is no delivery of this id"));
         }
@@ -148,7 +170,18 @@ pub(crate) async fn redeliver(
     let record = *found(api.longhaul.get(&made).await?)?;
     let body = DeliveryBody::read(api.longhaul.store().as_ref(), record).await?;
     let body = body.ok_or_else(|| Problem::internal("a new delivery could not be read"))?;
-    Ok((StatusCode::ACCEPTED, Json(body)))
+    let answer = (StatusCode::ACCEPTED, Json(body));
+    Ok(match again {
+        Again::No => answer.into_response(),
+        Again::Yes => idempotency::replay(answer),
+    })
+}
+
+/// Whether an earlier request has made the delivery that is answered.
+#[derive(Clone, Copy)]
+enum Again {
+    Yes,
+    No,
 }
 
 impl DeliveryBody {

@@ -1,14 +1,19 @@
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use longhaul::Store;
+use longhaul::access::AnsweredRequests;
 use longhaul::webhook::{Added, MAX_SECRETS, Secret, Secrets};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::{Caller, Done};
+use crate::idempotency;
 use crate::path::QueuePath;
 use crate::problem::{Code, Problem};
 use crate::state::Api;
+use crate::state::inflight::{Begun, Repeatable};
 use crate::time::Rfc3339;
 
 /// A secret that messages are signed with.
@@ -39,6 +44,12 @@ impl From<Secret> for SecretBody {
     }
 }
 
+/// The answer to a request for a secret, as far as it is kept: the secret itself is kept once.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    id: String,
+}
+
 /// Makes a secret for webhooks
 ///
 /// Messages are signed with each secret that there is, so that receivers can change over: make a second one, give it to the
@@ -48,27 +59,70 @@ impl From<Secret> for SecretBody {
     path = "/webhook-secrets",
     operation_id = "createWebhookSecret",
     tag = "webhooks",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send the request again within 24 hours: the \
+        same key is answered with the same secret")),
     responses(
-        (status = 201, description = "The secret, which is told this once", body = SecretBody),
-        (status = 409, description = "There are two already (`too_many_secrets`)"),
+        (status = 201, description = "The secret, which is told this once", body = SecretBody, headers(
+            ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request with the same key made it"),
+        )),
+        (status = 409, description = "There are two already (`too_many_secrets`), or a request with the same idempotency key is \
+            still being answered"),
+        (status = 410, description = "The secret that the earlier request has made was deleted (`answer_gone`)"),
     ),
 )]
 pub(crate) async fn create(
     State(api): State<Api>,
-    _: Caller,
-) -> Result<(StatusCode, Extension<Done>, Json<SecretBody>), Problem> {
-    let secret = Secret::generate(api.config.clock.now());
-    match Secrets::of(api.whole.store().as_ref()).add(&secret).await? {
-        Added::Yes => {
-            let told = Some(secret.secret.clone());
-            let made = Extension(Done::Made(secret.id.clone()));
-            Ok((StatusCode::CREATED, made, Json(SecretBody { secret: told, ..secret.into() })))
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let repeatable = Repeatable::begin(&headers, &caller, "/webhook-secrets", b"null", &api.in_flight)?;
+    idempotency::to_the_end(make(api, repeatable)).await
+}
+
+async fn make(api: Api, repeatable: Option<Repeatable>) -> Result<Response, Problem> {
+    let now = api.config.clock.now();
+    let store = api.whole.store().as_ref();
+    let begun = match &repeatable {
+        Some(repeatable) => match repeatable.take(store, now).await? {
+            Begun::Before(answer) => return again(store, &answer).await,
+            Begun::Now(begun) => Some(begun),
+        },
+        None => None,
+    };
+    let secret = Secret::generate(now);
+    let answered = match &begun {
+        Some(begun) => {
+            Some(Begun::with(begun.clone(), longhaul::Json::new(&Made { id: secret.id.clone() })?))
         }
-        Added::TooMany => {
-            let detail =
-                format!("there are {MAX_SECRETS} secrets; delete the one that no receiver uses any more");
-            Err(Problem::new(Code::TooManySecrets, detail))
+        None => None,
+    };
+    if Secrets::of(store).add_for(&secret, answered.as_ref()).await? == Added::TooMany {
+        if let Some(begun) = &begun {
+            AnsweredRequests::of(store).forget(begun).await?;
         }
+        let detail =
+            format!("there are {MAX_SECRETS} secrets; delete the one that no receiver uses any more");
+        return Err(Problem::new(Code::TooManySecrets, detail));
+    }
+    let made = Extension(Done::Made(secret.id.clone()));
+    Ok((StatusCode::CREATED, made, Json(SecretBody::told(secret))).into_response())
+}
+
+/// Answers a request as it was answered before.
+async fn again(store: &dyn Store, answer: &longhaul::Json) -> Result<Response, Problem> {
+    let Made { id } = idempotency::read(answer)?;
+    let secrets = Secrets::of(store).list().await?;
+    let secret = secrets.into_iter().find(|secret| secret.id == id).ok_or_else(|| {
+        Problem::new(Code::AnswerGone, format!("the secret {id}, which this request has made, was deleted"))
+    })?;
+    Ok(idempotency::replay((StatusCode::CREATED, Json(SecretBody::told(secret)))))
+}
+
+impl SecretBody {
+    /// With the secret itself: for whoever makes it.
+    fn told(secret: Secret) -> Self {
+        let told = Some(secret.secret.clone());
+        Self { secret: told, ..secret.into() }
     }
 }
 
