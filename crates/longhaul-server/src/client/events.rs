@@ -93,7 +93,8 @@ impl Client {
         let path = format!("/jobs/{}/events", encoded(id));
         let mut tried = 0;
         loop {
-            let sent = self.send(reqwest::Method::GET, &path, None, Some(after)).await;
+            let (method, last_event) = (reqwest::Method::GET, Some(after));
+            let sent = self.send(Sent { method, path: &path, body: None, last_event, key: None }).await;
             let cut = match sent {
                 // The job has ended, and every event was seen.
                 Ok((status, _)) if status == reqwest::StatusCode::NO_CONTENT => return Ok(after),

@@ -64,6 +64,39 @@ enum Transport {
     },
 }
 
+/// A request as it is sent.
+struct Sent<'a> {
+    method: Method,
+    path: &'a str,
+    body: Option<&'a Value>,
+    last_event: Option<u64>,
+    key: Option<&'a str>,
+}
+
+/// The pauses before a request is sent again: a connection breaks by itself, and a server that was started anew takes a moment.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2)];
+
+/// True for a request that a server recognises by its `Idempotency-Key` when it comes again.
+fn is_repeatable(method: &Method, path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let is_kept = matches!(
+        parts.as_slice(),
+        ["jobs" | "tokens" | "webhook-secrets"]
+            | ["jobs", "batch"]
+            | ["jobs", _, "fork"]
+            | ["jobs", _, "signals", _]
+            | ["schedules", _, "run"]
+            | ["deliveries", _, "redeliver"]
+    );
+    *method == Method::POST && is_kept
+}
+
+/// True where a request may have been done though it was not answered.
+fn may_be_done(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let is_lost = error.downcast_ref::<refusal::Unreachable>().is_some_and(|error| error.is_lost);
+    is_lost || error.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.code == "idempotency_key_in_use")
+}
+
 /// An answer's bytes, as they come.
 pub(crate) type Chunks = BoxStream<'static, Result<Bytes>>;
 
@@ -122,9 +155,25 @@ impl Client {
     }
 
     /// The body of an answer, as it was sent: numbers keep all their digits.
+    ///
+    /// A request whose answer was lost is sent again where the server recognises it by its `Idempotency-Key`.
     pub(crate) async fn text(&self, method: Method, path: &str, body: Option<&Value>) -> Result<String> {
+        let key = is_repeatable(&method, path).then(|| longhaul::JobId::random().to_string());
+        let mut pauses = PAUSES.iter();
+        loop {
+            let request = Sent { method: method.clone(), path, body, last_event: None, key: key.as_deref() };
+            match (self.text_of(request).await, pauses.next()) {
+                (Err(error), Some(pause)) if key.is_some() && may_be_done(&*error) => {
+                    tokio::time::sleep(*pause).await;
+                }
+                (answer, _) => return answer,
+            }
+        }
+    }
+
+    async fn text_of(&self, request: Sent<'_>) -> Result<String> {
         let answer = async {
-            let chunks = self.send(method, path, body, None).await?.1;
+            let chunks = self.send(request).await?.1;
             let add = async |mut all: Vec<u8>, chunk: Bytes| {
                 if all.len() + chunk.len() > MOST_BYTES {
                     return Err("the answer is longer than any that this asks for".into());
@@ -145,13 +194,8 @@ impl Client {
     }
 
     /// Sends a request, and answers once the head of a good answer is there; any other is an error.
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        last_event: Option<u64>,
-    ) -> Result<(StatusCode, Chunks)> {
+    async fn send(&self, request: Sent<'_>) -> Result<(StatusCode, Chunks)> {
+        let Sent { method, path, body, last_event, key } = request;
         let body = body.map(Value::to_string);
         let last_event = last_event.map(|seq| seq.to_string());
         let (status, chunks): (StatusCode, Chunks) = match &self.transport {
@@ -175,6 +219,9 @@ impl Client {
                 }
                 if let Some(seq) = &last_event {
                     request = request.header("last-event-id", seq);
+                }
+                if let Some(key) = key {
+                    request = request.header("idempotency-key", key);
                 }
                 if let Some(body) = body {
                     request = request.header(CONTENT_TYPE, "application/json").body(body);
@@ -227,6 +274,8 @@ pub(crate) fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[test]
@@ -239,5 +288,50 @@ mod tests {
         assert!(check_url("ftp://h/x").unwrap_err().ends_with("as in http://h/x"));
         assert!(check_url("http://").is_err() && check_url("localhost:8000").is_err());
         assert!(check_url("http://[::1]:8000/base").is_ok() && check_url("HTTPS://h").is_ok());
+    }
+
+    /// A server that hears each request, with its key, and answers the last of them alone.
+    async fn deaf(tries: usize) -> (String, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let heard = tokio::spawn(async move {
+            let mut keys = Vec::new();
+            for n in 1..=tries {
+                let (mut caller, _) = listener.accept().await.expect("a caller");
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(caller.read_u8().await.expect("a head"));
+                }
+                let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+                let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
+                keys.push(key.unwrap_or_default().to_owned());
+                if n == tries {
+                    let answer = "HTTP/1.1 201 Created\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                    caller.write_all(answer.as_bytes()).await.expect("it is sent");
+                }
+            }
+            keys
+        });
+        (url, heard)
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_answer_is_lost_is_sent_again_under_its_key() {
+        let (url, heard) = deaf(2).await;
+        let client = Client::at(&url, None).expect("a client");
+        let answer = client.text(Method::POST, "/tokens", None).await.expect("an answer");
+        assert_eq!(answer, "{}");
+        let keys = heard.await.expect("it was heard");
+        assert!(keys[0] == keys[1] && !keys[0].is_empty(), "{keys:?}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_the_server_would_not_recognise_is_sent_once() {
+        let (url, heard) = deaf(2).await;
+        let client = Client::at(&url, None).expect("a client");
+        let told = client.text(Method::POST, "/jobs/a/retry", None).await.expect_err("no answer").to_string();
+        assert!(told.starts_with(&format!("failed to reach {url}")), "{told}");
+        let answer = client.text(Method::POST, "/jobs/a/retry", None).await.expect("the second one's");
+        assert_eq!((answer.as_str(), heard.await.expect("both").concat()), ("{}", String::new()));
     }
 }

@@ -53,7 +53,10 @@ impl Refusal {
             (StatusCode::UNAUTHORIZED, _) => {
                 ". Set LONGHAUL_TOKEN: the server's LONGHAUL_ADMIN_TOKEN, or what `longhaul token` prints beside it"
             }
-            (StatusCode::FORBIDDEN, _) => ". The token may not do this: use one of a role that may",
+            // A server's own says what is missing: a role, a scope, a page of this site.
+            (StatusCode::FORBIDDEN, "") => {
+                ". It does not say why, as a Longhaul server does: a proxy before it may have refused this"
+            }
             (
                 StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED,
                 "" | "no_such_route" | "method_not_allowed",
@@ -83,11 +86,15 @@ impl Error for Refusal {}
 
 /// A server that did not answer.
 #[derive(Debug)]
-pub(crate) struct Unreachable(String);
+pub(crate) struct Unreachable {
+    message: String,
+    /// True where the request may have been heard: the connection was there.
+    pub(super) is_lost: bool,
+}
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -103,7 +110,8 @@ pub(super) fn unreachable(base: &str, error: &reqwest::Error) -> Unreachable {
     } else {
         ""
     };
-    Unreachable(format!("failed to reach {base}: {cause}{hint}"))
+    let message = format!("failed to reach {base}: {cause}{hint}");
+    Unreachable { message, is_lost: !error.is_connect() }
 }
 
 #[cfg(test)]
@@ -119,6 +127,16 @@ mod tests {
         let unauthorized =
             said(StatusCode::UNAUTHORIZED, r#"{"code":"unauthorized","detail":"a bearer token is needed"}"#);
         assert!(unauthorized.starts_with("a bearer token is needed. Set LONGHAUL_TOKEN"), "{unauthorized}");
+        for (code, detail) in [
+            ("forbidden", "this needs the role admin, and the token's is viewer"),
+            ("forbidden", "the token is for another job"),
+            ("cross_site", "the request was sent by a page of another site"),
+        ] {
+            let body = serde_json::json!({ "code": code, "detail": detail }).to_string();
+            assert_eq!(said(StatusCode::FORBIDDEN, &body), detail);
+        }
+        let proxy = said(StatusCode::FORBIDDEN, "<html>");
+        assert!(proxy.starts_with("http://h answered 403 Forbidden. It does not say why"), "{proxy}");
         let fields = r#"{"code":"invalid","detail":"kind: x","errors":[{"field":"kind","message":"is not known here"}]}"#;
         assert_eq!(said(StatusCode::UNPROCESSABLE_ENTITY, fields), "kind is not known here");
         let strange = said(StatusCode::NOT_FOUND, "<html>");
