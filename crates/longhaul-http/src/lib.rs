@@ -20,6 +20,7 @@ mod redaction;
 mod remote_store;
 mod routes;
 mod state;
+mod streamed;
 mod strict;
 mod time;
 mod traced;
@@ -40,6 +41,7 @@ pub use routes::{
     ChildrenBody, ErrorBody, JobBody, ProgressBody, QueueBody, document, health_router, login_router,
     schedules_of_file, worker_router,
 };
+pub use streamed::{Streamed, streamed};
 pub use time::Rfc3339;
 pub use traced::traced;
 

@@ -102,6 +102,9 @@ export interface components {
             /** Format: int64 */
             total: number;
         };
+        ChunkEvent: components["schemas"]["EventPlace"] & {
+            data: unknown;
+        };
         ClaimedJob: {
             args: unknown;
             /** Format: int32 */
@@ -231,41 +234,61 @@ export interface components {
             /** Format: double */
             window: number;
         };
-        Event: components["schemas"]["EventBody"] & {
+        EventMessage: {
+            data: components["schemas"]["StateEvent"];
+            /** @enum {string} */
+            event: "state";
+            id: number;
+        } | {
+            data: components["schemas"]["ProgressEvent"];
+            /** @enum {string} */
+            event: "progress";
+            id: number;
+        } | {
+            data: components["schemas"]["LogEvent"];
+            /** @enum {string} */
+            event: "log";
+            id: number;
+        } | {
+            data: components["schemas"]["ChunkEvent"];
+            /** @enum {string} */
+            event: "chunk";
+            id: number;
+        } | {
+            data: components["schemas"]["OutputEvent"];
+            /** @enum {string} */
+            event: "output";
+            id: number;
+        } | {
+            data: components["schemas"]["EventPlace"];
+            /** @enum {string} */
+            event: "reset";
+            id: number;
+        } | {
+            data: components["schemas"]["EventPlace"];
+            /** @enum {string} */
+            event: "gap";
+            id: number;
+        };
+        EventPlace: {
             /** Format: date-time */
             at: string;
             /** Format: int32 */
             attempt: number;
         };
-        EventBody: {
-            cancel_reason?: components["schemas"]["CancelReason"] | null;
-            cancel_requested?: boolean;
-            children?: components["schemas"]["Children"] | null;
-            error: components["schemas"]["AttemptError"] | null;
-            state: components["schemas"]["State"];
-        } | {
-            data: unknown;
-            message: string;
-            /** Format: double */
-            percent: number;
-        } | {
-            level: components["schemas"]["LogLevel"];
-            message: string;
-        } | {
-            data: unknown;
-        } | {
-            output: unknown;
-        } | Record<string, never>;
-        EventMessage: {
-            data: components["schemas"]["Event"];
-            event: string;
-            /** Format: int64 */
-            id: number;
-        };
         Failure: {
             kind?: components["schemas"]["ErrorKind"];
             message: string;
             traceparent?: string | null;
+        };
+        FeedEvent: {
+            data: string;
+            /** @enum {string} */
+            event: "job";
+        } | {
+            data: string;
+            /** @enum {string} */
+            event: "gap";
         };
         FeedItem: {
             /** Format: date-time */
@@ -530,6 +553,10 @@ export interface components {
         LeaseStatuses: {
             statuses: components["schemas"]["LeaseStatus"][];
         };
+        LogEvent: components["schemas"]["EventPlace"] & {
+            level: components["schemas"]["LogLevel"];
+            message: string;
+        };
         /** @enum {string} */
         LogLevel: "debug" | "info" | "warn" | "error";
         Me: {
@@ -649,6 +676,9 @@ export interface components {
                 timeout?: components["schemas"]["Seconds"] | null;
             };
         };
+        OutputEvent: components["schemas"]["EventPlace"] & {
+            output: unknown;
+        };
         Problem: {
             /** @example invalid */
             code: string;
@@ -675,6 +705,12 @@ export interface components {
         };
         ProgressEntry: {
             data?: unknown;
+            message: string;
+            /** Format: double */
+            percent: number;
+        };
+        ProgressEvent: components["schemas"]["EventPlace"] & {
+            data: unknown;
             message: string;
             /** Format: double */
             percent: number;
@@ -888,6 +924,13 @@ export interface components {
             /** Format: int64 */
             scheduled: number;
         };
+        StateEvent: components["schemas"]["EventPlace"] & {
+            cancel_reason?: components["schemas"]["CancelReason"] | null;
+            cancel_requested?: boolean;
+            children?: components["schemas"]["Children"] | null;
+            error: components["schemas"]["AttemptError"] | null;
+            state: components["schemas"]["State"];
+        };
         Stats: {
             kinds: components["schemas"]["KindTotals"][];
             /** Format: date-time */
@@ -1029,6 +1072,42 @@ export interface components {
         };
         StoreWorkers: {
             workers: unknown[];
+        };
+        StreamedEvent: {
+            data: string;
+            /** @enum {string} */
+            event: "state";
+            id: string;
+        } | {
+            data: string;
+            /** @enum {string} */
+            event: "progress";
+            id: string;
+        } | {
+            data: string;
+            /** @enum {string} */
+            event: "log";
+            id: string;
+        } | {
+            data: string;
+            /** @enum {string} */
+            event: "chunk";
+            id: string;
+        } | {
+            data: string;
+            /** @enum {string} */
+            event: "output";
+            id: string;
+        } | {
+            data: string;
+            /** @enum {string} */
+            event: "reset";
+            id: string;
+        } | {
+            data: string;
+            /** @enum {string} */
+            event: "gap";
+            id: string;
         };
         SupportedKind: {
             /** @example paint */

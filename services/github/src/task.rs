@@ -6,6 +6,7 @@ use std::time::Duration;
 use longhaul::{Children, Job, JobId, JobRecord, Json, State};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::app::App;
 use crate::error::{self, Error};
@@ -13,6 +14,13 @@ use crate::failure;
 use crate::jobs::{Analyze, Batch, BatchOutcome};
 use crate::outage::Answered;
 use crate::time::original_time;
+
+/// The word for a task that waits or runs.
+pub(crate) const PROCESSING: &str = "processing";
+/// The word for a task whose result is there.
+pub(crate) const COMPLETED: &str = "completed";
+/// The word for a task that has ended without a result.
+pub(crate) const FAILED: &str = "failed";
 
 /// For how long a task can be asked about after it has ended, at the least.
 const TASK_TTL: Duration = Duration::from_secs(3_600);
@@ -25,6 +33,7 @@ pub(crate) enum Task {
     /// It waits or runs.
     Processing {
         task_id: String,
+        #[schema(schema_with = processing_alone)]
         status: &'static str,
         message: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +46,7 @@ pub(crate) enum Task {
     /// Its result is there.
     Completed {
         task_id: String,
+        #[schema(schema_with = completed_alone)]
         status: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         progress: Option<BatchProgress>,
@@ -48,6 +58,7 @@ pub(crate) enum Task {
     /// It has ended without a result.
     Failed {
         task_id: String,
+        #[schema(schema_with = failed_alone)]
         status: &'static str,
         message: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +66,23 @@ pub(crate) enum Task {
         #[serde(skip_serializing_if = "Option::is_none")]
         progress: Option<BatchProgress>,
     },
+}
+
+// The word tells the forms apart: a task that has failed has no member that one which runs has not.
+fn processing_alone() -> Object {
+    alone(PROCESSING)
+}
+
+fn completed_alone() -> Object {
+    alone(COMPLETED)
+}
+
+fn failed_alone() -> Object {
+    alone(FAILED)
+}
+
+fn alone(word: &'static str) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some([word])).build()
 }
 
 /// The progress of the names of a batch.
@@ -76,7 +104,7 @@ pub(crate) struct Seen {
 }
 
 impl Task {
-    /// The word for how it stands: `processing`, `completed` or `failed`.
+    /// The word for how it stands: [`PROCESSING`], [`COMPLETED`] or [`FAILED`].
     pub(crate) fn status(&self) -> &'static str {
         match self {
             Task::Processing { status, .. }
@@ -179,7 +207,7 @@ impl App {
         let known = record.started_at.unwrap_or(record.created_at);
         Ok(Task::Processing {
             task_id: record.id.to_string(),
-            status: "processing",
+            status: PROCESSING,
             message,
             username,
             progress,
@@ -197,7 +225,7 @@ fn username(record: &JobRecord) -> Option<String> {
 fn completed(record: &JobRecord, progress: Option<BatchProgress>, result: Json) -> Task {
     Task::Completed {
         task_id: record.id.to_string(),
-        status: "completed",
+        status: COMPLETED,
         progress,
         result,
         completed_at: original_time(record.finished_at.unwrap_or(record.created_at)),
@@ -206,13 +234,13 @@ fn completed(record: &JobRecord, progress: Option<BatchProgress>, result: Json) 
 
 fn failed(record: &JobRecord, username: Option<String>, progress: Option<BatchProgress>) -> Task {
     let message = failure::reason(record);
-    Task::Failed { task_id: record.id.to_string(), status: "failed", message, username, progress }
+    Task::Failed { task_id: record.id.to_string(), status: FAILED, message, username, progress }
 }
 
 fn of_answered(answered: &Answered) -> Result<Task, Error> {
     Ok(Task::Completed {
         task_id: answered.task_id.to_string(),
-        status: "completed",
+        status: COMPLETED,
         progress: None,
         result: Json::new(&*answered.profile)?,
         completed_at: original_time(answered.at),

@@ -17,24 +17,15 @@ export function isFinished(state: State): boolean {
   return state === "completed" || state === "failed" || state === "cancelled";
 }
 
-interface Place {
-  /** The number of the event; the next connection goes on after it. */
-  id: number;
-  attempt: number;
-  at: string;
-}
+/** A message of a job's log as it is told on: its name as `type`, beside its data. */
+type Told<Message> = Message extends { id: number; event: infer Type; data: infer Data } ? { id: number; type: Type } & Data : never;
 
-/** An event of a job's log, by `type`. */
-export type JobEvent =
-  | (Place & { type: "state"; state: State; error: AttemptError | null; children?: Schemas["Children"] | null; cancel_requested?: boolean; cancel_reason?: Schemas["CancelReason"] })
-  | (Place & { type: "progress" } & Progress)
-  | (Place & { type: "log"; level: Schemas["LogLevel"]; message: string })
-  | (Place & { type: "chunk"; data: unknown })
-  | (Place & { type: "output"; output: unknown })
-  /** The attempt failed, or the log begins anew: drop the chunks so far. */
-  | (Place & { type: "reset" })
-  /** The log is bounded, and events between the last one seen and the next one are gone. */
-  | (Place & { type: "gap" });
+/**
+ * An event of a job's log, by `type`. `id` is its number: the next connection goes on after it. After `reset` drop the chunks so far: the
+ * attempt failed, or the log begins anew. `gap` is told where events between the last one seen and the next one are gone, because the log
+ * is bounded.
+ */
+export type JobEvent = Told<Schemas["EventMessage"]>;
 
 /** The options of a job: the fields of `POST /api/jobs` by their names there. Durations are in seconds. */
 export type JobOptions = Omit<Schemas["NewJob"], "kind" | "args">;

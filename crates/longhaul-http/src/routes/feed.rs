@@ -10,7 +10,9 @@ use futures::{StreamExt, stream};
 use longhaul::State as JobState;
 use longhaul::stats::{Feed, FeedItem, FeedNews};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,6 +21,7 @@ use crate::faults::Faults;
 use crate::problem::{Code, Problem};
 use crate::query;
 use crate::state::Api;
+use crate::streamed::{Streamed, streamed};
 use crate::time::Rfc3339;
 
 /// The route of the live feed.
@@ -29,6 +32,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 /// The longest silence of a stream: a comment keeps proxies from closing it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const JOB: &str = "job";
+const GAP: &str = "gap";
 
 /// The data of a `job` event: a job that has changed its state.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,6 +55,25 @@ pub(crate) struct ItemBody<'a> {
     at: Rfc3339,
 }
 
+/// An event of the feed, as the document describes it.
+enum FeedEvent {}
+
+impl PartialSchema for FeedEvent {
+    fn schema() -> RefOr<Schema> {
+        let item = Ref::from_schema_name(ItemBody::name()).into();
+        let nothing =
+            ObjectBuilder::new().description(Some("Nothing but that changes were left out.")).into();
+        streamed([Streamed { event: JOB, data: item }, Streamed { event: GAP, data: nothing }]).into()
+    }
+}
+
+impl ToSchema for FeedEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ItemBody::name().into_owned(), ItemBody::schema()));
+        ItemBody::schemas(schemas);
+    }
+}
+
 /// Follows all jobs
 ///
 /// A stream of server-sent events: `job` for each change of state from now on, whichever process makes it, and `gap` where
@@ -65,7 +89,8 @@ pub(crate) struct ItemBody<'a> {
         ("queue" = Option<Vec<String>>, Query, description = "Of jobs in any of these queues"),
         ("kind" = Option<Vec<String>>, Query, description = "Of jobs of any of these kinds"),
     ),
-    responses((status = 200, description = "The stream", body = ItemBody, content_type = "text/event-stream")),
+    responses((status = 200, description = "The events. The schema is that of each, as a parser of event streams gives it",
+        body = FeedEvent, content_type = "text/event-stream")),
 )]
 async fn feed(State(api): State<Api>, _: Caller, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let mut faults = Faults::default();
@@ -103,7 +128,7 @@ type Events = Vec<Result<Event, Infallible>>;
 
 async fn next((mut feed, wanted): (Feed, Wanted)) -> Option<(Events, (Feed, Wanted))> {
     let events = match feed.next().await? {
-        FeedNews::Gap => vec![Ok(Event::default().event("gap").data("{}"))],
+        FeedNews::Gap => vec![Ok(Event::default().event(GAP).data("{}"))],
         FeedNews::Items(items) => {
             items.iter().filter(|item| wanted.includes(item)).map(|item| Ok(write(item))).collect()
         }
@@ -128,5 +153,5 @@ fn write(item: &FeedItem) -> Event {
         at: Rfc3339(item.at),
     };
     // Everything in it is text or a number, so that it always has a JSON form.
-    Event::default().event("job").json_data(&body).unwrap_or_default()
+    Event::default().event(JOB).json_data(&body).unwrap_or_default()
 }

@@ -7,14 +7,12 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::server::Server;
 use utoipa::openapi::{
     Components, Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
-    Schema,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -90,13 +88,6 @@ pub(super) fn complete(document: &mut OpenApi) {
         (Near::name(), Near::schema()),
     ] {
         components.schemas.insert(name.into_owned(), schema);
-    }
-    // The stream's `event:` says which of these the data of an event is. Its fields alone do not: several may fit.
-    if let Some(RefOr::T(body)) = components.schemas.get_mut("EventBody")
-        && let Schema::OneOf(one) = body
-    {
-        let any = std::mem::take(&mut one.items).into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
-        *body = any.build().into();
     }
     components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     let cookie =

@@ -2,11 +2,13 @@ use std::sync::OnceLock;
 
 use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
-use longhaul::{CancelReason, Event, EventBody, Json, LogLevel, State as JobState, Timestamp};
+use longhaul::{CancelReason, Event, EventBody, Json, LogLevel, Progress, State as JobState, Timestamp};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::routes::{ChildrenBody, ErrorBody};
+use crate::streamed::{self, Streamed};
 use crate::time::Rfc3339;
 
 /// An event as readers get it, encoded once for all of them.
@@ -28,29 +30,28 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(event: &Event) -> Self {
-        let (name, said) = match &event.body {
+        let place = EventPlace { attempt: event.attempt, at: Rfc3339(event.at) };
+        let (name, data) = match &event.body {
             EventBody::State { state, error, children, cancel_reason } => {
                 let (error, children) =
                     (error.as_ref().map(ErrorBody::from), children.map(ChildrenBody::from));
                 let (state, cancel_reason) = (*state, *cancel_reason);
                 let cancel_requested = state == JobState::Running && cancel_reason.is_some();
-                ("state", Said::State { state, error, children, cancel_requested, cancel_reason })
+                let data = StateEvent { place, state, error, children, cancel_requested, cancel_reason };
+                (STATE, EventData::State(data))
             }
-            EventBody::Progress(progress) => (
-                "progress",
-                Said::Progress {
-                    percent: progress.percent,
-                    message: &progress.message,
-                    data: progress.data.as_ref(),
-                },
-            ),
-            EventBody::Log { level, message } => ("log", Said::Log { level: *level, message }),
-            EventBody::Chunk { data } => ("chunk", Said::Chunk { data }),
-            EventBody::Gap => ("gap", Said::Nothing {}),
-            EventBody::Reset => ("reset", Said::Nothing {}),
-            EventBody::Output { output } => ("output", Said::Output { output }),
+            EventBody::Progress(Progress { percent, message, data }) => {
+                let data = ProgressEvent { place, percent: *percent, message, data: data.as_ref() };
+                (PROGRESS, EventData::Progress(data))
+            }
+            EventBody::Log { level, message } => {
+                (LOG, EventData::Log(LogEvent { place, level: *level, message }))
+            }
+            EventBody::Chunk { data } => (CHUNK, EventData::Chunk(ChunkEvent { place, data })),
+            EventBody::Output { output } => (OUTPUT, EventData::Output(OutputEvent { place, output })),
+            EventBody::Gap => (GAP, EventData::Place(place)),
+            EventBody::Reset => (RESET, EventData::Place(place)),
         };
-        let data = EventData { attempt: event.attempt, at: Rfc3339(event.at), said };
         // Everything in an event is text, a number or JSON already, so that it always has a JSON form.
         let mut json = serde_json::to_string(&data).unwrap_or_default();
         // A line ends a field of the stream. JSON has line breaks between its words alone.
@@ -87,68 +88,152 @@ impl Line {
     }
 }
 
-/// A message of a job's WebSocket.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EventMessage<'a> {
-    /// Its number within the job; as `?after=` it resumes the log.
-    id: u64,
-    /// `state`, `progress`, `log`, `chunk`, `output`, `reset` or `gap`.
-    event: &'a str,
-    data: EventData<'a>,
-}
+const STATE: &str = "state";
+const PROGRESS: &str = "progress";
+const LOG: &str = "log";
+const CHUNK: &str = "chunk";
+const OUTPUT: &str = "output";
+const RESET: &str = "reset";
+const GAP: &str = "gap";
 
-/// The data of an event. Its fields depend on the event.
+/// The place of an event in its job's life: all that `reset` and `gap` tell, and the beginning of every other event.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Event)]
-pub(crate) struct EventData<'a> {
+pub(crate) struct EventPlace {
     /// The attempt that it belongs to.
     attempt: u32,
     /// The time at which it was written.
     #[schema(value_type = String, format = DateTime)]
     at: Rfc3339,
-    #[serde(flatten)]
-    said: Said<'a>,
 }
 
+/// The data of `state`: the newest state of the job.
 #[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StateEvent<'a> {
+    #[serde(flatten)]
+    place: EventPlace,
+    state: JobState,
+    #[schema(required)]
+    error: Option<ErrorBody<'a>>,
+    /// The counts of its children, where it closes a batch; the state is told anew whenever one ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    children: Option<ChildrenBody>,
+    /// True where it runs and is asked to stop: the state is told anew when it is asked. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    cancel_requested: bool,
+    /// The reason why it was cancelled, or is to stop. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_reason: Option<CancelReason>,
+}
+
+/// The data of `progress`: how far the attempt has come.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProgressEvent<'a> {
+    #[serde(flatten)]
+    place: EventPlace,
+    percent: f64,
+    message: &'a str,
+    #[schema(value_type = serde_json::Value)]
+    data: Option<&'a Json>,
+}
+
+/// The data of `log`: a line of the job's log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogEvent<'a> {
+    #[serde(flatten)]
+    place: EventPlace,
+    level: LogLevel,
+    message: &'a str,
+}
+
+/// The data of `chunk`: a piece of what the job streams.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChunkEvent<'a> {
+    #[serde(flatten)]
+    place: EventPlace,
+    #[schema(value_type = serde_json::Value)]
+    data: &'a Json,
+}
+
+/// The data of `output`: what the job has returned.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OutputEvent<'a> {
+    #[serde(flatten)]
+    place: EventPlace,
+    #[schema(value_type = serde_json::Value)]
+    output: &'a Json,
+}
+
+/// The data of an event.
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
-#[schema(as = EventBody)]
-enum Said<'a> {
-    /// `state`
-    State {
-        state: JobState,
-        #[schema(required)]
-        error: Option<ErrorBody<'a>>,
-        /// The counts of its children, where it closes a batch; the state is told anew whenever one ends.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        children: Option<ChildrenBody>,
-        /// True where it runs and is asked to stop: the state is told anew when it is asked. Absent otherwise.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        #[schema(required = false)]
-        cancel_requested: bool,
-        /// The reason why it was cancelled, or is to stop. Absent otherwise.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cancel_reason: Option<CancelReason>,
-    },
-    /// `progress`
-    Progress {
-        percent: f64,
-        message: &'a str,
-        #[schema(value_type = serde_json::Value)]
-        data: Option<&'a Json>,
-    },
-    /// `log`
-    Log { level: LogLevel, message: &'a str },
-    /// `chunk`
-    Chunk {
-        #[schema(value_type = serde_json::Value)]
-        data: &'a Json,
-    },
-    /// `output`
-    Output {
-        #[schema(value_type = serde_json::Value)]
-        output: &'a Json,
-    },
-    /// `reset`, `gap`
-    Nothing {},
+enum EventData<'a> {
+    State(StateEvent<'a>),
+    Progress(ProgressEvent<'a>),
+    Log(LogEvent<'a>),
+    Chunk(ChunkEvent<'a>),
+    Output(OutputEvent<'a>),
+    Place(EventPlace),
+}
+
+/// An event of a job's stream, as the document describes it.
+pub(crate) enum StreamedEvent {}
+
+/// A message of a job's WebSocket, as the document describes it.
+pub(crate) enum EventMessage {}
+
+/// The events of a job.
+fn told() -> [Streamed; 7] {
+    [
+        event::<StateEvent<'_>>(STATE),
+        event::<ProgressEvent<'_>>(PROGRESS),
+        event::<LogEvent<'_>>(LOG),
+        event::<ChunkEvent<'_>>(CHUNK),
+        event::<OutputEvent<'_>>(OUTPUT),
+        event::<EventPlace>(RESET),
+        event::<EventPlace>(GAP),
+    ]
+}
+
+fn event<D: ToSchema>(event: &'static str) -> Streamed {
+    Streamed { event, data: Ref::from_schema_name(D::name()).into() }
+}
+
+/// The schemas that those of the events refer to.
+fn add_schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<StateEvent<'_>>(schemas);
+    add::<ProgressEvent<'_>>(schemas);
+    add::<LogEvent<'_>>(schemas);
+    add::<ChunkEvent<'_>>(schemas);
+    add::<OutputEvent<'_>>(schemas);
+    add::<EventPlace>(schemas);
+}
+
+fn add<D: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((D::name().into_owned(), D::schema()));
+    D::schemas(schemas);
+}
+
+impl PartialSchema for StreamedEvent {
+    fn schema() -> RefOr<Schema> {
+        streamed::numbered(told()).into()
+    }
+}
+
+impl ToSchema for StreamedEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        add_schemas(schemas);
+    }
+}
+
+impl PartialSchema for EventMessage {
+    fn schema() -> RefOr<Schema> {
+        streamed::messages(told()).into()
+    }
+}
+
+impl ToSchema for EventMessage {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        add_schemas(schemas);
+    }
 }

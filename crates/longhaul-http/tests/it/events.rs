@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::app::{App, request};
+use crate::described::{events_of, hold_event};
 use crate::kinds;
 
 /// A reader of a stream of server-sent events.
@@ -64,14 +66,18 @@ impl Stream {
     async fn next(&mut self) -> Option<Seen> {
         let block = self.block().await?;
         let mut seen = Seen { id: 0, event: String::new(), data: serde_json::Value::Null };
+        let mut fields = serde_json::Map::new();
         for line in block.lines() {
-            match line.split_once(": ").expect("a line has a field") {
-                ("id", id) => seen.id = id.parse().unwrap(),
-                ("event", event) => event.clone_into(&mut seen.event),
-                ("data", data) => seen.data = serde_json::from_str(data).unwrap(),
-                (field, _) => panic!("{field} in {block}"),
+            let (field, text) = line.split_once(": ").expect("a line has a field");
+            match field {
+                "id" => seen.id = text.parse().unwrap(),
+                "event" => text.clone_into(&mut seen.event),
+                "data" => seen.data = serde_json::from_str(text).unwrap(),
+                field => panic!("{field} in {block}"),
             }
+            fields.insert(field.into(), text.into());
         }
+        hold_event("/api/jobs/{id}/events", &fields.into());
         Some(seen)
     }
 
@@ -95,6 +101,23 @@ async fn a_finished_job_replays_its_log_and_ends() {
     let worker = app.work();
     app.run("s", "stumble", "{}").await;
     assert_snapshot!(app.get("/api/jobs/s/events").await.text());
+    drop(worker);
+}
+
+/// Each event that a test reads is held against the document; here are all that the document has.
+#[tokio::test]
+async fn each_event_of_the_document_is_streamed_as_it_says() {
+    let app = App::new();
+    let worker = app.work();
+    app.run("s", "stumble", "{}").await;
+    // More than the bytes that are kept of a log, so that its first reader is told of a gap.
+    app.run("l", "shout", r#"{"chunks":290,"bytes":60000}"#).await;
+    let mut names = BTreeSet::new();
+    for id in ["s", "l"] {
+        let seen = Stream::open(&app, &format!("/api/jobs/{id}/events"), None).await.rest().await;
+        names.extend(seen.into_iter().map(|seen| seen.event));
+    }
+    assert_eq!(names, events_of("/api/jobs/{id}/events"));
     drop(worker);
 }
 

@@ -9,6 +9,7 @@ mod audit;
 mod away;
 mod batch;
 mod create;
+mod described;
 mod disconnect;
 mod docs;
 mod door;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::app::{App, request};
+use crate::described::hold_event;
 
 const GREET: &str = r#"{"kind":"greet","args":{"name":"x"},"id":"g"}"#;
 
@@ -137,6 +138,12 @@ async fn the_feed_tells_each_change_of_the_jobs_that_were_asked_for() {
             // The recorder looks at what was heard by the application's clock.
             () = tokio::task::yield_now() => app.clock.advance(Duration::from_millis(50)),
         }
+    }
+    for block in text.split("\n\n").filter(|block| block.contains("data: ")) {
+        let fields = block.lines().map(|line| line.split_once(": ").unwrap());
+        let fields: serde_json::Map<String, Value> =
+            fields.map(|(field, text)| (field.into(), text.into())).collect();
+        hold_event("/api/events", &fields.into());
     }
     let data: Vec<Value> = text
         .lines()

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::guarded;
 use crate::app::App;
+use crate::described::hold_message;
 use crate::kinds;
 
 /// The longest that anything here takes on a busy machine.
@@ -98,7 +99,11 @@ impl Socket {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("it goes on or ends");
             match message.expect("an end is told").expect("the connection holds") {
-                Message::Text(text) => return Heard::Event(serde_json::from_str(&text).unwrap()),
+                Message::Text(text) => {
+                    let message = serde_json::from_str(&text).unwrap();
+                    hold_message("/api/jobs/{id}/ws", &message);
+                    return Heard::Event(message);
+                }
                 Message::Ping(_) => return Heard::Ping,
                 Message::Close(Some(frame)) => return Heard::End(frame.code.into()),
                 _ => {}

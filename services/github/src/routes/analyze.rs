@@ -78,19 +78,39 @@ struct FreshUser {
 #[schema(as = AnalyzeRunning)]
 #[expect(dead_code, reason = "it describes")]
 struct Running {
-    /// `login`, `processing`, `task_id` and `message`.
-    user_data: Value,
+    user_data: RunningUser,
     /// Empty.
     repositories: Vec<Value>,
     /// Empty.
     languages: Vec<Value>,
-    /// `status`, `task_id` and `message`.
-    skills: Value,
-    /// `status`, `task_id` and `message`.
-    commit_analysis: Value,
+    skills: RunningPart,
+    commit_analysis: RunningPart,
     analyzed_at: String,
     /// Always `profile`.
     analysis_context_type: String,
+}
+
+/// The user whose analysis runs.
+#[derive(ToSchema)]
+#[schema(as = AnalyzeRunningUser)]
+#[expect(dead_code, reason = "it describes")]
+struct RunningUser {
+    login: String,
+    /// Always true.
+    processing: bool,
+    task_id: String,
+    message: String,
+}
+
+/// A part of the result that is not there yet.
+#[derive(ToSchema)]
+#[schema(as = AnalyzeRunningPart)]
+#[expect(dead_code, reason = "it describes")]
+struct RunningPart {
+    /// Always `processing`.
+    status: String,
+    task_id: String,
+    message: String,
 }
 
 impl AnalyzeRequest {

@@ -1,5 +1,6 @@
 //! Tasks as they change: over a WebSocket, or as the events of a request.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +14,17 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
+use longhaul_http::{Streamed, streamed};
 use serde::Serialize;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::analyze::{AnalyzeRequest, degraded};
 use super::{Caller, TaskId, read, task};
 use crate::app::App;
-use crate::error::{self, Error};
+use crate::error::{self, Body, Error};
 use crate::start::StartError;
-use crate::task::{Seen, Task};
+use crate::task::{COMPLETED, FAILED, PROCESSING, Seen, Task};
 
 /// The time that the store is asked to wait for a change; then it is asked again.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -110,6 +114,32 @@ async fn serve(mut socket: WebSocket, changes: impl Stream<Item = Result<Task, E
     let _ = socket.send(Message::Close(Some(close))).await;
 }
 
+const ERROR: &str = "error";
+
+/// An event of a task's stream, as the document describes it.
+enum TaskEvent {}
+
+impl PartialSchema for TaskEvent {
+    fn schema() -> RefOr<Schema> {
+        let task = || Ref::from_schema_name(Task::name()).into();
+        let tasks = [PROCESSING, COMPLETED, FAILED].map(|event| Streamed { event, data: task() });
+        let error = Streamed { event: ERROR, data: Ref::from_schema_name(Body::name()).into() };
+        streamed(tasks.into_iter().chain([error])).into()
+    }
+}
+
+impl ToSchema for TaskEvent {
+    fn name() -> Cow<'static, str> {
+        "GithubTaskEvent".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Task::name().into_owned(), Task::schema()));
+        Task::schemas(schemas);
+        schemas.push((Body::name().into_owned(), Body::schema()));
+    }
+}
+
 /// Asks for an analysis and follows it
 ///
 /// Events `processing`, then `completed` or `failed`, each with the task.
@@ -119,7 +149,8 @@ async fn serve(mut socket: WebSocket, changes: impl Stream<Item = Result<Task, E
     operation_id = "streamProfile",
     request_body = AnalyzeRequest,
     responses(
-        (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events. The schema is that of each, as a parser of event streams gives it",
+            content_type = "text/event-stream", body = TaskEvent),
         (status = 429, description = "The caller has too many tasks in progress"),
     ),
 )]
@@ -135,11 +166,11 @@ pub(super) async fn stream(
             let answered = app.analyze_here(&username, wish).await?;
             let body = serde_json::json!({
                 "task_id": answered.task_id,
-                "status": "completed",
+                "status": COMPLETED,
                 "result": degraded(&answered)?,
                 "completed_at": crate::time::original_time(answered.at),
             });
-            let only = stream::once(async move { Ok::<_, Infallible>(event("completed", &body)) });
+            let only = stream::once(async move { Ok::<_, Infallible>(event(COMPLETED, &body)) });
             return Ok(events(only));
         }
         Err(error) => return Err(error.answer(app.config.tasks_per_user)),
@@ -147,7 +178,7 @@ pub(super) async fn stream(
     let changes = changes(app, id, None).map(|change| {
         Ok::<_, Infallible>(match change {
             Ok(task) => event(task.status(), &task),
-            Err(error) => event("error", &serde_json::json!({ "detail": error.message })),
+            Err(error) => event(ERROR, &serde_json::json!({ "detail": error.message })),
         })
     });
     Ok(events(changes))

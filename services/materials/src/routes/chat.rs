@@ -10,9 +10,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
+use longhaul_http::{Streamed, streamed};
 use serde::{Deserialize, Serialize};
 use service_support::{Commit, Message, MessageRole, Once, Row, TextStream, Write, iso8601};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::ArrayBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{Caller, json};
 use crate::app::App;
@@ -71,6 +74,50 @@ struct ChatResponse {
     sources: Vec<ChatSource>,
 }
 
+/// A piece of an answer.
+#[derive(Serialize, ToSchema)]
+struct ChatPiece<'a> {
+    text: &'a str,
+}
+
+/// The reason why an answer ends before it is whole.
+#[derive(Serialize, ToSchema)]
+struct ChatFailure<'a> {
+    detail: &'a str,
+}
+
+const SOURCES: &str = "sources";
+const CHUNK: &str = "chunk";
+const DONE: &str = "done";
+const ERROR: &str = "error";
+
+/// An event of a streamed answer, as the document describes it.
+enum ChatEvent {}
+
+impl PartialSchema for ChatEvent {
+    fn schema() -> RefOr<Schema> {
+        fn named<D: ToSchema>() -> RefOr<Schema> {
+            Ref::from_schema_name(D::name()).into()
+        }
+        streamed([
+            Streamed { event: SOURCES, data: ArrayBuilder::new().items(named::<ChatSource>()).into() },
+            Streamed { event: CHUNK, data: named::<ChatPiece<'_>>() },
+            Streamed { event: DONE, data: named::<ChatResponse>() },
+            Streamed { event: ERROR, data: named::<ChatFailure<'_>>() },
+        ])
+        .into()
+    }
+}
+
+impl ToSchema for ChatEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ChatSource::name().into_owned(), ChatSource::schema()));
+        schemas.push((ChatPiece::name().into_owned(), ChatPiece::schema()));
+        schemas.push((ChatResponse::name().into_owned(), ChatResponse::schema()));
+        schemas.push((ChatFailure::name().into_owned(), ChatFailure::schema()));
+    }
+}
+
 /// An exchange as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = ChatExchange)]
@@ -92,7 +139,8 @@ const MAX_TEXT_CHARS: usize = 20_000;
 /// Asks about a course
 ///
 /// The answer is made of the passages that speak of the question. With `Accept: text/event-stream` it comes as it is
-/// written: `sources`, then `chunk` again and again, then `done` with the whole answer, or `error`.
+/// written: `sources`, then `chunk` again and again, then `done` with the whole answer, or `error`. The schema of that stream is
+/// that of each event, as a parser of event streams gives it.
 #[utoipa::path(
     post,
     path = "/courses/{course}/chat",
@@ -101,7 +149,7 @@ const MAX_TEXT_CHARS: usize = 20_000;
     responses(
         (status = 201, description = "The answer", content(
             (ChatResponse = "application/json"),
-            (String = "text/event-stream"),
+            (ChatEvent = "text/event-stream"),
         )),
         (status = 502, description = "The language model failed"),
         (status = 503, description = "The language model is over its limit; `Retry-After` says for how long"),
@@ -307,7 +355,7 @@ fn events(
     stream::unfold(begin, |writing| async move {
         match writing {
             Writing::Begin(state) => {
-                let event = event("sources", &state.asked.sources);
+                let event = event(SOURCES, &state.asked.sources);
                 Some((Ok(event), Writing::Pieces(state)))
             }
             Writing::Pieces(state) => Some(next_event(state).await),
@@ -320,19 +368,19 @@ async fn next_event(mut state: Answering) -> (Result<Event, Infallible>, Writing
     match state.pieces.next().await {
         Some(Ok(piece)) => {
             state.text.push_str(&piece);
-            (Ok(event("chunk", &serde_json::json!({ "text": piece }))), Writing::Pieces(state))
+            (Ok(event(CHUNK, &ChatPiece { text: &piece })), Writing::Pieces(state))
         }
         Some(Err(error)) => (Ok(failed(error::model_failed(error))), Writing::Over),
         // A stream is no answer to keep for a repeated request.
         None => match state.app.keep_answer(&Once::default(), state.asked, state.text).await {
-            Ok(answer) => (Ok(event("done", &answer)), Writing::Over),
+            Ok(answer) => (Ok(event(DONE, &answer)), Writing::Over),
             Err(error) => (Ok(failed(error)), Writing::Over),
         },
     }
 }
 
 fn failed(error: Error) -> Event {
-    event("error", &serde_json::json!({ "detail": error.message }))
+    event(ERROR, &ChatFailure { detail: &error.message })
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {

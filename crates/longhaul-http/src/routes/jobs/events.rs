@@ -13,7 +13,7 @@ use super::follow::{Ending, Follower, seen};
 use crate::auth::Reader;
 use crate::problem::Problem;
 use crate::state::Api;
-use crate::state::line::EventData;
+use crate::state::line::StreamedEvent;
 
 /// The longest silence of a stream: a comment keeps proxies from closing it.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -44,8 +44,8 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
         ("Last-Event-ID" = Option<u64>, Header, description = "The last event that was seen"),
     ),
     responses(
-        (status = 200, description = "The events; each `data` is one of these", content_type = "text/event-stream",
-            body = EventData),
+        (status = 200, description = "The events. The schema is that of each, as a parser of event streams gives it",
+            content_type = "text/event-stream", body = StreamedEvent),
         (status = 204, description = "The job has ended and all of its events were seen"),
         (status = 404, description = "No job of this id is known"),
         (status = 410, description = "The job was pruned or deleted within the last 24 hours"),

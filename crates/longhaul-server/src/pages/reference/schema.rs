@@ -22,8 +22,13 @@ pub(super) fn render(schema: &Value) -> Markup {
     let parts = [schema].into_iter().chain(schema["allOf"].as_array().into_iter().flatten());
     let members: Vec<(&String, &Value)> =
         parts.flat_map(|part| part["properties"].as_object().into_iter().flatten()).collect();
+    // Forms without names of their own, of which each is told.
+    let forms = schema["oneOf"].as_array().into_iter().flatten();
+    let forms: Vec<&Value> = forms.filter(|form| form["properties"].is_object()).collect();
     html! {
-        @if members.is_empty() {
+        @if !forms.is_empty() {
+            @for form in forms { (render(form)) }
+        } @else if members.is_empty() {
             p { (name(schema)) }
         } @else {
             dl {
@@ -45,6 +50,9 @@ pub(super) fn name(schema: &Value) -> Markup {
     if let Some(reference) = schema["$ref"].as_str() {
         let own = reference.rsplit('/').next().unwrap_or_default();
         return html! { a href=(format!("#schema-{own}")) { (own) } };
+    }
+    if let Some(content) = schema.get("contentSchema") {
+        return html! { "text, which is JSON of " (name(content)) };
     }
     for choice in ["oneOf", "anyOf", "allOf"] {
         if let Some(forms) = schema[choice].as_array() {
