@@ -55,7 +55,7 @@ pub use llm::{
 };
 pub use object_id::ObjectIds;
 pub use once::{FileDigest, Once, Repeats};
-pub use provider::{Cause, Provider, ProviderError, Reply, SHOULD_RETRY, Waiting};
+pub use provider::{Cause, Provider, ProviderError, Reply, SHOULD_RETRY, Waiting, retry_after, sent_at};
 pub use providers::Providers;
 pub use proxies::TrustedProxies;
 pub use service::{Deps, Load, OpenError, Queue, Service};
