@@ -152,7 +152,7 @@ impl Services {
             told(name, service.erase(erasure).await?);
         }
         let mut shared = Erased::default();
-        erasure.own_answers(&mut shared).await?;
+        erasure.shared(&mut shared).await?;
         told("all services", shared);
         Ok(())
     }

@@ -5,7 +5,7 @@ use axum::Router;
 use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
 use service_support::{
     Auth, Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Providers, Queue, Repeats,
-    Schema, Service, Table,
+    Schema, Service, Table, Turns,
 };
 use utoipa::openapi::OpenApi;
 
@@ -27,6 +27,7 @@ pub(crate) struct App {
     pub(crate) providers: Providers,
     pub(crate) clock: Clock,
     pub(crate) ids: service_support::ObjectIds,
+    pub(crate) turns: Turns,
 }
 
 const MIGRATIONS: &[Migration] = &[
@@ -61,8 +62,9 @@ impl Service for Curriculum {
         Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
-    /// Beside that it sets how much of the queue's history is kept, unless somebody has set it.
+    /// Beside that it sets how much of the queue's history is kept, unless somebody has set it, and lets users take turns.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
+        let turns = Turns::new(&deps, "curriculum:user:", &[QUEUE]);
         let Deps { db, longhaul, repeats, auth, providers, clock, .. } = deps;
         db.migrate("curriculum", MIGRATIONS).await?;
         // A store that is away is asked again in the background.
@@ -72,10 +74,11 @@ impl Service for Curriculum {
             }
             done => done?,
         }
+        turns.open().await?;
         longhaul.declare::<GenerateModule>();
         longhaul.declare::<RewriteLesson>();
         let ids = service_support::ObjectIds;
-        Ok(Self(Arc::new(App { db, longhaul, repeats, auth, providers, clock, ids })))
+        Ok(Self(Arc::new(App { db, longhaul, repeats, auth, providers, clock, ids, turns })))
     }
 
     /// `/api/v3/workflow/…`.
@@ -93,12 +96,13 @@ impl Service for Curriculum {
     }
 
     async fn start(&self) -> Result<(), OpenError> {
-        loop {
-            match keep_history(&self.0.longhaul).await {
-                Err(error) if error.is_outage() => self.0.clock.sleep(RETRY_PAUSE).await,
-                done => return Ok(done?),
+        while let Err(error) = keep_history(&self.0.longhaul).await {
+            match error.is_outage() {
+                true => self.0.clock.sleep(RETRY_PAUSE).await,
+                false => return Err(error.into()),
             }
         }
+        Ok(self.0.turns.start().await?)
     }
 
     /// Jobs wait for a model most of the time; the modules of one workflow never run side by side.

@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 
 use longhaul::Job;
 use serde_json::{Map, Value};
-use service_support::{Candidate, EraseError, Erased, Erasure, Rows};
+use service_support::{Candidate, EraseError, Erased, Erasure, Rows, user_label};
 
 use crate::app::App;
 use crate::jobs::{GenerateModule, RewriteLesson, WORKFLOW};
+use crate::model::user_of;
 
-/// The fields of a workflow that say whose it is, the first of them before the others. A backend with one token for all of its
-/// users says so there, so they go before the user of the token.
-const OWNER_FIELDS: [&str; 5] = ["userId", "user_id", "createdBy", "ownerId", "owner"];
 /// Workflows that are read at a time; each may have a megabyte.
 const PAGE: usize = 20;
 
@@ -20,8 +18,10 @@ impl App {
     pub(crate) async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
         let mut erased = Erased::default();
         let workflows = self.workflows_of(erasure.user()).await?;
-        let is_own = |job: &Candidate<'_>| job.is_of(WORKFLOW, &workflows);
+        let label = user_label(erasure.user());
+        let is_own = |job: &Candidate<'_>| job.has(&label) || job.is_of(WORKFLOW, &workflows);
         erasure.jobs(&mut erased, &[GenerateModule::KIND, RewriteLesson::KIND], is_own).await?;
+        erasure.turns(&mut erased, &self.turns).await?;
         erasure.answers_about(&mut erased, &workflows).await?;
         for id in &workflows {
             let modules = Rows {
@@ -51,30 +51,10 @@ impl App {
                 let (body, owner): (String, Option<String>) = (row.get("body")?, row.get("owner")?);
                 // A body that cannot be read is not shown, and belongs to its owner all the same.
                 let body = serde_json::from_str::<Map<String, Value>>(&body).unwrap_or_default();
-                if owner_of(&body, owner.as_deref()) == Some(user) {
+                if user_of(&body, owner.as_deref()) == Some(user) {
                     own.insert(row.get("id")?);
                 }
             }
         }
-    }
-}
-
-fn owner_of<'a>(body: &'a Map<String, Value>, token: Option<&'a str>) -> Option<&'a str> {
-    OWNER_FIELDS.into_iter().find_map(|field| body.get(field)?.as_str()).or(token)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_workflow_is_its_fields_users_and_else_its_tokens() {
-        let owner = |body: Value, token| owner_of(body.as_object().unwrap(), token).map(str::to_owned);
-        assert_eq!(owner(json!({"title": "t"}), None), None);
-        assert_eq!(owner(json!({"title": "t"}), Some("ada")).as_deref(), Some("ada"));
-        assert_eq!(owner(json!({"userId": "bob", "owner": "eve"}), Some("ada")).as_deref(), Some("bob"));
-        assert_eq!(owner(json!({"userId": 7, "createdBy": "bob"}), None).as_deref(), Some("bob"));
     }
 }

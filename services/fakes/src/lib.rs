@@ -3,6 +3,7 @@
 //! no production crate may depend on this one.
 
 mod ai_brain;
+mod away;
 mod fault;
 mod flow;
 mod github;
@@ -15,6 +16,7 @@ mod schema;
 mod vectors;
 mod wikipedia;
 
+pub use away::Away;
 pub use fault::Fault;
 pub use github::GithubReply;
 pub use quirk::Quirk;

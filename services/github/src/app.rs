@@ -5,7 +5,7 @@ use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
     Auth, Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Queue, Repeats, Schema,
-    Service, Table, TrustedProxies,
+    Service, Table, TrustedProxies, Turns,
 };
 use utoipa::openapi::OpenApi;
 
@@ -34,6 +34,7 @@ pub(crate) struct App {
     pub(crate) base_path: String,
     pub(crate) clock: Clock,
     pub(crate) outage: Outage,
+    pub(crate) turns: Turns,
 }
 
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -63,7 +64,10 @@ impl Service for Github {
         Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
+    /// Beside that it lets tasks take turns, and not their callers: an analysis does not say who has asked for it. A caller has a
+    /// bounded number of tasks, and a batch of any length is one.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
+        let turns = Turns::new(&deps, "github:", &[QUEUE, BATCH_QUEUE]);
         let Deps { env, config: shared, db, longhaul, auth, repeats, providers, base_path, clock, .. } = deps;
         let proxies = shared.trusted_proxies;
         let config = GithubConfig::from_env(&env)?;
@@ -73,6 +77,7 @@ impl Service for Github {
         longhaul.declare::<Member>();
         longhaul.declare::<Batch>();
         let outage = Outage::default();
+        turns.open().await?;
         Ok(Self(Arc::new(App {
             db,
             longhaul,
@@ -84,6 +89,7 @@ impl Service for Github {
             base_path,
             clock,
             outage,
+            turns,
         })))
     }
 
@@ -107,6 +113,10 @@ impl Service for Github {
     /// has a queue of its own: a slot for each name that is to be analyzed side by side.
     fn queues(&self) -> Vec<Queue> {
         vec![Queue::waiting(QUEUE), Queue::waiting(BATCH_QUEUE)]
+    }
+
+    async fn start(&self) -> Result<(), OpenError> {
+        Ok(self.0.turns.start().await?)
     }
 
     async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {

@@ -7,7 +7,7 @@ use longhaul::Job;
 use service_support::{Candidate, Deed, EraseError, Erased, Erasure, Rows};
 
 use crate::app::App;
-use crate::jobs::{Batch, Member};
+use crate::jobs::{Batch, Member, batch_of};
 
 /// A task counts against its caller until it has ended, and then has no caller.
 const ASKED: &str = "caller = 'user:' || CAST($1 AS TEXT)";
@@ -19,10 +19,7 @@ impl App {
     pub(crate) async fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
         let mut erased = Erased::default();
         let batches = erasure.ids("github_tasks", "task_id", BATCHES).await?;
-        let is_own = |job: &Candidate<'_>| {
-            let batch = job.id.rsplit_once('.').map_or(job.id, |(batch, _)| batch);
-            batches.contains(batch)
-        };
+        let is_own = |job: &Candidate<'_>| batches.contains(batch_of(job.id));
         erasure.jobs(&mut erased, &[Batch::KIND, Member::KIND], is_own).await?;
         erasure.answers_about(&mut erased, &batches).await?;
         erasure.rows(&mut erased, Rows { table: "github_tasks", key: "task_id", condition: BATCHES }).await?;

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use longhaul::{Enqueued, Full, JobId, JobRecord, Lookup, NewJob, OnClash, State, Unique};
 use serde::Serialize;
-use service_support::{Commit, DbError, Once, Write, enqueue_all, limited};
+use service_support::{Commit, DbError, Once, Write, enqueue_all, in_turn, limited};
 
 use crate::app::App;
 use crate::collect::calls_of;
@@ -17,6 +17,15 @@ pub(crate) enum Wish {
     Fresh,
     /// A result that begins no earlier than the call, or one that is being made.
     Refreshed,
+}
+
+/// On whose behalf an analysis begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker<'a> {
+    /// A caller, whose task it is and counts against.
+    Caller(&'a str),
+    /// A batch, whose caller it was counted against.
+    Batch(&'a JobId),
 }
 
 /// The result of a start.
@@ -43,7 +52,8 @@ pub(crate) enum StartError {
 
 /// A reservation without a task is void after this many times as long as a start is waited for.
 const TAKING: u32 = 5;
-/// The priority of analyses of batches: those that a caller waits for go first, for ten minutes.
+/// The priority of analyses of batches, where an operator has them take no turns: those that a caller waits for go first, for ten
+/// minutes.
 const BATCH_PRIORITY: i32 = -10;
 /// Names of one second are tried so often, before a random one is taken.
 const NUMBERED: u32 = 8;
@@ -58,15 +68,15 @@ impl Begun {
 }
 
 impl App {
-    /// Begins an analysis on behalf of `caller`, or without counting it against anybody. A start that is given up may
+    /// Begins an analysis. A start that is given up may
     /// still take effect, which costs an analysis without a reader and does no harm.
     pub(crate) async fn begin(
         &self,
         username: &Username,
         wish: Wish,
-        caller: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Begun, StartError> {
-        match tokio::time::timeout(self.config.store_timeout, self.begin_patiently(username, wish, caller))
+        match tokio::time::timeout(self.config.store_timeout, self.begin_patiently(username, wish, asker))
             .await
         {
             Ok(begun) => begun,
@@ -81,7 +91,7 @@ impl App {
         &self,
         username: &Username,
         wish: Wish,
-        caller: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Begun, StartError> {
         if let Some(begun) = self.standing(username, wish).await? {
             return Ok(begun);
@@ -90,8 +100,12 @@ impl App {
         loop {
             number += 1;
             let id = self.task_id(username, number)?;
-            let priority = if caller.is_some() { 0 } else { BATCH_PRIORITY };
-            let job = NewJob { priority, ..self.analyze_job(&id, username, wish)? };
+            let (caller, priority, task) = match asker {
+                Asker::Caller(caller) => (Some(caller), 0, &id),
+                Asker::Batch(batch) => (None, BATCH_PRIORITY, batch),
+            };
+            let job = in_turn(self.analyze_job(&id, username, wish)?, self.turns.key(task.as_str()));
+            let job = NewJob { priority, ..job };
             let kept = (&Once::default(), &());
             let enqueued = self.enqueue_reserved(&id, Some(username), caller, vec![job], kept).await?;
             let Some(enqueued) = enqueued.into_iter().next() else { return Err(StartError::Away) };

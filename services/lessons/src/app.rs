@@ -6,7 +6,7 @@ use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
     Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Providers, Queue, Repeats, Schema,
-    Service, Table,
+    Service, Table, Turns,
 };
 use utoipa::openapi::OpenApi;
 
@@ -29,6 +29,7 @@ pub(crate) struct App {
     pub(crate) providers: Providers,
     pub(crate) wikipedia: Wikipedia,
     pub(crate) estimator: Estimator,
+    pub(crate) turns: Turns,
     /// `LESSON_TASK_TTL`: for how long a task can be asked about after it has ended.
     pub(crate) task_ttl: Duration,
     /// In front of links.
@@ -61,7 +62,9 @@ impl Service for Lessons {
         Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
+    /// Beside that it lets users take turns.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
+        let turns = Turns::new(&deps, "lessons:user:", &[QUEUE]);
         let Deps { env, db, longhaul, repeats, providers, base_path, clock, .. } = deps;
         let wikipedia = Wikipedia::from_env(&env, providers.max_wait, clock.clone())?;
         let task_ttl = env.seconds("LESSON_TASK_TTL", 3600.0)?;
@@ -76,11 +79,13 @@ impl Service for Lessons {
             providers,
             wikipedia,
             estimator,
+            turns,
             task_ttl,
             base_path,
             clock,
             counting,
         };
+        app.turns.open().await?;
         Ok(Self(Arc::new(app)))
     }
 
@@ -95,6 +100,10 @@ impl Service for Lessons {
 
     fn register(&self, registry: &mut Registry) {
         registry.register::<Generate>(self.clone());
+    }
+
+    async fn start(&self) -> Result<(), OpenError> {
+        Ok(self.0.turns.start().await?)
     }
 
     /// A job does nothing but wait for Wikipedia and the language model.

@@ -44,6 +44,7 @@ impl App {
             self.fence(&fenced).await?;
         }
         erasure.jobs(&mut erased, &[Generate::KIND], is_own).await?;
+        erasure.turns(&mut erased, &self.turns).await?;
         erasure.answers_about(&mut erased, &fenced).await?;
         match erasure.deed() {
             Deed::Count => {

@@ -1,13 +1,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
     Auth, Db, DbError, Deps, EraseError, Erased, Erasure, Load, Migration, Older, OpenError, Providers,
-    Queue, Repeats, Schema, Service, Table, placeholders, refused,
+    Queue, Repeats, Schema, Service, Table, Turns, Write, placeholders, refused,
 };
 use utoipa::openapi::OpenApi;
 
@@ -16,7 +15,7 @@ use crate::extract::{self, Limits};
 use crate::jobs::{self, Embed, Index, Process, Purge, PurgeCourse, QUEUE};
 use crate::quota::Quota;
 use crate::routes;
-use crate::shares::Shares;
+use crate::shares::{Shares, USERS};
 use crate::storage::Storage;
 
 /// The service: its routes and its jobs. Cheap to clone.
@@ -35,6 +34,7 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) quota: Quota,
     pub(crate) shares: Shares,
+    pub(crate) turns: Turns,
     /// In front of links.
     pub(crate) base_path: String,
     pub(crate) clock: Clock,
@@ -75,6 +75,7 @@ impl Service for Materials {
 
     /// Beside that it clears away what uploads of dead processes left in the folder of files, and lets users take turns.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
+        let turns = Turns::new(&deps, USERS, &[QUEUE]);
         let Deps { env, db, longhaul, auth, repeats, providers, base_path, clock, .. } = deps;
         let storage = Storage::from_env(&env, clock.clone()).await?;
         db.migrate("materials", MIGRATIONS).await?;
@@ -90,15 +91,22 @@ impl Service for Materials {
         }
         let limits = Limits { languages, ..Limits::default() };
         let (quota, shares) = (Quota::from_env(&env)?, Shares::default());
-        let app =
-            App { db, longhaul, repeats, auth, providers, storage, limits, quota, shares, base_path, clock };
-        // A store that is away is asked again in the background.
-        match app.take_turns().await {
-            Err(DbError::Store(error)) if error.is_outage() => {
-                tracing::warn!("failed to let users take turns: {error}")
-            }
-            done => done?,
-        }
+        let app = App {
+            db,
+            longhaul,
+            repeats,
+            auth,
+            providers,
+            storage,
+            limits,
+            quota,
+            shares,
+            turns,
+            base_path,
+            clock,
+        };
+        app.take_over_note().await?;
+        app.turns.open().await?;
         Ok(Self(Arc::new(app)))
     }
 
@@ -129,12 +137,7 @@ impl Service for Materials {
     }
 
     async fn start(&self) -> Result<(), OpenError> {
-        while let Err(error) = self.0.take_turns().await {
-            match error {
-                DbError::Store(error) if error.is_outage() => self.0.clock.sleep(RETRY_PAUSE).await,
-                error => return Err(error.into()),
-            }
-        }
+        self.0.turns.start().await?;
         self.reconcile().await.map(|_| ())
     }
 
@@ -191,12 +194,21 @@ pub struct Started {
     pub embeds: usize,
 }
 
-/// The pause between two tries to reach the jobs' store.
-const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Files that are compared with the rows at a time.
 const FILES: usize = 500;
 
 impl App {
+    /// Takes the note that users take turns out of the table in which the last release kept it.
+    async fn take_over_note(&self) -> Result<(), DbError> {
+        let sql = "SELECT name FROM material_settings WHERE name = 'fair'";
+        if self.db.read(sql, vec![]).await?.is_empty() {
+            return Ok(());
+        }
+        self.turns.note().await?;
+        let forget = Write::new("DELETE FROM material_settings WHERE name = 'fair'", vec![]);
+        self.db.commit(vec![forget], vec![]).await.map(|_| ())
+    }
+
     /// Removes files that no row knows: a crash between an upload's file and its row leaves one.
     async fn clear_orphans(&self) -> Result<usize, OpenError> {
         let fault = |source| OpenError::Folder { folder: self.storage.described().to_owned(), source };

@@ -1,14 +1,12 @@
-//! The data of a user in this service: courses with their materials, files and chats, and the limit key of the user's
-//! documents.
+//! The data of a user in this service: courses with their materials, files and chats.
 
 use std::collections::BTreeSet;
 
-use longhaul::{Job, JobFilter, KeyFilter, State};
+use longhaul::{Job, JobFilter, State};
 use service_support::{Candidate, Commit, Deed, EraseError, Erased, Erasure, Rows, Write, user_label};
 
 use crate::app::App;
 use crate::jobs::{Embed, Index, Process, Purge, PurgeCourse};
-use crate::shares::user_key;
 
 const COURSES: &str = "owner = $1";
 const OF_COURSES: &str = "course_id IN (SELECT id FROM courses WHERE owner = $1)";
@@ -41,7 +39,7 @@ impl App {
             self.purge_at_once(erasure).await?;
         }
         erasure.jobs(&mut erased, &kinds, is_own).await?;
-        self.erase_limit_key(erasure, &mut erased).await?;
+        erasure.turns(&mut erased, &self.turns).await?;
         let told: BTreeSet<String> = courses.union(&materials).cloned().collect();
         erasure.answers_about(&mut erased, &told).await?;
         for id in &materials {
@@ -110,24 +108,6 @@ impl App {
                 }
             }
         }
-        Ok(())
-    }
-
-    /// The limits that an operator has set for the user, a pause, and the turns. The key itself goes with its jobs.
-    async fn erase_limit_key(&self, erasure: &Erasure, erased: &mut Erased) -> Result<(), EraseError> {
-        let key = user_key(erasure.user());
-        let filter = KeyFilter { names: vec![key.clone()], limit: 1, ..KeyFilter::default() };
-        let store = self.longhaul.store();
-        let found = store.keys(&filter).await?;
-        let is_set = found.first().is_some_and(|key| key.config.is_some() || key.closed_until.is_some());
-        if is_set && erasure.deed() == Deed::Erase {
-            store.set_key(&key, None).await?;
-            store.resume_key(&key).await?;
-        }
-        if erasure.deed() == Deed::Erase {
-            self.begin_turns_anew().await?;
-        }
-        erased.add("limit_keys", u64::from(is_set));
         Ok(())
     }
 }

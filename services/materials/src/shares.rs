@@ -1,8 +1,6 @@
 use std::time::Duration;
 
-use longhaul::{JobError, KeyFilter, QueueConfig, process_id};
-use service_support::{DbError, Write};
-use sha2::{Digest, Sha256};
+use longhaul::{JobError, KeyFilter, process_id};
 use tokio::sync::watch;
 
 use crate::app::App;
@@ -37,24 +35,10 @@ pub(crate) struct Place<'a> {
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// The time for which the jobs of a user are put off who holds more than a share.
 pub(crate) const PUT_OFF: Duration = Duration::from_secs(5);
+/// The beginning of the limit keys of users.
+pub(crate) const USERS: &str = "user:";
 /// Waiting users that are looked at.
 const LOOKED_AT: usize = 100;
-/// The beginning of the limit keys of users.
-const USER: &str = "user:";
-/// The longest id that a key holds as it is.
-const MAX_ID_BYTES: usize = 100;
-
-/// The limit key of a user's documents: `user:` and the id. An id may be any text, and a key may not: of one that does not fit
-/// it holds a digest.
-pub(crate) fn user_key(user: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
-    if !user.is_empty() && user.len() <= MAX_ID_BYTES && user.bytes().all(is_plain) {
-        return format!("{USER}{user}");
-    }
-    let digest = Sha256::digest(user.as_bytes());
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("{USER}sha256-{hex}")
-}
 
 impl Default for Shares {
     fn default() -> Self {
@@ -130,7 +114,7 @@ impl App {
     /// True where a document of another user could be read now if there were a slot.
     async fn others_wait(&self, key: &str) -> longhaul::Result<bool> {
         let waiting = KeyFilter {
-            prefix: USER.to_owned(),
+            prefix: USERS.to_owned(),
             queue: Some(QUEUE.to_owned()),
             limit: LOOKED_AT,
             ..KeyFilter::default()
@@ -138,36 +122,6 @@ impl App {
         let users = self.longhaul.store().keys(&waiting).await?;
         // A user whose own runs gave way just now waits for that, and not for a slot.
         Ok(users.iter().any(|user| user.key != key && user.closed_until.is_none()))
-    }
-
-    /// Lets users take turns, once: an operator who takes that back is not overruled by the next start.
-    pub(crate) async fn take_turns(&self) -> Result<(), DbError> {
-        let sql = "SELECT name FROM material_settings WHERE name = 'fair'";
-        if !self.db.read(sql, vec![]).await?.is_empty() {
-            return Ok(());
-        }
-        let queues = self.longhaul.store().queues().await?;
-        let present = queues.into_iter().find(|queue| queue.name == QUEUE);
-        let config = present.map(|queue| queue.config).unwrap_or_default();
-        self.longhaul.store().set_queue(QUEUE, &QueueConfig { fair: true, ..config }).await?;
-        let note = Write::new(
-            "INSERT INTO material_settings (name, set_at) VALUES ('fair', $1) ON CONFLICT (name) DO NOTHING",
-            vec![self.clock.now().into()],
-        );
-        self.db.commit(vec![note], vec![]).await.map(|_| ())
-    }
-
-    /// Lets the turns of all users begin anew, because a queue remembers whose turn comes when, by name. Should this be cut off,
-    /// the next start makes the queue fair again.
-    pub(crate) async fn begin_turns_anew(&self) -> Result<(), DbError> {
-        let queues = self.longhaul.store().queues().await?;
-        let Some(queue) = queues.into_iter().find(|queue| queue.name == QUEUE && queue.config.fair) else {
-            return Ok(());
-        };
-        let forget = Write::new("DELETE FROM material_settings WHERE name = 'fair'", vec![]);
-        self.db.commit(vec![forget], vec![]).await?;
-        self.longhaul.store().set_queue(QUEUE, &QueueConfig { fair: false, ..queue.config }).await?;
-        self.take_turns().await
     }
 }
 
@@ -186,17 +140,5 @@ mod tests {
         assert_eq!([&other, &second].map(Place::earlier), [0, 0]);
         let third = shares.enter("eve".into());
         assert_eq!(third.earlier(), 1);
-    }
-
-    #[test]
-    fn any_users_id_makes_a_key() {
-        let key = user_key("auth0|ada lovelace ü\0");
-        assert!(
-            key.len() <= 128 && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-')),
-            "{key}"
-        );
-        assert_ne!(key, user_key("auth0|ada"));
-        assert_eq!(user_key("6650f1c2-ada"), "user:6650f1c2-ada");
-        assert_ne!(user_key(""), "user:");
     }
 }

@@ -30,6 +30,7 @@ mod providers;
 mod proxies;
 mod service;
 mod texts;
+mod turns;
 
 pub use ai_brain::{AiBrain, Picture};
 pub use auth::{Auth, AuthError, Claims, KeySet, KeySource, Role, User};
@@ -37,8 +38,8 @@ pub use body::without_mark;
 pub use config::{AiBrainConfig, AuthConfig, Config, EmbeddingConfig, EmbeddingSource, JsonMode, LlmConfig};
 pub use db::{
     Belongs, Commit, Committed, Db, DbError, FromValue, Migration, MoveError, Older, Row, RowExport,
-    RowImport, RowsWritten, STAMP, Schema, Table, TableRow, TableSort, Tables, Value, Write, enqueue_all,
-    placeholders,
+    RowImport, RowJob, RowsWritten, STAMP, Schema, Table, TableRow, TableSort, Tables, Value, WaitingJob,
+    Write, enqueue_all, placeholders,
 };
 pub use described::{Callers, Described};
 pub use embedding::{Embedder, Likeness, LocalEmbedder, OpenAiEmbedder};
@@ -55,8 +56,9 @@ pub use llm::{
 };
 pub use object_id::ObjectIds;
 pub use once::{FileDigest, Once, Repeats};
-pub use provider::{Cause, Provider, ProviderError, Reply, SHOULD_RETRY, Waiting};
+pub use provider::{Cause, Provider, ProviderError, Reply, SHOULD_RETRY, Waiting, retry_after, sent_at};
 pub use providers::Providers;
 pub use proxies::TrustedProxies;
 pub use service::{Deps, Load, OpenError, Queue, Service};
 pub use texts::{Texts, Translated, filled};
+pub use turns::{Turns, in_turn};

@@ -5,7 +5,7 @@ use axum::Router;
 use longhaul::{Clock, Longhaul, Registry};
 use service_support::{
     Auth, Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Providers, Queue, Repeats,
-    Schema, Service, Table,
+    Schema, Service, Table, Turns,
 };
 use utoipa::openapi::OpenApi;
 
@@ -28,6 +28,7 @@ pub(crate) struct App {
     pub(crate) providers: Providers,
     pub(crate) external_http: ExternalHttp,
     pub(crate) ids: service_support::ObjectIds,
+    pub(crate) turns: Turns,
     pub(crate) clock: Clock,
 }
 
@@ -56,13 +57,17 @@ impl Service for Sessions {
         Schema { migrations: MIGRATIONS, tables: TABLES }
     }
 
+    /// Beside that it lets hosts take turns.
     async fn open(deps: Deps) -> Result<Self, OpenError> {
+        let turns = Turns::new(&deps, "sessions:user:", &[QUEUE]);
         let Deps { env, db, longhaul, auth, repeats, providers, listener, clock, .. } = deps;
         let external_http = ExternalHttp::from_env(&env, listener, providers.max_wait, clock.clone())?;
         db.migrate("sessions", MIGRATIONS).await?;
         longhaul.declare::<Dispatch>();
         let ids = service_support::ObjectIds;
-        Ok(Self(Arc::new(App { db, longhaul, repeats, auth, providers, external_http, ids, clock })))
+        turns.open().await?;
+        let app = App { db, longhaul, repeats, auth, providers, external_http, ids, turns, clock };
+        Ok(Self(Arc::new(app)))
     }
 
     /// `/skills`, `/sessions`, and `/api/v1/llm/query`.
@@ -76,6 +81,10 @@ impl Service for Sessions {
 
     fn register(&self, registry: &mut Registry) {
         registry.register::<Dispatch>(self.clone());
+    }
+
+    async fn start(&self) -> Result<(), OpenError> {
+        Ok(self.0.turns.start().await?)
     }
 
     /// A dispatch does nothing but wait for its answer.

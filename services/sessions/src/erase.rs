@@ -21,6 +21,7 @@ impl App {
         let label = user_label(erasure.user());
         let is_own = |job: &Candidate<'_>| job.has(&label) || job.is_of("session", &sessions);
         erasure.jobs(&mut erased, &[Dispatch::KIND], is_own).await?;
+        erasure.turns(&mut erased, &self.turns).await?;
         let told: BTreeSet<String> = sessions.union(&skills).cloned().collect();
         erasure.answers_about(&mut erased, &told).await?;
         let joined = "user_id = $1 AND role = 'participant'";

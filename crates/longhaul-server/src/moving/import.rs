@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use longhaul::clock::Stopwatch;
 use longhaul::moving::{Exported, Imported};
 use longhaul::{JobFilter, Page, Store};
-use service_support::{RowImport, RowsWritten, STAMP, TableRow, Tables};
+use service_support::{DbError, RowImport, RowsWritten, STAMP, TableRow, Tables};
 
 use super::WHAT_COMES_OVER;
 use super::file::{Header, Line};
@@ -241,7 +241,10 @@ impl RowsIn {
 
     async fn end(&mut self, target: &Target, lines: u64) -> Result<()> {
         if let (Some(db), Some(longhaul)) = (&target.db, &target.outbox_to) {
-            db.clone().with_jobs_in(longhaul.clone()).deliver().await?;
+            match db.clone().with_jobs_in(longhaul.clone()).deliver().await {
+                Err(error @ DbError::Undelivered { .. }) => tell(error),
+                done => drop(done?),
+            }
         }
         self.import.end(lines).await?;
         if self.import.has_other_id().await? {

@@ -99,7 +99,6 @@ async fn lessons_courses_sessions_and_their_searches_move_to_postgres_and_back()
         "lessons",
         "material_chunks",
         "material_pages",
-        "material_settings",
         "material_terms",
         "material_vectors",
         "materials",

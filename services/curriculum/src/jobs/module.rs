@@ -89,7 +89,7 @@ impl Job for GenerateModule {
                 cx.longhaul().delete(&module_job_id(&self.workflow_id, next as usize)).await?;
             }
             // At the end of the queue, so that workflows take turns.
-            cx.follow_up(module_job(app, &self.workflow_id, next, module)?)?;
+            cx.follow_up(module_job(app, &workflow, next, module)?)?;
         }
         tracing::info!("Step 10: workflow {}: {next} of {total} modules generated", self.workflow_id);
         Ok(Generated { modules_generated: next, total_modules: total, lessons })

@@ -14,4 +14,4 @@ pub(crate) use object_id::is_object_id;
 pub(crate) use pace::{apportion, lesson_minutes};
 pub(crate) use status::{Detail, Jobs, Status, Waits, overall};
 pub(crate) use step10::{Summary, Tally, Validation};
-pub(crate) use workflow::{Hours, Module, Workflow};
+pub(crate) use workflow::{Hours, Module, Workflow, user_of};

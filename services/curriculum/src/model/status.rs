@@ -1,6 +1,7 @@
 use longhaul::why::Reason;
-use longhaul::{JobRecord, State};
+use longhaul::{JobId, JobRecord, State};
 use serde::Serialize;
+use service_support::RowJob;
 use utoipa::ToSchema;
 
 /// The status of step 10 of a workflow, as a whole.
@@ -90,8 +91,9 @@ pub(crate) enum BullState {
 
 impl Jobs {
     /// Of the modules' jobs, each with the index of its module.
-    pub(crate) fn of(jobs: &[(usize, JobRecord)]) -> Self {
-        let details: Vec<Detail> = jobs.iter().map(|(index, job)| Detail::of(*index, job)).collect();
+    pub(crate) fn of(jobs: &[(usize, JobId, RowJob)]) -> Self {
+        let details: Vec<Detail> =
+            jobs.iter().map(|(index, id, job)| Detail::of_row(*index, id, job)).collect();
         let count = |state| details.iter().filter(|detail| detail.state == state).count();
         Self {
             total: details.len(),
@@ -121,6 +123,24 @@ pub(crate) fn overall(all_complete: bool, jobs: &Jobs) -> Status {
 }
 
 impl Detail {
+    /// A job that was committed with its rows, wherever it is.
+    pub(crate) fn of_row(module_index: usize, id: &JobId, job: &RowJob) -> Self {
+        match job {
+            RowJob::Enqueued(job) => Self::of(module_index, job),
+            RowJob::Waiting(_) => Self {
+                job_id: id.to_string(),
+                module_index,
+                state: BullState::Waiting,
+                progress: 0,
+                attempts_made: 0,
+                processed_on: None,
+                finished_on: None,
+                failed_reason: None,
+                why: Vec::new(),
+            },
+        }
+    }
+
     /// A job, in Bull's words.
     pub(crate) fn of(module_index: usize, job: &JobRecord) -> Self {
         let state = bull_state(job.state);

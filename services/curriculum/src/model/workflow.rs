@@ -11,6 +11,8 @@ pub(crate) struct Workflow {
     pub(crate) id: String,
     /// As it was given.
     pub(crate) body: Map<String, Value>,
+    /// The user whose token it came with.
+    pub(crate) owner: Option<String>,
     pub(crate) step9_complete: bool,
     /// The index of the next module to get its lesson plans: those before it have theirs.
     pub(crate) generated: u32,
@@ -48,6 +50,9 @@ pub(crate) struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub(crate) struct Hours(pub(crate) f64);
 
+/// The fields of a workflow that say whose it is, the first of them before the others. A backend with one token for all of its
+/// users says so there, so they go before the user of the token.
+const OWNER_FIELDS: [&str; 5] = ["userId", "user_id", "createdBy", "ownerId", "owner"];
 /// The numbers of modules, and of outcomes of each, in which the language of a workflow is looked for, and the length
 /// of each text.
 const LANGUAGE_MODULES: usize = 8;
@@ -69,8 +74,7 @@ const MAX_TOTAL_HOURS: f64 = 10_000.0;
 
 impl Workflow {
     /// The columns that [`from_row`](Self::from_row) reads.
-    pub(crate) const COLUMNS: &str =
-        "id, body, step9_complete, generated, revision, modules_revision, halted, created_at, updated_at";
+    pub(crate) const COLUMNS: &str = "id, body, owner, step9_complete, generated, revision, modules_revision, halted, created_at, updated_at";
 
     /// Checks what a caller gave; the message names the field that cannot be used.
     pub(crate) fn check(body: &Map<String, Value>) -> Result<(bool, Vec<Module>), String> {
@@ -108,6 +112,7 @@ impl Workflow {
         Ok(Self {
             id: row.get("id")?,
             body,
+            owner: row.get("owner")?,
             step9_complete: row.get::<i64>("step9_complete")? != 0,
             generated: row.get("generated")?,
             revision: row.get("revision")?,
@@ -127,6 +132,11 @@ impl Workflow {
 
     pub(crate) fn title(&self) -> &str {
         self.body.get("title").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The user whose workflow it is, where it says so.
+    pub(crate) fn user(&self) -> Option<&str> {
+        user_of(&self.body, self.owner.as_deref())
     }
 
     /// The language of its plans: the one that its `language` names, or else the one that it is written in.
@@ -227,6 +237,12 @@ impl Module {
     }
 }
 
+/// The user whose workflow has this body, and came with the token of `owner`.
+pub(crate) fn user_of<'a>(body: &'a Map<String, Value>, owner: Option<&'a str>) -> Option<&'a str> {
+    let named = |field| body.get(field)?.as_str().filter(|user: &&str| !user.is_empty());
+    OWNER_FIELDS.into_iter().find_map(named).or(owner)
+}
+
 fn outcomes(module: &Map<String, Value>, prefix: &str) -> Result<Vec<Outcome>, String> {
     let given = match module.get("outcomes") {
         None | Some(Value::Null) => return Ok(Vec::new()),
@@ -308,5 +324,22 @@ impl Serialize for Hours {
             return serializer.serialize_i64(self.0 as i64);
         }
         serializer.serialize_f64(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workflow_is_its_fields_users_and_else_its_tokens() {
+        let owner = |body: Value, token| user_of(body.as_object().unwrap(), token).map(str::to_owned);
+        assert_eq!(owner(json!({"title": "t"}), None), None);
+        assert_eq!(owner(json!({"title": "t"}), Some("ada")).as_deref(), Some("ada"));
+        assert_eq!(owner(json!({"userId": "bob", "owner": "eve"}), Some("ada")).as_deref(), Some("bob"));
+        assert_eq!(
+            owner(json!({"userId": 7, "user_id": "", "createdBy": "bob"}), None).as_deref(),
+            Some("bob")
+        );
     }
 }

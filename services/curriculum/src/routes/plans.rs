@@ -10,17 +10,18 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use longhaul::{Action, JobFilter, JobRecord, Timestamp};
+use longhaul::{Action, JobFilter, JobId, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
-use service_support::{Commit, DbError, iso8601};
+use service_support::{Commit, DbError, RowJob, iso8601};
 
 use super::bodies::{LessonRedone, LessonShown, Step10Plans, Successful};
+use super::step10::is_on_its_way;
 use super::workflow_id;
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::jobs::{lesson_job, lesson_job_id};
-use crate::model::{Detail, Module, ModulePlan, Tally, overall};
+use crate::model::{Detail, Module, ModulePlan, Tally, Workflow, overall};
 
 /// The plans of a workflow on their way to a reader, a module at a time.
 struct Telling {
@@ -124,10 +125,10 @@ pub(crate) async fn lesson(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Value>, Error> {
     let place = app.place(path).await?;
-    let (plan, _) = app.module_plan(&place.workflow, place.module).await?.ok_or_else(no_lesson)?;
+    let (plan, _) = app.module_plan(&place.workflow.id, place.module).await?.ok_or_else(no_lesson)?;
     let lesson = plan.lessons.get(place.number as usize - 1).ok_or_else(no_lesson)?;
     let job = app.redo_job(&place).await?;
-    let redo = job.map(|job| Detail::of(place.module as usize, &job));
+    let redo = job.map(|job| Detail::of_row(place.module as usize, &place.job_id(), &job));
     Ok(Json(json!({ "success": true, "data": { "lesson": lesson, "redo": redo } })))
 }
 
@@ -146,13 +147,13 @@ pub(crate) async fn redo(
 ) -> Result<Json<Value>, Error> {
     let place = app.place(path).await?;
     let queued = match app.redo_job(&place).await? {
-        Some(job) if !job.state.is_finished() => false,
-        Some(ended) => {
+        Some(job) if is_on_its_way(&job) => false,
+        Some(RowJob::Enqueued(ended)) => {
             // Only in the state that was seen: of several callers at once, one begins it.
             let filter = JobFilter { states: vec![ended.state], ..JobFilter::id(ended.id.clone()) };
             app.longhaul.store().act(&filter, Action::Retry, 1).await?.done > 0
         }
-        None => {
+        Some(RowJob::Waiting(_)) | None => {
             let job = lesson_job(&app, &place.workflow, place.module, place.number)?;
             match app.db.commit(vec![], vec![job]).await? {
                 Commit::Done(done) => done.enqueued.iter().any(|job| job.is_created()),
@@ -165,7 +166,7 @@ pub(crate) async fn redo(
     } else {
         "The lesson is being written anew already."
     };
-    let job_id = lesson_job_id(&place.workflow, place.module as usize, place.number);
+    let job_id = place.job_id();
     Ok(Json(json!({
         "success": true,
         "data": { "lessonId": place.lesson, "jobId": job_id, "jobsQueued": u8::from(queued) },
@@ -175,10 +176,17 @@ pub(crate) async fn redo(
 
 /// A lesson that there is.
 struct Place {
-    workflow: String,
+    workflow: Workflow,
     lesson: String,
     module: u32,
     number: u32,
+}
+
+impl Place {
+    /// The id of the job that writes it anew.
+    fn job_id(&self) -> JobId {
+        lesson_job_id(&self.workflow.id, self.module as usize, self.number)
+    }
 }
 
 fn no_lesson() -> Error {
@@ -211,18 +219,19 @@ impl App {
     async fn place(&self, path: Result<Path<(String, String)>, PathRejection>) -> Result<Place, Error> {
         let Ok(Path((workflow, lesson))) = path else { return Err(error::no_workflow()) };
         let workflow = workflow_id(Ok(Path(workflow)))?;
-        let modules = self.workflow(&workflow).await?.ok_or_else(error::no_workflow)?.modules()?;
+        let workflow = self.workflow(&workflow).await?.ok_or_else(error::no_workflow)?;
+        let modules = workflow.modules()?;
         let (code, number) = lesson.rsplit_once("-L").ok_or_else(no_lesson)?;
         let number: u32 = number.parse().ok().filter(|number| *number > 0).ok_or_else(no_lesson)?;
         let module = modules.iter().position(|module| module.code == code).ok_or_else(no_lesson)?;
         let module = u32::try_from(module).unwrap_or(u32::MAX);
-        let (plan, _) = self.module_plan(&workflow, module).await?.ok_or_else(no_lesson)?;
+        let (plan, _) = self.module_plan(&workflow.id, module).await?.ok_or_else(no_lesson)?;
         plan.lessons.get(number as usize - 1).ok_or_else(no_lesson)?;
         Ok(Place { workflow, lesson, module, number })
     }
 
-    async fn redo_job(&self, place: &Place) -> Result<Option<JobRecord>, Error> {
-        let id = lesson_job_id(&place.workflow, place.module as usize, place.number);
-        Ok(self.longhaul.get(&id).await?.found())
+    async fn redo_job(&self, place: &Place) -> Result<Option<RowJob>, Error> {
+        let id = place.job_id();
+        Ok(self.jobs(vec![id.clone()]).await?.remove(&id))
     }
 }

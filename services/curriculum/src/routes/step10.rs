@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use axum::extract::{Path, State};
 use futures::future::try_join_all;
 use longhaul::{Action, JobFilter, JobId, JobRecord, State as JobState};
 use serde_json::{Value, json};
-use service_support::{Commit, DbError, Write};
+use service_support::{Commit, DbError, RowJob, Write};
 
 use super::bodies::{Step10Cancelled, Step10Started, Step10Status, Successful};
 use super::workflow_id;
@@ -158,6 +159,14 @@ pub(crate) async fn status(
     })))
 }
 
+/// True for a job that waits, in its store or on its way to it, or runs.
+pub(super) fn is_on_its_way(job: &RowJob) -> bool {
+    match job {
+        RowJob::Enqueued(job) => !job.state.is_finished(),
+        RowJob::Waiting(_) => true,
+    }
+}
+
 impl Standing {
     pub(super) fn is_complete(&self) -> bool {
         self.modules > 0 && self.next >= self.modules
@@ -193,20 +202,14 @@ impl App {
     pub(super) async fn look(&self, id: &str) -> Result<(Standing, Jobs), Error> {
         let modules = self.standing(id).await?.modules as usize;
         let ids: Vec<JobId> = (0..modules).map(|index| module_job_id(id, index)).collect();
-        let jobs: Vec<(usize, JobRecord)> = self
-            .longhaul
-            .store()
-            .get(&ids)
-            .await?
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, lookup)| lookup.found().map(|job| (index, job)))
-            .collect();
+        let mut found = self.jobs(ids.clone()).await?;
+        let jobs: Vec<(usize, JobId, RowJob)> =
+            (0..).zip(ids).filter_map(|(index, id)| found.remove(&id).map(|job| (index, id, job))).collect();
         let mut shown = Jobs::of(&jobs);
         // All at once: of a chain one waits, and of modules that were begun again by hand many may.
-        let reasons = try_join_all(jobs.iter().map(|(_, job)| self.longhaul.why(job))).await?;
-        for (detail, why) in shown.details.iter_mut().zip(reasons) {
-            detail.why = why.reasons.into_iter().map(Waits::from).collect();
+        let reasons = try_join_all(jobs.iter().map(|(_, _, job)| self.reasons(job))).await?;
+        for (detail, reasons) in shown.details.iter_mut().zip(reasons) {
+            detail.why = reasons;
         }
         Ok((self.standing(id).await?, shown))
     }
@@ -218,13 +221,28 @@ impl App {
         let previous = next.checked_sub(1).map(|index| module_job_id(&standing.id, index as usize));
         let job_id = module_job_id(&standing.id, next as usize);
         let ids: Vec<JobId> = previous.into_iter().chain([job_id.clone()]).collect();
-        let jobs = self.longhaul.get_all(&ids).await?;
-        if jobs.iter().any(|job| !job.state.is_finished()) {
+        let mut jobs = self.jobs(ids).await?;
+        if jobs.values().any(is_on_its_way) {
             return Ok(Begun::Running);
         }
-        match jobs.into_iter().find(|job| job.id == job_id) {
-            None => self.enqueue(standing).await,
-            Some(ended) => self.retry(standing, &ended).await,
+        match jobs.remove(&job_id) {
+            Some(RowJob::Enqueued(ended)) => self.retry(standing, &ended).await,
+            Some(RowJob::Waiting(_)) | None => self.enqueue(standing).await,
+        }
+    }
+
+    /// The jobs of these ids that are there, in their store or on their way to it.
+    pub(super) async fn jobs(&self, ids: Vec<JobId>) -> Result<HashMap<JobId, RowJob>, DbError> {
+        let look = |ids: Vec<JobId>| async move { self.longhaul.get_all(&ids).await };
+        self.db.find_jobs(ids, |_| true, look).await
+    }
+
+    async fn reasons(&self, job: &RowJob) -> Result<Vec<Waits>, longhaul::Error> {
+        match job {
+            RowJob::Enqueued(job) => {
+                Ok(self.longhaul.why(job).await?.reasons.into_iter().map(Waits::from).collect())
+            }
+            RowJob::Waiting(_) => Ok(Vec::new()),
         }
     }
 
@@ -233,7 +251,7 @@ impl App {
         let workflow = self.workflow(&standing.id).await?.ok_or_else(error::no_workflow)?;
         let modules = workflow.modules()?;
         let Some(module) = modules.get(next as usize) else { return Ok(Begun::Outdated) };
-        let job = module_job(self, &standing.id, next, module)?;
+        let job = module_job(self, &workflow, next, module)?;
         match self.db.commit(vec![self.unhalted(standing)], vec![job]).await? {
             Commit::Refused { .. } => Ok(Begun::Outdated),
             // Of several callers at once, one creates the job.

@@ -12,6 +12,7 @@ use service_support::{Commit, DbError, Once, Row, Write};
 use utoipa::IntoParams;
 
 use super::bodies::{self, Successful, WorkflowDeleted, WorkflowPage, WorkflowRequest};
+use super::step10::is_on_its_way;
 use super::{MAX_JSON_BYTES, json_object, workflow_id};
 use crate::app::App;
 use crate::error::{self, Error};
@@ -61,6 +62,7 @@ pub(crate) async fn create(
     let workflow = Workflow {
         id: app.ids.next(now),
         body,
+        owner,
         step9_complete,
         generated: 0,
         revision: 0,
@@ -80,7 +82,7 @@ pub(crate) async fn create(
             lessons_of(&modules).into(),
             i64::from(step9_complete).into(),
             now.into(),
-            owner.into(),
+            workflow.owner.clone().into(),
         ],
     );
     let answer = json!({ "success": true, "data": workflow.view() });
@@ -110,7 +112,7 @@ pub(crate) async fn list(
         return Err(Error::bad_request(format!("page must be at least 1 and limit from 1 to {MAX_LIMIT}")));
     }
     let sql = format!(
-        "SELECT CASE WHEN length(body) <= {MAX_LISTED_BYTES} THEN body END AS body, id, title, modules, \
+        "SELECT CASE WHEN length(body) <= {MAX_LISTED_BYTES} THEN body END AS body, id, owner, title, modules, \
              step9_complete, generated, revision, modules_revision, halted, created_at, updated_at \
          FROM curriculum_workflows ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2"
     );
@@ -228,8 +230,7 @@ impl App {
         let module_jobs: Vec<JobId> =
             (0..before.len()).map(|index| module_job_id(&workflow.id, index)).collect();
         if changes {
-            let jobs = self.longhaul.get_all(&module_jobs).await?;
-            if jobs.iter().any(|job| !job.state.is_finished()) {
+            if self.jobs(module_jobs.clone()).await?.values().any(is_on_its_way) {
                 let told = "Step 10 generation is in progress: cancel it before its modules are changed";
                 return Err(Error::new(StatusCode::CONFLICT, told));
             }
@@ -299,6 +300,7 @@ impl App {
         let workflow = Workflow {
             id: row.get("id")?,
             body,
+            owner: row.get("owner")?,
             step9_complete: row.get::<i64>("step9_complete")? != 0,
             generated,
             revision: row.get("revision")?,

@@ -56,7 +56,7 @@ async fn the_next_module_is_not_queued_before_the_one_before_it_has_ended() {
 
 #[tokio::test]
 async fn the_chain_holds_with_the_jobs_in_another_store() {
-    let f = Fixture::apart().await;
+    let (f, _) = Fixture::apart().await;
     let id = f.workflow(&modules(5, 3.0)).await;
     let answers = futures::future::join_all((0..50).map(|_| f.start(&id))).await;
     assert_eq!(answers.iter().filter(|answer| answer["data"]["jobsQueued"] == 1).count(), 1);

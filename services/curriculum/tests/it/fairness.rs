@@ -54,3 +54,52 @@ async fn with_several_slots_nobody_is_far_ahead() {
         assert!(most - least <= 2, "{done:?}");
     }
 }
+
+#[tokio::test]
+async fn one_users_many_workflows_leave_a_turn_to_another_who_comes_behind_them() {
+    let f = Fixture::alone().await;
+    let mut ids = Vec::new();
+    for _ in 0..WORKFLOWS {
+        ids.push(f.workflow_of(Some("eve"), &modules(1, 3.0)).await);
+    }
+    let one = f.workflow_of(Some("ada"), &modules(MODULES, 3.0)).await;
+    for id in ids.iter().chain([&one]) {
+        f.start(id).await;
+    }
+    let worker = f.work_with(1);
+    f.completes(&one, MODULES).await;
+    for id in &ids {
+        f.completes(id, 1).await;
+    }
+    drop(worker);
+    let rows = f.db.read("SELECT workflow_id FROM curriculum_modules ORDER BY rowid", vec![]).await.unwrap();
+    let saved: Vec<String> = rows.iter().map(|row| row.get("workflow_id").unwrap()).collect();
+    let last = saved.iter().rposition(|id| *id == one).unwrap();
+    assert!(last < 2 * MODULES + 1, "turn by turn: {saved:?}");
+}
+
+#[tokio::test]
+async fn a_module_whose_job_waits_for_its_store_is_on_its_way() {
+    let (f, away) = Fixture::apart().await;
+    let id = f.workflow(&modules(1, 3.0)).await;
+    away.take_no_jobs();
+    assert_eq!(f.start(&id).await["data"]["jobsQueued"], 1);
+    away.leave();
+    let status = f.status(&id).await;
+    assert_eq!((&status["status"], &status["jobs"]["total"]), (&"in_progress".into(), &1.into()), "{status}");
+    assert_eq!(status["jobs"]["details"][0]["state"], "waiting");
+    let again = f.start(&id).await;
+    assert_eq!(
+        (&again["data"]["jobsQueued"], &again["data"]["message"]),
+        (&0.into(), &"Generation already in progress".into())
+    );
+    let edited = serde_json::json!({ "modules": modules(2, 3.0) }).to_string();
+    let edited = f.send("PUT", &format!("/api/v3/workflow/{id}"), edited).await;
+    assert_eq!(edited.status, 409, "{edited:?}");
+
+    away.come_back();
+    assert_eq!(f.status(&id).await["status"], "in_progress", "its store does not know it yet");
+    assert_eq!(f.db.deliver().await.unwrap(), 1);
+    let _worker = f.work();
+    f.completes(&id, 1).await;
+}

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use curriculum::{Curriculum, QUEUE};
-use fakes::Double;
-use longhaul::{Clock, JobFilter, JobId, JobRecord, Longhaul, MemoryStore, Page, Registry, State, Worker};
+use fakes::{Away, Double};
+use longhaul::{Clock, JobFilter, JobId, JobRecord, Longhaul, Page, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use serde_json::{Value, json};
 use service_support::{Db, Deps, Env, Service};
@@ -55,13 +55,13 @@ impl Fixture {
         Self::open(tempfile::tempdir().unwrap(), Clock::manual(), Some(double)).await
     }
 
-    /// With the jobs in another store than the rows.
-    pub(crate) async fn apart() -> Self {
+    /// With the jobs in another store than the rows, which may go away.
+    pub(crate) async fn apart() -> (Self, Away) {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual());
         let store = sqlite(&folder, &clock).await;
-        let jobs = Longhaul::new(MemoryStore::with_clock(clock.clone()));
+        let (jobs, away) = Away::store(clock.clone());
         let db = Db::sqlite(store).with_jobs_in(jobs.clone());
-        Self::assemble(folder, clock, None, (db, jobs)).await
+        (Self::assemble(folder, clock, None, (db, jobs)).await, away)
     }
 
     /// On Postgres.
@@ -170,7 +170,15 @@ impl Fixture {
 
     /// Makes a workflow and answers its id.
     pub(crate) async fn workflow(&self, modules: &[Value]) -> String {
-        let body = json!({ "title": "Computer Science", "modules": modules });
+        self.workflow_of(None, modules).await
+    }
+
+    /// The same for a user.
+    pub(crate) async fn workflow_of(&self, user: Option<&str>, modules: &[Value]) -> String {
+        let mut body = json!({ "title": "Computer Science", "modules": modules });
+        if let Some(user) = user {
+            body["userId"] = user.into();
+        }
         let reply = self.send("POST", "/api/v3/workflow", body.to_string()).await;
         assert_eq!(reply.status, 201, "{reply:?}");
         reply.body["data"]["_id"].as_str().unwrap().to_owned()

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use longhaul::Timestamp;
+use service_support::{retry_after, sent_at};
 
 /// The wait after a refusal without a time, by GitHub's documentation.
 const UNTOLD: Duration = Duration::from_secs(60);
@@ -25,7 +26,7 @@ impl Quota {
     pub(crate) fn read(headers: &HeaderMap, now: Timestamp) -> Option<Self> {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
         let resets_at = Timestamp(number("x-ratelimit-reset")?.saturating_mul(1_000));
-        let resets_in = resets_at.since(date(headers).unwrap_or(now));
+        let resets_in = resets_at.since(sent_at(headers).unwrap_or(now));
         let count = |name: &str| number(name).and_then(|count| u32::try_from(count).ok());
         Some(Self {
             limit: count("x-ratelimit-limit").unwrap_or_default(),
@@ -56,22 +57,6 @@ pub(crate) fn wait(status: u16, headers: &HeaderMap, message: &str, now: Timesta
     (status == 429 || is_secondary).then_some(UNTOLD)
 }
 
-/// The wait that `Retry-After` tells: GitHub writes seconds, and proxies in front of it dates, too.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let seconds = headers.get("retry-after")?.to_str().ok()?.trim().parse::<u64>().map(Duration::from_secs);
-    seconds.ok().or_else(|| Some(moment(headers, "retry-after")?.since(date(headers).unwrap_or(now))))
-}
-
-fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    moment(headers, "date")
-}
-
-fn moment(headers: &HeaderMap, name: &str) -> Option<Timestamp> {
-    let text = headers.get(name)?.to_str().ok()?;
-    let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
-    Some(Timestamp(at.as_millisecond()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +77,9 @@ mod tests {
         let reset = ("x-ratelimit-reset", "1767225900");
         assert_eq!(seconds(429, &[("retry-after", "30"), spent, reset], ""), Some(30));
         assert_eq!(seconds(403, &[("retry-after", "Thu, 01 Jan 2026 00:00:45 GMT"), spent], ""), Some(45));
+        assert_eq!(seconds(429, &[("retry-after", "1m30s")], ""), Some(90));
+        assert_eq!(seconds(403, &[("retry-after", "1767225645"), spent], ""), Some(45));
+        assert_eq!(seconds(429, &[("retry-after-ms", "2500")], ""), Some(2));
         assert_eq!(seconds(429, &[("retry-after", "Wed, 31 Dec 2025 00:00:00 GMT")], ""), Some(1));
         assert_eq!(seconds(403, &[spent, reset], ""), Some(301));
         assert_eq!(seconds(403, &[("x-ratelimit-remaining", "12"), reset], "no"), None);

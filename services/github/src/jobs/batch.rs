@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use longhaul::{Context, Job, JobId, JobResult, NewJob, State};
 use serde::{Deserialize, Serialize};
+use service_support::in_turn;
 
 use super::{BATCH_QUEUE, Member, MemberOutcome};
 use crate::app::Github;
@@ -63,9 +64,9 @@ impl Job for Batch {
 }
 
 impl Batch {
-    /// The batch under `id`, and all of its members.
-    pub(crate) fn jobs(&self, id: &JobId) -> Result<Vec<NewJob>, longhaul::Error> {
-        let closing = NewJob { id: Some(id.clone()), ..NewJob::of(self)? };
+    /// The batch under `id`, and all of its members, in the turns of `key`.
+    pub(crate) fn jobs(&self, id: &JobId, key: &str) -> Result<Vec<NewJob>, longhaul::Error> {
+        let closing = in_turn(NewJob { id: Some(id.clone()), ..NewJob::of(self)? }, key.to_owned());
         let mut first = HashMap::new();
         let member = |(number, username): (usize, &Username)| {
             let first = *first.entry(username.login()).or_insert(number);
@@ -75,11 +76,17 @@ impl Batch {
                 same_as: (first != number).then(|| member_id(id, first)),
             };
             let labels = [("username".to_owned(), username.login())].into();
-            Ok(NewJob { id: Some(member_id(id, number)), labels, ..NewJob::of(&member)? })
+            let member = NewJob { id: Some(member_id(id, number)), labels, ..NewJob::of(&member)? };
+            Ok(in_turn(member, key.to_owned()))
         };
         let members = (1..).zip(&self.usernames).map(member).collect::<Result<Vec<_>, longhaul::Error>>()?;
         Ok(NewJob::batch(closing, members))
     }
+}
+
+/// The id of the batch of a member, or of a batch itself.
+pub(crate) fn batch_of(job: &str) -> &str {
+    job.rsplit_once('.').map_or(job, |(batch, _)| batch)
 }
 
 /// The id of a batch's member, counted from 1.

@@ -3,11 +3,11 @@ use std::time::Duration;
 use longhaul::{Context, Job, JobError, JobId, JobRecord, JobResult, State};
 use serde::{Deserialize, Serialize};
 
-use super::BATCH_QUEUE;
+use super::{BATCH_QUEUE, batch_of};
 use crate::app::{App, Github};
 use crate::failure;
 use crate::name::Username;
-use crate::start::{StartError, Wish};
+use crate::start::{Asker, StartError, Wish};
 
 /// One name of a batch: begins its analysis, or joins the one that runs or is fresh, and ends as that ends. It is a job
 /// of its own so that a batch counts each of its names, also when several batches share an analysis.
@@ -50,7 +50,7 @@ impl Job for Member {
                 let output = output.ok_or_else(|| JobError::fatal("the analysis was deleted"))?;
                 return Ok(output.to::<MemberOutcome>()?);
             }
-            let outcome = cx.step("task", || begin(app, &self.username, wish)).await?;
+            let outcome = cx.step("task", || begin(app, &self.username, wish, cx.id())).await?;
             wait(&cx, &JobId::from_store(outcome.task_id.clone())).await?;
             Ok(outcome)
         };
@@ -61,8 +61,9 @@ impl Job for Member {
     }
 }
 
-async fn begin(app: &App, username: &Username, wish: Wish) -> JobResult<MemberOutcome> {
-    let begun = app.begin(username, wish, None).await.map_err(|error| match error {
+async fn begin(app: &App, username: &Username, wish: Wish, member: &JobId) -> JobResult<MemberOutcome> {
+    let batch = JobId::from_store(batch_of(member.as_str()).to_owned());
+    let begun = app.begin(username, wish, Asker::Batch(&batch)).await.map_err(|error| match error {
         StartError::TooMany | StartError::Away => JobError::outage("the store does not answer"),
         StartError::Crowded(full) => JobError::outage(format!("as many jobs wait in {full} as may")),
         StartError::Fault(error) => error.into(),

@@ -5,6 +5,7 @@ mod batch;
 mod member;
 
 pub use analyze::Analyze;
+pub(crate) use batch::batch_of;
 pub use batch::{Batch, BatchOutcome, MemberResult};
 pub use member::{Member, MemberOutcome};
 

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::failure::{self, Failure, LIMIT_EXCEEDED};
 use crate::name::Username;
 use crate::outage::Answered;
-use crate::start::{Begun, StartError, Wish};
+use crate::start::{Asker, Begun, StartError, Wish};
 use crate::time::original_time;
 
 #[derive(Deserialize, ToSchema)]
@@ -147,7 +147,7 @@ pub(super) async fn start(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Error> {
     let (username, wish) = read::<AnalyzeRequest>(body)?.checked()?;
-    match app.begin(&username, wish, Some(&caller)).await {
+    match app.begin(&username, wish, Asker::Caller(&caller)).await {
         Ok(Begun::Running(id)) => Ok(Json(started(&app, &username, &id))),
         Ok(Begun::Done(record)) => Ok(Json(with_task(result(&record)?, &record.id))),
         Err(StartError::Away) => {
@@ -190,7 +190,7 @@ impl App {
         wish: Wish,
         caller: &str,
     ) -> Result<Value, Error> {
-        let id = match self.begin(username, wish, Some(caller)).await {
+        let id = match self.begin(username, wish, Asker::Caller(caller)).await {
             Ok(Begun::Done(record)) => return result(&record),
             Ok(Begun::Running(id)) => id,
             Err(StartError::Away) => return degraded(&self.analyze_here(username, wish).await?),

@@ -92,7 +92,8 @@ impl App {
         let poll_url = format!("{}/api/v1/github/task/{id}", self.base_path);
         let total = batch.usernames.len();
         let started = BatchStarted { task_id: id.to_string(), status: "processing", total, poll_url };
-        self.enqueue_reserved(&id, None, Some(caller), batch.jobs(&id)?, (once, &started)).await?;
+        let jobs = batch.jobs(&id, &self.turns.key(id.as_str()))?;
+        self.enqueue_reserved(&id, None, Some(caller), jobs, (once, &started)).await?;
         Ok(started)
     }
 }

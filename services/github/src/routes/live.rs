@@ -23,7 +23,7 @@ use super::analyze::{AnalyzeRequest, degraded};
 use super::{Caller, TaskId, read, task};
 use crate::app::App;
 use crate::error::{self, Body, Error};
-use crate::start::StartError;
+use crate::start::{Asker, StartError};
 use crate::task::{COMPLETED, FAILED, PROCESSING, Seen, Task};
 
 /// The time that the store is asked to wait for a change; then it is asked again.
@@ -160,7 +160,7 @@ pub(super) async fn stream(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Error> {
     let (username, wish) = read::<AnalyzeRequest>(body)?.checked()?;
-    let id = match app.begin(&username, wish, Some(&caller)).await {
+    let id = match app.begin(&username, wish, Asker::Caller(&caller)).await {
         Ok(begun) => begun.task().to_string(),
         Err(StartError::Away) => {
             let answered = app.analyze_here(&username, wish).await?;

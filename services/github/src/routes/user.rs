@@ -14,7 +14,7 @@ use super::{Caller, Named};
 use crate::analysis::Profile;
 use crate::app::App;
 use crate::error::Error;
-use crate::start::{StartError, Wish};
+use crate::start::{Asker, StartError, Wish};
 use crate::time::original_time;
 
 type Params = Result<Query<HashMap<String, String>>, QueryRejection>;
@@ -64,7 +64,7 @@ pub(super) async fn start(
     params: Params,
 ) -> Result<Json<Started>, Error> {
     let wish = wished(params)?;
-    let id = match app.begin(&username, wish, Some(&caller)).await {
+    let id = match app.begin(&username, wish, Asker::Caller(&caller)).await {
         Ok(begun) => begun.task().clone(),
         Err(StartError::Away) => app.analyze_here(&username, wish).await?.task_id,
         Err(error) => return Err(error.answer(app.config.tasks_per_user)),

@@ -120,3 +120,28 @@ async fn a_cancelled_batch_says_so() {
     let shown = f.task(task).await.json();
     assert_eq!((&shown["status"], &shown["message"]), (&json!("failed"), &json!("Analysis was cancelled")));
 }
+
+#[tokio::test]
+async fn a_batch_of_many_names_leaves_a_turn_to_another_and_to_a_caller_who_waits() {
+    let f = Fixture::new().await;
+    let many: Vec<String> = (1..=30).map(|n| format!("user-{n}")).collect();
+    start(&f, &many).await;
+    start(&f, &["octocat".to_owned()]).await;
+    // So many slots of batches that all of their analyses wait side by side, and one slot of analyses.
+    let _batches = f.work_in(github::BATCH_QUEUE, 128);
+    while f.jobs("github.analyze").await.len() < 31 {
+        tokio::task::yield_now().await;
+    }
+    let single = f.started("torvalds").await;
+    let _analyses = f.work_in(github::QUEUE, 1);
+    f.ended(&single).await;
+    for job in f.jobs("github.analyze").await {
+        f.ended(job.id.as_str()).await;
+    }
+    let rows = f.db.read("SELECT login FROM github_results ORDER BY rowid", vec![]).await.unwrap();
+    let logins: Vec<String> = rows.iter().map(|row| row.get("login").unwrap()).collect();
+    assert_eq!(logins.len(), 32);
+    for login in ["octocat", "torvalds"] {
+        assert!(logins[..4].contains(&login.to_owned()), "{login}: {logins:?}");
+    }
+}

@@ -21,6 +21,7 @@ pub(crate) struct Fixture {
     pub(crate) clock: Clock,
     pub(crate) double: Arc<Double>,
     pub(crate) longhaul: Longhaul,
+    pub(crate) db: Db,
     pub(crate) auth: Auth,
     pub(crate) github: Github,
     pub(crate) url: String,
@@ -85,7 +86,7 @@ impl Fixture {
             "GITHUB_STORE_TIMEOUT" => Some(find(name).unwrap_or_else(|| "60".into())),
             _ => find(name),
         });
-        let deps = Deps::new(env, db, longhaul.clone(), clock.clone()).unwrap();
+        let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
         let auth = deps.auth.clone();
         let github = Github::open(deps).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -93,7 +94,7 @@ impl Fixture {
         let service = github.router().into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { folder, clock, double, longhaul, auth, github, url, client, server }
+        Self { folder, clock, double, longhaul, db, auth, github, url, client, server }
     }
 
     /// The same folder and the same GitHub, served by a new process, as far as a test can have one.
@@ -109,6 +110,13 @@ impl Fixture {
         let mut registry = Registry::default();
         self.github.register(&mut registry);
         self.longhaul.worker().registry(registry).queue(QUEUE, 8).queue(BATCH_QUEUE, 128).start()
+    }
+
+    /// A worker of one queue.
+    pub(crate) fn work_in(&self, queue: &str, slots: usize) -> Worker {
+        let mut registry = Registry::default();
+        self.github.register(&mut registry);
+        self.longhaul.worker().registry(registry).queue(queue, slots).start()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use longhaul::{Backoff, Context, Job, JobError, JobId, JobResult, LogLevel, NewJob};
 use serde::{Deserialize, Serialize};
-use service_support::{Asking, Composer, Draft, Language, Settling, Tokens, limited};
+use service_support::{Asking, Composer, Draft, Language, Settling, Tokens, in_turn, limited};
 
 use super::QUEUE;
 use crate::app::{App, Lessons};
@@ -66,9 +66,10 @@ pub(crate) fn generate_job(app: &App, id: &JobId, request: LessonRequest) -> lon
     let labels = [("subject", &subject), ("topic", &topic), ("user", &user_id)];
     let labels: BTreeMap<String, String> =
         labels.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    let turn = app.turns.key(&user_id);
     let job = Generate { subject, topic, user_id, include_wikipedia, language };
     let new = NewJob { id: Some(id.clone()), labels, ..NewJob::of(&job)? };
-    Ok(limited(new, app.providers.composer.limit_key(), job.tokens()))
+    Ok(in_turn(limited(new, app.providers.composer.limit_key(), job.tokens()), turn))
 }
 
 impl Job for Generate {

@@ -90,6 +90,21 @@ impl TaskStatus {
     }
 }
 
+impl TaskStatus {
+    /// A task whose job was committed, and is not known to the jobs' store yet.
+    pub(crate) fn waiting(task_id: String, since: Timestamp) -> Self {
+        Self {
+            task_id,
+            status: Status::Pending,
+            progress_message: QUEUED.into(),
+            created_at: isoformat(since),
+            completed_at: None,
+            error_message: None,
+            lesson_data: None,
+        }
+    }
+}
+
 impl TaskEntry {
     pub(crate) fn of(job: &JobRecord) -> Self {
         // Jobs that were enqueued by hand may have other args; such a job fails, and has no subject.
@@ -119,6 +134,9 @@ impl StatusCounts {
     }
 }
 
+/// The message of a task that waits for its first run.
+const QUEUED: &str = "Lesson generation is queued and will start shortly";
+
 /// True if a task ended too long ago to be asked about.
 pub(crate) fn has_expired(job: &JobRecord, now: Timestamp, ttl: Duration) -> bool {
     job.finished_at.is_some_and(|ended| now.since(ended) >= ttl)
@@ -126,7 +144,7 @@ pub(crate) fn has_expired(job: &JobRecord, now: Timestamp, ttl: Duration) -> boo
 
 fn message(job: &JobRecord, status: Status) -> String {
     match status {
-        Status::Pending => "Lesson generation is queued and will start shortly".into(),
+        Status::Pending => QUEUED.into(),
         Status::Completed => "Lesson generation completed successfully".into(),
         Status::Failed => "Lesson generation failed".into(),
         Status::InProgress => {

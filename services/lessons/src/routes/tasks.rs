@@ -5,9 +5,9 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use longhaul::{Job, JobFilter, JobId, JobRecord, Page, Payloads};
+use longhaul::{Job, JobFilter, JobId, JobRecord, Page, Payloads, Timestamp};
 use serde::{Deserialize, Serialize};
-use service_support::Once;
+use service_support::{Once, RowJob};
 use utoipa::{IntoParams, ToSchema};
 
 use super::lessons::generator;
@@ -36,6 +36,13 @@ pub(super) struct Tasks {
     total_tasks: u64,
     tasks: Vec<TaskEntry>,
     status_counts: StatusCounts,
+}
+
+/// A task that can be asked about.
+enum Task {
+    Known(Box<JobRecord>),
+    /// On its way to the jobs' store since then.
+    Waiting(Timestamp),
 }
 
 /// The part of the list that is wanted.
@@ -72,6 +79,8 @@ struct RequestBody {
     language: Option<String>,
 }
 
+/// The wait for the store of the jobs that a request is told.
+const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 /// Tasks on a page, unless the caller wants fewer.
 const MAX_LIMIT: usize = 1_000;
 const MAX_PAGE: usize = 10_000;
@@ -131,7 +140,10 @@ pub(super) async fn status(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<(HeaderMap, Json<TaskStatus>), Error> {
     let Ok(Path(id)) = path else { return Err(error::no_task("of that name")) };
-    let job = app.task(&id).await?.ok_or_else(|| error::no_task(&id))?;
+    let job = match app.task(&id).await?.ok_or_else(|| error::no_task(&id))? {
+        Task::Known(job) => job,
+        Task::Waiting(since) => return Ok((HeaderMap::new(), Json(TaskStatus::waiting(id, since)))),
+    };
     let lesson = match Status::of(&job) {
         Status::Completed => app.lesson_of_task(&id).await?,
         _ => None,
@@ -187,9 +199,12 @@ pub(super) async fn cancel(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<TaskStatus>, Error> {
     let Ok(Path(id)) = path else { return Err(error::no_task("of that name")) };
-    let job = app.task(&id).await?.ok_or_else(|| error::no_task(&id))?;
+    let Task::Known(job) = app.task(&id).await?.ok_or_else(|| error::no_task(&id))? else {
+        // Whoever delivers it might have it in hand, so that it would run in spite of an end that is noted here.
+        return Err(Error::unavailable(AGAIN_AFTER));
+    };
     app.longhaul.cancel(&job.id).await?;
-    let job = app.task(&id).await?.ok_or_else(|| error::no_task(&id))?;
+    let Some(Task::Known(job)) = app.task(&id).await? else { return Err(error::no_task(&id)) };
     match job.state {
         longhaul::State::Completed => Err(error::ended(&id, "completed")),
         longhaul::State::Failed => Err(error::ended(&id, "failed")),
@@ -198,11 +213,17 @@ pub(super) async fn cancel(
 }
 
 impl App {
-    /// The job of a task, while it can be asked about.
-    async fn task(&self, id: &str) -> Result<Option<JobRecord>, Error> {
+    /// A task, while it can be asked about.
+    async fn task(&self, id: &str) -> Result<Option<Task>, Error> {
         let Ok(id) = JobId::new(id) else { return Ok(None) };
-        let job = self.longhaul.get(&id).await?.found();
-        Ok(job.filter(|job| job.kind == Generate::KIND && !self.is_over(job)))
+        let look = |ids: Vec<JobId>| async move { self.longhaul.get_all(&ids).await };
+        Ok(match self.db.find_jobs(vec![id.clone()], |_| true, look).await?.remove(&id) {
+            Some(RowJob::Enqueued(job)) if job.kind == Generate::KIND && !self.is_over(&job) => {
+                Some(Task::Known(job))
+            }
+            Some(RowJob::Waiting(job)) if job.kind() == Generate::KIND => Some(Task::Waiting(job.since)),
+            _ => None,
+        })
     }
 
     /// The tasks that can be asked about, of a user or of all, and the counts of them by status. All jobs of that time are

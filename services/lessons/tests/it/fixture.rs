@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fakes::Double;
+use fakes::{Away, Double};
 use lessons::{Lessons, QUEUE};
 use longhaul::{Clock, JobId, JobRecord, Longhaul, Registry, State, Worker};
 use longhaul_http::HttpConfig;
@@ -86,6 +86,16 @@ impl Fixture {
     pub(crate) async fn open(folder: &Path, clock: Clock, vars: Vars) -> Self {
         let store = SqliteStore::open_with_clock(folder.join("test.db"), clock.clone()).await.unwrap();
         Self::assemble(folder, clock, vars, (Db::sqlite(store.clone()), Longhaul::new(store))).await
+    }
+
+    /// With the jobs in another store than the rows, which may go away.
+    pub(crate) async fn apart() -> (Self, Away) {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual());
+        let rows = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
+        let (jobs, away) = Away::store(clock.clone());
+        let data = (Db::sqlite(rows).with_jobs_in(jobs.clone()), jobs);
+        let f = Self::assemble(folder.path(), clock, vec![], data).await;
+        (Self { kept: Some(folder), ..f }, away)
     }
 
     pub(crate) async fn on_postgres(vars: Vars) -> Self {

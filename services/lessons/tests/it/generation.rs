@@ -332,6 +332,9 @@ async fn a_budget_counts_the_tokens_that_were_taken_in_place_of_those_that_were_
     let _worker = f.work();
     for task in [&first, &second] {
         let job = f.job_ended(task).await;
-        assert_eq!((job.state, job.limit_keys), (State::Completed, vec!["provider:llm".to_owned()]));
+        assert_eq!(
+            (job.state, job.limit_keys),
+            (State::Completed, vec!["provider:llm".to_owned(), "lessons:user:user123".to_owned()])
+        );
     }
 }

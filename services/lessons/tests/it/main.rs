@@ -6,6 +6,7 @@ mod clients;
 mod contract;
 mod crash;
 mod errors;
+mod fairness;
 mod field;
 mod fixture;
 mod generation;

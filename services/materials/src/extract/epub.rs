@@ -9,7 +9,15 @@ use super::{ExtractError, FileKind, Limits, Plan, PlannedPage, html};
 /// The most bytes of one chapter.
 const MAX_CHAPTER: u64 = 32 << 20;
 
-/// Reads a book in the order of its spine.
+/// A file that a book lists.
+struct File {
+    id: String,
+    href: String,
+    /// True for a page that is no table of contents for programs.
+    is_chapter: bool,
+}
+
+/// Reads a book in the order of its spine, and then its pages that are not in it.
 pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError> {
     let kind = FileKind::Epub;
     let mut book = Office::new(Package::open(path, kind, limits)?, kind, limits);
@@ -40,7 +48,12 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
         if let Node::Open(name, attributes) = node {
             let get = |name| attributes.value(name).unwrap_or_default().to_owned();
             match name {
-                "item" => files.push((get("id"), get("href"))),
+                "item" => files.push(File {
+                    id: get("id"),
+                    href: get("href"),
+                    is_chapter: get("media-type").contains("html")
+                        && !get("properties").split_whitespace().any(|property| property == "nav"),
+                }),
                 "itemref" => spine.push(get("idref")),
                 _ => {}
             }
@@ -49,12 +62,19 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     })?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut pages = Vec::new();
+    let mut chapters = Vec::with_capacity(spine.len());
     for id in spine {
-        let Some((_, href)) = files.iter().find(|(found, _)| *found == id) else {
-            book.package.told::<()>(Err(ExtractError::unreadable(kind, format!("no chapter {id}"))))?;
-            continue;
-        };
-        let name = address(folder, href);
+        match files.iter().position(|file| file.id == id.trim()) {
+            Some(at) => chapters.push(files.remove(at)),
+            None => {
+                book.package.told::<()>(Err(ExtractError::unreadable(kind, format!("no chapter {id}"))))?;
+            }
+        }
+    }
+    // Notes that only links lead to, and all chapters of a book that does not say in which order they come.
+    chapters.extend(files.into_iter().filter(|file| file.is_chapter));
+    for chapter in chapters {
+        let name = address(folder, &chapter.href);
         // A chapter that is missing is told like one that is damaged.
         let chapter = book.package.bytes(&name, MAX_CHAPTER);
         let chapter = book.package.told(chapter)?;

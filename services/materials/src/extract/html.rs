@@ -1,6 +1,7 @@
 use html5gum::{StartTag, State, Token, Tokenizer};
 
 use super::encoding::Encoding;
+use super::formula::{Formula, raise};
 use super::tidy::tidy;
 use super::{ExtractError, FileKind, PageText, Warning, WarningCode, plain};
 
@@ -87,6 +88,9 @@ struct Page {
     readings: Vec<String>,
     reading: Option<String>,
     pictures: Vec<String>,
+    formula: Formula,
+    /// Where the texts above the line begin that are open.
+    raised: Vec<usize>,
 }
 
 impl Page {
@@ -161,6 +165,25 @@ impl Page {
             "script" | "style" | "template" | "rp" | "noframes" | "noembed" | "iframe" if !is_empty => {
                 self.hidden = Some((name.to_owned(), 1));
             }
+            // The source of a formula, or its meaning, for programs.
+            "annotation" | "annotation-xml" if self.formula.is_open() && !is_empty => {
+                self.hidden = Some((name.to_owned(), 1));
+            }
+            // A page that forgets to end a formula.
+            _ if self.formula.is_open() && gap(name) == "\n\n" => {
+                self.formula = Formula::default();
+                self.end_block(gap(name));
+            }
+            _ if self.formula.is_open() || name == "math" => {
+                if !is_empty {
+                    self.formula.open(name, self.text.len());
+                }
+                match name {
+                    "mtd" if !self.text.ends_with('\n') => self.text.push('\t'),
+                    name => self.end_block(gap(name)),
+                }
+            }
+            "sup" if !is_empty => self.raised.push(self.text.len()),
             "rt" if !is_empty => self.reading = Some(String::new()),
             "br" => self.text.push('\n'),
             "pre" => {
@@ -181,6 +204,15 @@ impl Page {
             return;
         }
         match name {
+            _ if self.formula.is_open() => {
+                self.formula.close(name, &mut self.text);
+                self.end_block(gap(name));
+            }
+            "sup" => {
+                if let Some(start) = self.raised.pop() {
+                    raise(&mut self.text, start);
+                }
+            }
             "rt" => self.readings.extend(self.reading.take()),
             "pre" => {
                 self.preformatted = self.preformatted.saturating_sub(1);
@@ -201,6 +233,10 @@ impl Page {
         }
         if self.preformatted > 0 {
             self.text.push_str(text);
+            return;
+        }
+        // Between the elements of a formula spaces are those of its source.
+        if self.formula.is_open() && text.trim().is_empty() {
             return;
         }
         for c in text.chars() {
@@ -279,6 +315,24 @@ mod tests {
     fn words_of_elements_that_stand_below_each_other_are_not_joined() {
         let page = "one<center>two</center>three<select><option>four</select>five<svg><text>six</text><text>seven</text></svg>";
         assert_eq!(text(page), "one\ntwo\nthree\nfour\nfive\nsix\nseven");
+    }
+
+    #[test]
+    fn what_stands_above_the_line_is_no_part_of_the_number_before_it() {
+        let page = "<p>10<sup>6</sup> m<sup>2</sup>, H<sub>2</sub>O, the 1<sup>st</sup> leaf<sup>1</sup></p><p><sup>1</sup>note";
+        assert_eq!(text(page), "10^6 m^2, H2O, the 1st leaf^1\n\n1note");
+    }
+
+    #[test]
+    fn a_formula_is_one_line_that_means_the_same() {
+        let page = "<p>If <math alttext=\"x\"><semantics><mrow> <mi>x</mi> <mo>=</mo> <mfrac><mrow><mo>-</mo><mi>b</mi><mo>+</mo>\
+                    <msqrt><msup><mi>b</mi><mn>2</mn></msup><mo>-</mo><mn>4</mn><mi>a</mi></msqrt></mrow><mrow><mn>2</mn><mi>a</mi>\
+                    </mrow></mfrac></mrow><annotation encoding=\"application/x-tex\">x=\\frac{a}</annotation></semantics></math>, then \
+                    <math><munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>0</mn></mrow><mi>n</mi></munderover><msub><mi>a</mi>\
+                    <mi>i</mi></msub><mover><mi>x</mi><mo>¯</mo></mover><mroot><mi>y</mi><mn>3</mn></mroot></math> is <math><mfrac>\
+                    <mn>1</mn><mn>2</mn></mfrac></math>.</p><math><mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>2</mn></mtd></mtr></mtable></math>end";
+        assert_eq!(text("<math><mi>x</mi><p>a <b>b</b> <i>c</i>"), "x\n\na b c");
+        assert_eq!(text(page), "If x=(-b+√(b^2-4a))/2a, then ∑_(i=0)^na_ix¯3√(y) is 1/2.\n\n1\t2\nend");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod encoding;
 mod epub;
 mod error;
 mod format;
+mod formula;
 mod grey;
 mod html;
 mod image;

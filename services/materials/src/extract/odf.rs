@@ -1,6 +1,7 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
+use super::formula::{Formula, raise};
 use super::office::Office;
 use super::package::{Package, walk_file};
 use super::tidy::{parts, tidy};
@@ -163,6 +164,11 @@ struct Content {
     /// True within the words that stand for a picture.
     is_caption: bool,
     is_object: bool,
+    formula: Formula,
+    /// The style that is being defined, those whose text stands above the line, and where the spans begin that are open.
+    style: String,
+    raised: HashSet<String>,
+    spans: Vec<Option<usize>>,
     only_margins: bool,
     margins: usize,
 }
@@ -197,9 +203,24 @@ impl Content {
             |name: &str| attributes.value(name).and_then(|count| count.parse().ok()).unwrap_or(1_usize);
         match name {
             "p" | "h" => self.texts += 1,
-            "mi" | "mn" | "mo" | "mtext" if self.is_object => self.texts += 1,
+            "mi" | "mn" | "mo" | "mtext" if self.is_object => {
+                self.formula.open(name, self.text.len());
+                self.texts += 1;
+            }
+            "style" => attributes.value("name").unwrap_or_default().clone_into(&mut self.style),
+            "text-properties" if attributes.value("text-position").is_some_and(is_raised) => {
+                self.raised.insert(self.style.clone());
+            }
+            "span" => {
+                let style = attributes.value("style-name").unwrap_or_default();
+                self.spans.push(self.raised.contains(style).then_some(self.text.len()));
+            }
             // An equation within a file that holds all of its document.
-            "math" => self.is_object = true,
+            "math" => {
+                self.is_object = true;
+                self.formula.open(name, self.text.len());
+            }
+            name if self.formula.is_open() => self.formula.open(name, self.text.len()),
             "s" => self.push(&" ".repeat(count("c").min(80))),
             "tab" => self.text.push('\t'),
             "line-break" => self.text.push('\n'),
@@ -280,8 +301,18 @@ impl Content {
             "mi" | "mn" | "mo" | "mtext" if self.is_object => {
                 self.texts = self.texts.saturating_sub(1);
                 self.text.push(' ');
+                self.formula.close(name, &mut self.text);
             }
-            "math" => self.is_object = false,
+            "math" => {
+                self.is_object = false;
+                self.formula.close(name, &mut self.text);
+            }
+            name if self.formula.is_open() => self.formula.close(name, &mut self.text),
+            "span" => {
+                if let Some(start) = self.spans.pop().flatten() {
+                    raise(&mut self.text, start);
+                }
+            }
             "ruby-text" => self.readings.extend(self.reading.take()),
             "note" | "annotation" => self.end_aside(),
             "table-cell" => {
@@ -353,6 +384,12 @@ impl Content {
     }
 }
 
+/// True for `super 58%` and `33% 58%`, which is by how much of a line.
+fn is_raised(position: &str) -> bool {
+    let first = position.split_whitespace().next().unwrap_or_default();
+    first == "super" || first.trim_end_matches('%').parse::<f64>().is_ok_and(|above| above > 0.0)
+}
+
 fn is_shape(name: &str) -> bool {
     matches!(
         name,
@@ -406,6 +443,14 @@ mod tests {
         let boxed = "<text><p>Pro<frame><text-box><p>boxed</p></text-box></frame>ject<custom-shape><p>shaped</p></custom-shape>s\
                      <frame><image href='a.png'/><title>a leaf</title><desc>in light</desc></frame></p><p>next</p></text>";
         assert_eq!(texts(boxed), ["Projects\n\nboxed\n\nshaped\n\na leaf\nin light\n\nnext"]);
+    }
+
+    #[test]
+    fn what_stands_above_the_line_is_no_part_of_the_number_before_it() {
+        let xml = "<b><style name='T1'><text-properties text-position='super 58%'/></style><style name='T2'><text-properties \
+                   text-position='-33% 58%'/></style><p>10<span style-name='T1'>6</span> H<span style-name='T2'>2</span>O</p>\
+                   <p><math><mfrac><mn>1</mn><msup><mi>x</mi><mn>2</mn></msup></mfrac></math></p></b>";
+        assert_eq!(texts(xml), ["10^6 H2O\n\n1/(x^2)"]);
     }
 
     #[test]

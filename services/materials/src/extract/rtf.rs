@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use super::dos::Dos;
 use super::encoding::Encoding;
+use super::formula::raise;
 use super::tidy::tidy;
 use super::{PageText, Warning, WarningCode};
 
@@ -54,6 +55,7 @@ const REPETITIONS: [&str; 4] = ["nonshppict", "shprslt", "mmathPict", "listpictu
 struct Group {
     is_skipped: bool,
     is_hidden: bool,
+    is_raised: bool,
     is_font_table: bool,
     is_repetition: bool,
     font: u32,
@@ -78,6 +80,8 @@ struct Reader {
     high: Option<u16>,
     is_ignorable: bool,
     pictures: usize,
+    /// Where the text begins that stands above the line.
+    raised: Option<usize>,
 }
 
 impl Reader {
@@ -97,6 +101,7 @@ impl Reader {
                 b'}' => {
                     self.flush();
                     self.groups.pop();
+                    self.mark_raised();
                 }
                 b'\\' => rest = self.control(more),
                 b'\r' | b'\n' => {}
@@ -109,6 +114,7 @@ impl Reader {
         self.groups.last().copied().unwrap_or(Group {
             is_skipped: false,
             is_hidden: false,
+            is_raised: false,
             is_font_table: false,
             is_repetition: false,
             font: 0,
@@ -223,7 +229,12 @@ impl Reader {
                 self.flush();
                 self.set(|group| group.is_hidden = is_on);
             }
-            "plain" => self.set(|group| group.is_hidden = false),
+            "super" | "up" => self.set_raised(is_on),
+            "sub" | "nosupersub" | "dn" => self.set_raised(false),
+            "plain" => {
+                self.set(|group| group.is_hidden = false);
+                self.set_raised(false);
+            }
             _ => {}
         }
     }
@@ -231,6 +242,23 @@ impl Reader {
     fn set(&mut self, change: impl FnOnce(&mut Group)) {
         if let Some(group) = self.groups.last_mut() {
             change(group);
+        }
+    }
+
+    fn set_raised(&mut self, is_raised: bool) {
+        self.flush();
+        self.set(|group| group.is_raised = is_raised);
+        self.mark_raised();
+    }
+
+    fn mark_raised(&mut self) {
+        match self.raised {
+            None if self.group().is_raised => self.raised = Some(self.text.len()),
+            Some(start) if !self.group().is_raised => {
+                raise(&mut self.text, start);
+                self.raised = None;
+            }
+            _ => {}
         }
     }
 
@@ -334,6 +362,12 @@ mod tests {
         let file = br"{\rtf1 a\par{\shp{\*\shpinst\shpleft1{\sp{\sn shapeType}{\sv 202}}{\shptxt \pard boxed\par}}{\shprslt{\*\do
 \dptxbx{\dptxbxtext \pard boxed\par}}}}{\*\do\dobxpage\dptxbx{\dptxbxtext older\par}}{\mmath{\*\moMath{\mr E=mc}}}}";
         assert_eq!(text(file), "a\n\nboxed\n\nolder\n\nE=mc");
+    }
+
+    #[test]
+    fn what_stands_above_the_line_is_no_part_of_the_number_before_it() {
+        let file = br"{\rtf1 10{\super 6} m\super 2\nosupersub , H{\sub 2}O, s\up6 -1\up0 , 1{\super st}\par {\super 1}note}";
+        assert_eq!(text(file), "10^6 m^2, H2O, s^-1, 1st\n\n1note");
     }
 
     #[test]

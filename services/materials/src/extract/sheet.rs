@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::format::{Format, digits, percent, time};
+use super::formula::raise;
 use super::office::{Office, of_kinds};
 use super::package::Package;
 use super::tidy::{parts, tidy};
@@ -42,7 +43,10 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     }
     let (mut pages, mut hidden) = (Vec::new(), Vec::new());
     for (name, id, state) in sheets {
-        let Some(relation) = relations.iter().find(|relation| relation.id == id) else { continue };
+        let Some(relation) = relations.iter().find(|relation| relation.id == id) else {
+            office.package.told::<()>(Err(ExtractError::unreadable(kind, format!("no sheet {name}"))))?;
+            continue;
+        };
         if !state.is_empty() && state != "visible" {
             hidden.push(name.clone());
         }
@@ -95,6 +99,9 @@ struct Book {
     bytes: usize,
     is_text: bool,
     is_reading: bool,
+    /// Where the run of a text begins, and whether it stands above the line.
+    run: usize,
+    is_raised: bool,
     /// Formats of its own by their numbers.
     custom: Vec<(u32, Format)>,
     in_cell_formats: bool,
@@ -110,6 +117,18 @@ impl Book {
     fn read(&mut self, node: Node<'_>) {
         match node {
             Node::Open("si", _) => self.texts.push(String::new()),
+            Node::Open("r", _) => {
+                self.run = self.texts.last().map_or(0, String::len);
+                self.is_raised = false;
+            }
+            Node::Open("vertAlign", attributes) => {
+                self.is_raised = attributes.value("val") == Some("superscript");
+            }
+            Node::Close("r") if std::mem::take(&mut self.is_raised) => {
+                if let Some(last) = self.texts.last_mut() {
+                    raise(last, self.run);
+                }
+            }
             Node::Open("rPh", _) => self.is_reading = true,
             Node::Close("rPh") => self.is_reading = false,
             Node::Open("t", _) => self.is_text = !self.is_reading,
@@ -149,6 +168,9 @@ struct Sheet<'b> {
     style: usize,
     value: Option<String>,
     is_value: bool,
+    /// How the value is reckoned, which is all that there is where no program has reckoned it.
+    formula: String,
+    is_formula: bool,
     is_reading: bool,
     /// Headers and footers of the printed pages, and whether one is being read.
     margins: Vec<String>,
@@ -170,6 +192,8 @@ impl<'b> Sheet<'b> {
             style: 0,
             value: None,
             is_value: false,
+            formula: String::new(),
+            is_formula: false,
             is_reading: false,
             margins: Vec::new(),
             is_margin: false,
@@ -197,6 +221,9 @@ impl<'b> Sheet<'b> {
                 self.value.get_or_insert_default();
             }
             Node::Close("v" | "t") => self.is_value = false,
+            Node::Open("f", _) => self.is_formula = true,
+            Node::Close("f") => self.is_formula = false,
+            Node::Text(text) if self.is_formula => self.formula.push_str(text),
             Node::Open(name, _) if is_margin(name) => {
                 self.is_margin = true;
                 self.value = None;
@@ -211,8 +238,12 @@ impl<'b> Sheet<'b> {
             Node::Text(text) if self.is_margin => self.value.get_or_insert_default().push_str(text),
             Node::Text(text) if self.is_value => self.value.get_or_insert_default().push_str(text),
             Node::Close("c") => {
-                let value = self.value.take().unwrap_or_default();
-                let shown = self.shown(value);
+                let (value, formula) = (self.value.take(), std::mem::take(&mut self.formula));
+                let value = value.unwrap_or_default();
+                // A text of no letters is a value.
+                let is_reckoned = !value.is_empty() || self.kind == "str";
+                let shown =
+                    if formula.is_empty() || is_reckoned { self.shown(value) } else { format!("={formula}") };
                 self.text.push_str(&shown.replace("\r\n", " ").replace(['\n', '\r'], " "));
                 self.column += 1;
             }
@@ -391,6 +422,26 @@ mod tests {
         let sheet = "<s><row><c t='inlineStr'><is><t>漢字</t><rPh><t>かんじ</t></rPh></is></c><c t='str'><v>a_x000D_\nb</v></c></row>\
                      <oddHeader>&amp;CPlants</oddHeader><evenHeader>Plants</evenHeader><oddFooter>&amp;P</oddFooter></s>";
         assert_eq!(read(&Book::default(), sheet), ["漢字\ta b", "Plants"]);
+    }
+
+    #[test]
+    fn what_stands_above_the_line_is_no_part_of_the_number_before_it() {
+        let texts = "<s><si><r><t>10</t></r><r><rPr><vertAlign val='superscript'/></rPr><t>6</t></r><r><t> m</t></r></si></s>";
+        let mut book = Book::default();
+        let mut budget = Budget { left: 1 << 20, is_exceeded: false };
+        walk(texts.as_bytes(), &mut budget, &mut |node| {
+            book.read(node);
+            Ok::<(), String>(())
+        })
+        .unwrap();
+        assert_eq!(book.texts, ["10^6 m"]);
+    }
+
+    #[test]
+    fn what_nobody_has_reckoned_is_shown_as_it_is_to_be_reckoned() {
+        let sheet = "<s><row><c r='A1'><f>SUM(B1:B9)</f><v></v></c><c r='B1'><f>1+1</f><v>2</v></c><c r='C1' t='str'><f>\"\"</f>\
+                     <v></v></c><c r='D1'><f t='shared' si='0'>A1&amp;B1</f></c><c r='E1'><v>5</v></c></row></s>";
+        assert_eq!(read(&Book::default(), sheet), ["=SUM(B1:B9)\t2\t\t=A1&B1\t5"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::formula::raise;
 use super::numbering::Numbering;
 use super::xml::{Attributes, Node};
 
@@ -44,6 +45,10 @@ pub(super) struct Writer<'a> {
     drawings: usize,
     accent: Option<String>,
     font: Option<String>,
+    /// True for a run above the line.
+    is_raised: bool,
+    /// The end of the last run above the line: the next one goes on where it ends.
+    raised_end: Option<usize>,
     style: Option<String>,
     number: (Option<String>, Option<usize>),
 }
@@ -95,7 +100,17 @@ impl<'a> Writer<'a> {
     fn open(&mut self, name: &str, attributes: &Attributes) {
         let value = || attributes.value("val");
         match name {
-            "pPr" | "rPr" | "tblPr" | "trPr" | "tcPr" | "sectPr" | "ctrlPr" => self.properties += 1,
+            "pPr" | "rPr" | "tblPr" | "trPr" | "tcPr" | "sectPr" | "ctrlPr" => {
+                self.properties += 1;
+                // Drawings say by how much of a line.
+                let above = attributes.get("baseline").and_then(|above| above.parse::<i64>().ok());
+                if name == "rPr" && !self.runs.is_empty() && above.is_some_and(|above| above > 0) {
+                    self.is_raised = true;
+                }
+            }
+            "vertAlign" if self.properties == 1 && !self.runs.is_empty() => {
+                self.is_raised = value() == Some("superscript");
+            }
             "vanish" if self.properties == 1 && !self.runs.is_empty() => {
                 self.is_hidden = Some(!matches!(value(), Some("0" | "false" | "off")));
             }
@@ -173,8 +188,15 @@ impl<'a> Writer<'a> {
                 self.font = None;
                 let is_hidden = self.is_hidden.take();
                 let of_style = || self.style.as_deref().is_some_and(|style| self.hides(style));
-                if is_hidden.unwrap_or_else(of_style) {
+                let is_hidden = is_hidden.unwrap_or_else(of_style);
+                if is_hidden {
                     self.text.truncate(start);
+                }
+                if std::mem::take(&mut self.is_raised) && !is_hidden {
+                    if self.raised_end != Some(start) {
+                        raise(&mut self.text, start);
+                    }
+                    self.raised_end = Some(self.text.len());
                 }
             }
             "p" => self.end_paragraph(),
@@ -335,6 +357,21 @@ mod tests {
         let xml = "<b><p><pPr><tabs><tab/></tabs></pPr><r><t>one</t><tab/><t> two</t><br/><t>three</t></r></p>\n\
                    <p><r><t>four</t><noBreakHyphen/><t>five</t></r></p></b>";
         assert_eq!(text(xml), "one\t two\nthree\n\nfour-five");
+    }
+
+    #[test]
+    fn what_stands_above_the_line_is_no_part_of_the_number_before_it() {
+        let above = |text: &str| format!("<r><rPr><vertAlign val=\"superscript\"/></rPr><t>{text}</t></r>");
+        let plain = |text: &str| format!("<r><rPr><vertAlign val=\"subscript\"/></rPr><t>{text}</t></r>");
+        let drawn = "<r><rPr baseline=\"30000\"/><t>2</t></r><r><rPr baseline=\"-25000\"/><t>3</t></r>";
+        let xml = format!(
+            "<b><p><r><t>10</t></r>{}{}<r><t> and m</t></r>{drawn}</p><p><r><t>H</t></r>{}<r><t>O, 1</t></r>{}</p></b>",
+            above("1"),
+            above("2"),
+            plain("2"),
+            above("st"),
+        );
+        assert_eq!(text(&xml), "10^12 and m^23\n\nH2O, 1st");
     }
 
     #[test]

@@ -28,7 +28,6 @@ use service_support::{AiBrain, Commit, DbError, Write, limited, user_label};
 use crate::app::App;
 use crate::extract::FileKind;
 use crate::model::Material;
-use crate::shares::user_key;
 
 /// The queue that all jobs of this service wait in.
 pub const QUEUE: &str = "materials";
@@ -45,7 +44,7 @@ pub(crate) fn process_job(app: &App, material: &Material, owner: &str) -> Result
         user_label(owner),
     ]);
     // The user's key is the first: whose weight counts in the turns that users take.
-    let limit_keys = vec![user_key(owner)];
+    let limit_keys = vec![app.turns.key(owner)];
     let new = NewJob { id: Some(material.job_id()), labels, limit_keys, ..NewJob::of(&job)? };
     Ok(limited(new, app.reader_of(&material.file_type), 1))
 }

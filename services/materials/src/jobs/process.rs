@@ -9,7 +9,6 @@ use super::embed::EmbedError;
 use super::{Embed, Indexed, Purge, QUEUE, superseded};
 use crate::app::{App, Materials};
 use crate::model::Material;
-use crate::shares::user_key;
 use crate::storage::Local;
 
 /// Reads a material's text, indexes and embeds it, and makes it the one that search reads.
@@ -52,7 +51,7 @@ impl Job for Process {
         let Some(material) = material.filter(|material| material.run == self.run) else {
             return Err(superseded());
         };
-        let key = app.owner_of(&material).await?.map_or_else(String::new, |owner| user_key(&owner));
+        let key = app.owner_of(&material).await?.map_or_else(String::new, |owner| app.turns.key(&owner));
         let place = app.shares.enter(key.clone());
         // Whatever ends first drops the reading with all that it runs: a cancel waits for no page, and leaves no program behind.
         let result = tokio::select! {

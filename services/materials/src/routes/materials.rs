@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,7 +9,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, X_CO
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use longhaul::{JobFilter, JobId, JobRecord, NewJob, Page, Payloads};
-use service_support::{Commit, DbError, User, Write};
+use service_support::{Commit, DbError, RowJob, User, Write};
 
 use super::Caller;
 use super::list::{Cursor, Listed, Part};
@@ -178,27 +178,22 @@ impl App {
 
     /// Materials with the states of their jobs.
     async fn views(&self, materials: Vec<Material>) -> Result<Vec<MaterialResponse>, Error> {
-        let mut jobs = self.jobs(materials.iter().map(Material::job_id).collect()).await?;
-        let is_open = |material: &&Material| {
-            material.indexed_run != Some(material.run) && !jobs.contains_key(&material.job_id())
-        };
-        let unknown: Vec<JobId> = materials.iter().filter(is_open).map(Material::job_id).collect();
-        let to_come = self.db.waiting_for_delivery(&unknown).await?;
-        if !self.db.holds_jobs() && to_come.len() < unknown.len() {
-            // One may have been enqueued between the two looks.
-            jobs.extend(self.jobs(unknown).await?);
-        }
-        let view = |material: Material| match material.job_id() {
-            id if to_come.contains(&id) => material.view_pending(),
-            id => material.view(jobs.get(&id)),
+        let ids = materials.iter().map(Material::job_id).collect();
+        let is_open = |material: &&Material| material.indexed_run != Some(material.run);
+        let open: HashSet<JobId> = materials.iter().filter(is_open).map(Material::job_id).collect();
+        let jobs = self.db.find_jobs(ids, |id| open.contains(id), |ids| self.jobs(ids)).await?;
+        let view = |material: Material| match jobs.get(&material.job_id()) {
+            Some(RowJob::Waiting(_)) => material.view_pending(),
+            Some(RowJob::Enqueued(job)) => material.view(Some(&**job)),
+            None => material.view(None),
         };
         Ok(materials.into_iter().map(view).collect())
     }
 
-    /// The jobs of these ids that are there. A list of them: a look-up would count, for each that waits, those that are ahead,
-    /// which nobody is shown.
-    async fn jobs(&self, ids: Vec<JobId>) -> Result<HashMap<JobId, JobRecord>, Error> {
-        let mut jobs = HashMap::with_capacity(ids.len());
+    /// The jobs of these ids that are in their store. A list of them: a look-up would count, for each that waits, those that are
+    /// ahead, which nobody is shown.
+    async fn jobs(&self, ids: Vec<JobId>) -> longhaul::Result<Vec<JobRecord>> {
+        let mut jobs = Vec::with_capacity(ids.len());
         if ids.is_empty() {
             return Ok(jobs);
         }
@@ -206,7 +201,7 @@ impl App {
         let mut page = Page { cursor: None, limit: 1_000, payloads: Payloads::Short };
         loop {
             let found = self.longhaul.store().list(&filter, page.clone()).await?;
-            jobs.extend(found.jobs.into_iter().map(|job| (job.id.clone(), job)));
+            jobs.extend(found.jobs);
             page.cursor = found.next;
             if page.cursor.is_none() {
                 return Ok(jobs);

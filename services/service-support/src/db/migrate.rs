@@ -45,6 +45,12 @@ pub(super) const HISTORY: &str = "CREATE TABLE IF NOT EXISTS service_migrations 
 pub(super) const OUTBOX: &str = "CREATE TABLE IF NOT EXISTS outbox (
     id TEXT PRIMARY KEY, jobs TEXT NOT NULL)";
 
+/// Which jobs wait in which entry of the outbox, so that one is found without a look at the others. Entries of the last release have
+/// no rows here until they are next delivered, and rows of entries that it has delivered stay until then.
+pub(super) const OUTBOX_JOBS: &str = "CREATE TABLE IF NOT EXISTS outbox_jobs (
+    job_id TEXT NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (job_id, entry));
+    CREATE INDEX IF NOT EXISTS outbox_jobs_by_entry ON outbox_jobs (entry)";
+
 /// The attempts to migrate in a database that was there just now and is unavailable: another process keeps its write lock, or its
 /// disk is busy for seconds. Without them a server would end at its start, and be started into the same again.
 const ATTEMPTS: u32 = 12;

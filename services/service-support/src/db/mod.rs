@@ -14,15 +14,18 @@ pub use stamp::{Belongs, STAMP};
 pub use value::{FromValue, Row, Value};
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use futures::future::BoxFuture;
-use longhaul::{Enqueued, Full, JobId, Longhaul, NewJob, Store as _};
+use longhaul::{Enqueued, Full, JobId, JobRecord, Longhaul, NewJob, Store as _};
 use longhaul_postgres::PostgresStore;
 use longhaul_sqlite::SqliteStore;
 use thiserror::Error;
 
-use crate::erasure::{Candidate, Deed, candidate};
+pub(crate) use outbox::Sifted;
+pub use outbox::WaitingJob;
+
+use crate::erasure::{Candidate, Deed};
 
 /// One SQL text for a service's rows, with `$1`-style parameters, and the one call that matters: [`commit`] writes
 /// rows and enqueues jobs in a single transaction. Cheap to clone.
@@ -92,6 +95,15 @@ pub struct Committed {
     pub enqueued: Vec<Enqueued>,
 }
 
+/// A job that was committed with rows, wherever it is now.
+#[derive(Clone, Debug)]
+pub enum RowJob {
+    /// In its store.
+    Enqueued(Box<JobRecord>),
+    /// In the outbox: its store was away or had no room, and does not know it yet.
+    Waiting(WaitingJob),
+}
+
 /// A fault of the database, or of a statement.
 #[derive(Debug, Error)]
 pub enum DbError {
@@ -119,6 +131,17 @@ pub enum DbError {
         column: String,
         /// Why.
         reason: String,
+    },
+    /// Entries of the outbox were written by another release, or hold a job that its store refuses. They wait on, and all others were
+    /// delivered.
+    #[error("{left} entries of the outbox cannot be delivered and wait on; of the first: {source}")]
+    Undelivered {
+        /// Their number.
+        left: u64,
+        /// The jobs that were delivered.
+        delivered: u64,
+        /// The fault of the first of them.
+        source: Box<DbError>,
     },
     /// The tables are not those that this binary knows.
     #[error("failed to migrate the tables of {service}: {reason}")]
@@ -233,7 +256,8 @@ impl Db {
     /// on every node at once. Nothing ever waits where the jobs live beside the rows.
     ///
     /// # Errors
-    /// A fault of the database or of the jobs' store; what was not delivered waits on.
+    /// A fault of the database or of the jobs' store; what was not delivered waits on. [`DbError::Undelivered`] is about some entries
+    /// alone.
     pub async fn deliver(&self) -> Result<u64, DbError> {
         match &self.jobs {
             Jobs::Beside => Ok(0),
@@ -241,29 +265,53 @@ impl Db {
         }
     }
 
-    /// Those of these jobs that wait in the outbox: they are committed, and their store does not know them yet, because it was away or
-    /// had no room. None where the jobs live beside the rows.
+    /// The jobs of these ids that were committed with rows and are there, in their store or on their way to it. `look` asks the store.
+    /// Those that are not in it are looked for in the outbox, where `may_wait` says so; and as long as the store is away, only those
+    /// can be told that are.
     ///
     /// # Errors
-    /// A fault of the database.
-    pub async fn waiting_for_delivery(&self, ids: &[JobId]) -> Result<HashSet<JobId>, DbError> {
-        match &self.jobs {
-            Jobs::Elsewhere(_) if !ids.is_empty() => outbox::waiting(self, ids).await,
-            _ => Ok(HashSet::new()),
+    /// A fault of the database or of the store.
+    pub async fn find_jobs<L, F>(
+        &self,
+        ids: Vec<JobId>,
+        may_wait: impl Fn(&JobId) -> bool,
+        look: L,
+    ) -> Result<HashMap<JobId, RowJob>, DbError>
+    where
+        L: Fn(Vec<JobId>) -> F,
+        F: Future<Output = longhaul::Result<Vec<JobRecord>>>,
+    {
+        let enqueued = |job: JobRecord| (job.id.clone(), RowJob::Enqueued(Box::new(job)));
+        let looked = look(ids.clone()).await;
+        let is_away = matches!(&looked, Err(error) if error.is_outage());
+        let mut found = match looked {
+            Err(_) if is_away && !self.holds_jobs() => HashMap::new(),
+            looked => looked?.into_iter().map(enqueued).collect(),
+        };
+        let is_open = |id: &&JobId| !found.contains_key(*id) && (is_away || may_wait(id));
+        let unknown: Vec<JobId> = ids.iter().filter(is_open).cloned().collect();
+        if self.holds_jobs() || unknown.is_empty() {
+            return Ok(found);
         }
+        let waiting = outbox::waiting(self, &unknown).await?;
+        let rest: Vec<JobId> = unknown.into_iter().filter(|id| !waiting.contains_key(id)).collect();
+        found.extend(waiting.into_iter().map(|(id, job)| (id, RowJob::Waiting(job))));
+        if !rest.is_empty() {
+            // One may have been delivered between the two looks.
+            found.extend(look(rest).await?.into_iter().map(enqueued));
+        }
+        Ok(found)
     }
 
     /// Counts those jobs of these kinds that wait in the outbox and are to be forgotten, and takes them out where they are.
     pub(crate) async fn undelivered(
         &self,
         deed: Deed,
-        kinds: &[&str],
         is_meant: &(dyn Fn(&Candidate<'_>) -> bool + Sync),
-    ) -> Result<u64, DbError> {
-        let is_meant = |job: &NewJob| kinds.contains(&&*job.kind) && is_meant(&candidate(job));
+    ) -> Result<Sifted, DbError> {
         match &self.jobs {
-            Jobs::Beside => Ok(0),
-            Jobs::Elsewhere(_) => outbox::forget(self, deed, &is_meant).await,
+            Jobs::Beside => Ok(Sifted::default()),
+            Jobs::Elsewhere(_) => outbox::forget(self, deed, is_meant).await,
         }
     }
 

@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{IsolationLevel, Transaction};
 
-use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
+use super::migrate::{HISTORY, Migration, OUTBOX, OUTBOX_JOBS, changed_text};
 use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_full, first_words};
 use crate::once::{TABLE as ANSWERS, USER_COLUMN as ANSWERS_USER};
 
@@ -130,7 +130,7 @@ pub(super) async fn prepare(store: &PostgresStore) -> Result<(), DbError> {
          AND table_name = 'answers' AND column_name = 'user_id') THEN {ANSWERS_USER}; END IF; END $$"
     );
     let sql = format!(
-        "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {HISTORY}; {OUTBOX}; {ANSWERS}; {user_column}; COMMIT"
+        "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); {HISTORY}; {OUTBOX}; {OUTBOX_JOBS}; {ANSWERS}; {user_column}; COMMIT"
     );
     client.batch_execute(&sql).await.map_err(|error| statement(HISTORY, error))
 }

@@ -6,7 +6,7 @@ use longhaul::NewJob;
 use longhaul_sqlite::{SqliteStore, Transaction};
 use rusqlite::{Connection, OptionalExtension, Statement};
 
-use super::migrate::{HISTORY, Migration, OUTBOX, changed_text};
+use super::migrate::{HISTORY, Migration, OUTBOX, OUTBOX_JOBS, changed_text};
 use super::{Commit, Committed, DbError, Guard, Row, Value, Write, first_full, first_words};
 use crate::once::{TABLE as ANSWERS, USER_COLUMN as ANSWERS_USER};
 
@@ -37,7 +37,7 @@ pub(super) async fn prepare(store: &SqliteStore) -> Result<(), DbError> {
 }
 
 fn prepare_tables(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!("{HISTORY}; {OUTBOX}; {ANSWERS}"))?;
+    connection.execute_batch(&format!("{HISTORY}; {OUTBOX}; {OUTBOX_JOBS}; {ANSWERS}"))?;
     // `ADD COLUMN` knows no `IF NOT EXISTS` here.
     let kept = "SELECT 1 FROM sqlite_schema WHERE name = 'answers' AND sql LIKE '%user_id%'";
     if !connection.prepare(kept)?.exists([])? {

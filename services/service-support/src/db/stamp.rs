@@ -37,7 +37,7 @@ impl Db {
     ///
     /// # Errors
     /// A fault of the database.
-    pub async fn stamp(&self, name: &'static str, value: &str) -> Result<String, DbError> {
+    pub async fn stamp(&self, name: &str, value: &str) -> Result<String, DbError> {
         let keep = Write::new(
             "INSERT INTO stamps (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
             vec![name.into(), value.into()],
@@ -52,7 +52,7 @@ impl Db {
     ///
     /// # Errors
     /// A fault of the database.
-    pub async fn stamped(&self, name: &'static str) -> Result<Option<String>, DbError> {
+    pub async fn stamped(&self, name: &str) -> Result<Option<String>, DbError> {
         let rows = self.read("SELECT value FROM stamps WHERE name = $1", vec![name.into()]).await?;
         rows.first().map(|row| row.get("value")).transpose()
     }
@@ -61,7 +61,7 @@ impl Db {
     ///
     /// # Errors
     /// A fault of the database.
-    pub async fn unstamp(&self, name: &'static str) -> Result<(), DbError> {
+    pub async fn unstamp(&self, name: &str) -> Result<(), DbError> {
         let forget = Write::new("DELETE FROM stamps WHERE name = $1", vec![name.into()]);
         self.commit_here(vec![forget], vec![]).await.map(|_| ())
     }

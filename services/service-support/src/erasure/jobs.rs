@@ -1,9 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use longhaul::{
-    Action, CANCEL_GRACE, JobFilter, JobId, Json, Longhaul, Lookup, NewJob, Page, Payloads, State,
-};
+use longhaul::{Action, CANCEL_GRACE, JobFilter, JobId, Json, Longhaul, Lookup, Page, Payloads, State};
 
 use super::{Deed, EraseError, Erased, Erasure};
 
@@ -55,8 +53,9 @@ impl Erasure {
         kinds: &[&str],
         is_own: impl Fn(&Candidate<'_>) -> bool + Send + Sync,
     ) -> Result<(), EraseError> {
-        let waiting = self.db.undelivered(self.deed, kinds, &is_own).await?;
-        erased.add("outbox", waiting);
+        let is_meant = |job: &Candidate<'_>| kinds.contains(&job.kind) && is_own(job);
+        let sifted = self.db.undelivered(self.deed, &is_meant).await?;
+        erased.add("outbox", sifted.jobs);
         let ids = self.find_jobs(kinds, &is_own).await?;
         if self.deed == Deed::Count {
             erased.add("jobs", ids.len() as u64);
@@ -133,10 +132,4 @@ async fn running(longhaul: &Longhaul, ids: &[JobId]) -> longhaul::Result<Vec<Job
     let jobs = longhaul.store().get(ids).await?;
     let is_running = |lookup: &Lookup| matches!(lookup, Lookup::Found(job) if !job.state.is_finished());
     Ok(ids.iter().zip(&jobs).filter(|(_, job)| is_running(job)).map(|(id, _)| id.clone()).collect())
-}
-
-/// A job of the outbox.
-pub(crate) fn candidate(job: &NewJob) -> Candidate<'_> {
-    let id = job.id.as_ref().map(JobId::as_str).unwrap_or_default();
-    Candidate { id, kind: &job.kind, labels: &job.labels, args: &job.args }
 }

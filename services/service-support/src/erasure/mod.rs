@@ -9,15 +9,15 @@ mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longhaul::{Clock, Longhaul};
+use longhaul::{Clock, KeyFilter, Longhaul};
 use thiserror::Error;
 
 pub use jobs::Candidate;
-pub(crate) use jobs::candidate;
 pub use user::{UserIdError, user_label};
 
 use crate::db::{Db, DbError, Value, Write};
 use crate::service::Deps;
+use crate::turns::Turns;
 
 /// The erasure of what is kept of one user, or a look at it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -186,13 +186,39 @@ impl Erasure {
         Ok(changed.first().copied().unwrap_or(0))
     }
 
-    /// Deletes the answers that were kept for requests of the user's.
+    /// Erases what services share: the answers that were kept for requests of the user's.
     ///
     /// # Errors
     /// A fault of the database.
-    pub async fn own_answers(&self, erased: &mut Erased) -> Result<(), EraseError> {
+    pub async fn shared(&self, erased: &mut Erased) -> Result<(), EraseError> {
         let rows = Rows { table: "answers", key: "id", condition: "user_id = $1" };
-        self.rows(erased, rows).await
+        self.rows(erased, rows).await?;
+        let nobodys = self.db.undelivered(Deed::Count, &|_| false).await?;
+        let why = "another release wrote them, and this one cannot read whose they are: erase once more with that one";
+        erased.stays("entries of the outbox", nobodys.unreadable, why);
+        Ok(())
+    }
+
+    /// Erases the limits that an operator has set for the user's key, and a pause of it, and lets the turns begin anew, because a queue
+    /// remembers whose turn comes when, by name. The key itself goes with its jobs.
+    ///
+    /// # Errors
+    /// A fault of the database or of the store.
+    pub async fn turns(&self, erased: &mut Erased, turns: &Turns) -> Result<(), EraseError> {
+        let key = turns.key(self.user());
+        let filter = KeyFilter { names: vec![key.clone()], limit: 1, ..KeyFilter::default() };
+        let store = self.longhaul.store();
+        let found = store.keys(&filter).await?;
+        let is_set = found.first().is_some_and(|key| key.config.is_some() || key.closed_until.is_some());
+        erased.add("limit_keys", u64::from(is_set));
+        if self.deed == Deed::Erase {
+            if is_set {
+                store.set_key(&key, None).await?;
+                store.resume_key(&key).await?;
+            }
+            turns.begin_anew().await?;
+        }
+        Ok(())
     }
 
     /// Deletes the answers that were kept for requests of callers without a token and tell of one of these ids.

@@ -23,6 +23,13 @@ pub(super) fn strict(text: &str) -> Option<String> {
                 json.push('"');
                 rest = behind;
             }
+            '“' | '„' | '«' if matches!(before, Some('{' | '[' | ',' | ':')) => {
+                let (within, behind) = until_typographic(after)?;
+                json.push('"');
+                push_double(within, &mut json);
+                json.push('"');
+                rest = behind;
+            }
             '\'' if matches!(before, Some('{' | '[' | ',' | ':')) => {
                 let (within, behind) = until(after, |at| ends_text(&after[at..]))?;
                 json.push('"');
@@ -70,7 +77,7 @@ pub(super) fn strict(text: &str) -> Option<String> {
 }
 
 /// What only those other words have.
-const SIGNS: [&str; 7] = ["'", "//", "/*", "&", "True", "False", "None"];
+const SIGNS: [&str; 10] = ["'", "//", "/*", "&", "True", "False", "None", "“", "„", "«"];
 
 /// What stands before the first sign that ends a text, and what behind it; a sign behind a backslash ends none.
 fn until(text: &str, ends: impl Fn(usize) -> bool) -> Option<(&str, &str)> {
@@ -84,6 +91,25 @@ fn until(text: &str, ends: impl Fn(usize) -> bool) -> Option<(&str, &str)> {
         }
     }
     None
+}
+
+/// What stands before the typographic quote that ends a text, and what behind it: one within a text is followed by no sign of JSON,
+/// or by a comma and a word.
+fn until_typographic(text: &str) -> Option<(&str, &str)> {
+    let begins_value = |text: &str| {
+        text.starts_with(['"', '“', '„', '«', '\'', '{', '[', '}', ']', '-'])
+            || text.starts_with(|c: char| c.is_ascii_digit())
+            || ["true", "false", "null"].iter().any(|word| text.starts_with(word))
+    };
+    let mut quotes = text.match_indices(['”', '“', '»', '"']);
+    quotes.find_map(|(at, quote)| {
+        let behind = &text[at + quote.len()..];
+        let is_end = match behind.trim_start().strip_prefix(',') {
+            Some(more) => begins_value(more.trim_start()),
+            None => behind.trim_start().starts_with([':', '}', ']']),
+        };
+        is_end.then(|| (&text[..at], behind))
+    })
 }
 
 /// True for a single quote that ends a text: what follows one within a text, an apostrophe, is the rest of a word.
@@ -186,6 +212,15 @@ mod tests {
             read("{'a': 'True, None and // no comment', 'b': 'x'}")["a"],
             "True, None and // no comment"
         );
+    }
+
+    #[test]
+    fn typographic_quotes_are_quotes_where_a_text_begins() {
+        assert_eq!(
+            read("{“title”: “He said “hi”, and \"so\" it’s”, „b“ : [«c», “”], \"d\": \"“as it is”\"}"),
+            json!({"title": "He said “hi”, and \"so\" it’s", "b": ["c", ""], "d": "“as it is”"})
+        );
+        assert_eq!(strict("{“title”: “Lea"), None);
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn fit_at(value: Value, schema: &Value, place: &str) -> Result<Value, String> {
 fn object(value: Value, schema: &Value, place: &str) -> Result<Value, String> {
     let Value::Object(mut fields) = value else { return Err(told(place, "must be an object")) };
     let Some(properties) = schema["properties"].as_object() else { return Ok(Value::Object(fields)) };
+    rename(&mut fields, properties);
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let inner = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
     let missing = required.filter(|name| !fields.contains_key(*name));
@@ -66,6 +67,24 @@ fn object(value: Value, schema: &Value, place: &str) -> Result<Value, String> {
         }
     }
     Ok(Value::Object(fields))
+}
+
+/// Gives fields the names that the schema has for them, where they differ in capitals and in what parts their words: `Title`,
+/// `lesson_title` for `lessonTitle`.
+fn rename(fields: &mut Map<String, Value>, properties: &Map<String, Value>) {
+    let plain = |name: &str| -> String {
+        name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
+    };
+    for name in properties.keys() {
+        if fields.contains_key(name) {
+            continue;
+        }
+        let like =
+            fields.keys().find(|other| !properties.contains_key(*other) && plain(other) == plain(name));
+        if let Some(value) = like.cloned().and_then(|like| fields.remove(&like)) {
+            fields.insert(name.clone(), value);
+        }
+    }
 }
 
 fn list(value: Value, schema: &Value, place: &str) -> Result<Value, String> {
@@ -134,7 +153,10 @@ fn is_kind(schema: &Value, name: &str) -> bool {
 }
 
 fn has_a_field_of(fields: &Map<String, Value>, schema: &Value) -> bool {
-    fields.keys().any(|name| schema["properties"].get(name).is_some())
+    let Some(properties) = schema["properties"].as_object() else { return false };
+    let mut renamed = fields.clone();
+    rename(&mut renamed, properties);
+    renamed.keys().any(|name| properties.contains_key(name))
 }
 
 fn told(place: &str, what: &str) -> String {
@@ -184,6 +206,23 @@ mod tests {
         ] {
             assert_eq!(with(name, value.clone()).unwrap(), expected, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn names_differ_in_capitals_and_in_what_parts_their_words() {
+        let schema = json!({ "type": "object", "required": ["lessonTitle"], "properties": {
+            "lessonTitle": { "type": "string" }, "parts": { "type": "array", "items": { "type": "object",
+            "required": ["name"], "properties": { "name": { "type": "string" } } } } } });
+        for name in ["lesson_title", "LessonTitle", "Lesson Title", "lesson-title"] {
+            let reply = json!({ name: "t", "Parts": [{ "NAME": "n" }] });
+            assert_eq!(
+                fit(reply, &schema).unwrap(),
+                json!({ "lessonTitle": "t", "parts": [{ "name": "n" }] })
+            );
+            assert_eq!(fit(json!({ name: "t" }), &schema).unwrap(), json!({ "lessonTitle": "t" }));
+        }
+        let both = json!({ "lessonTitle": "t", "LessonTitle": "u" });
+        assert_eq!(fit(both.clone(), &schema).unwrap(), both);
     }
 
     #[test]

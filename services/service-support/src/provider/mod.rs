@@ -8,6 +8,7 @@ pub(crate) mod wait;
 
 pub use error::{Cause, ProviderError, Waiting};
 pub(crate) use told::Told;
+pub use wait::{retry_after, sent_at};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use longhaul::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// The wait that a refusal tells: in `retry-after-ms` or `Retry-After`, and where it is a limit, in the headers that tell
 /// when the limit is reset, or in words.
@@ -12,10 +12,9 @@ pub(crate) fn told(
     reason: &str,
     now: Timestamp,
 ) -> Option<Duration> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let milliseconds = header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok());
-    let told = milliseconds.and_then(|ms| seconds(ms / 1_000.0));
-    let told = told.or_else(|| parse(header(RETRY_AFTER.as_str())?, now));
+    let header = |name: &str| field(headers, name);
+    let told = retry_after(headers, now);
+    let now = sent_at(headers).unwrap_or(now);
     if told.is_some() || status != StatusCode::TOO_MANY_REQUESTS {
         return told;
     }
@@ -25,6 +24,25 @@ pub(crate) fn told(
         header(reset).filter(|_| is_met).and_then(|text| parse(text, now))
     });
     resets.max().or_else(|| in_words(reason))
+}
+
+/// The wait that a reply tells in `retry-after-ms` or `Retry-After`, in every form that is seen. A moment is counted from the reply's own
+/// `Date`, so that it does not matter whether our clock agrees with the sender's.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let milliseconds = field(headers, "retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok());
+    let told = milliseconds.and_then(|ms| seconds(ms / 1_000.0));
+    told.or_else(|| parse(field(headers, RETRY_AFTER.as_str())?, sent_at(headers).unwrap_or(now)))
+}
+
+/// The time at which a reply was sent, by its `Date`.
+#[must_use]
+pub fn sent_at(headers: &HeaderMap) -> Option<Timestamp> {
+    moment(field(headers, DATE.as_str())?.trim())
+}
+
+fn field<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// The headers that tell when a limit is reset, and those that tell what is left of it.
@@ -52,10 +70,15 @@ pub(crate) fn parse(text: &str, now: Timestamp) -> Option<Duration> {
     if let Some(length) = length(text) {
         return Some(length);
     }
+    Some(moment(text)?.since(now))
+}
+
+/// An HTTP or ISO date.
+fn moment(text: &str) -> Option<Timestamp> {
     // An HTTP date is RFC 2822's, with the zone always GMT.
     let at = jiff::fmt::rfc2822::parse(text).map(|at| at.timestamp()).ok();
     let at = at.or_else(|| text.parse::<jiff::Timestamp>().ok())?;
-    Some(Timestamp(at.as_millisecond()).since(now))
+    Some(Timestamp(at.as_millisecond()))
 }
 
 fn seconds(number: f64) -> Option<Duration> {
@@ -149,5 +172,13 @@ mod tests {
         assert_eq!(of(429, &[], "Rate limit reached. Please try again in 1m2.5s. Visit us."), Some(62_500));
         assert_eq!(of(429, &[], "Try again in 20 minutes"), Some(1_200_000));
         assert_eq!(of(429, &[], "slow down"), None);
+    }
+    #[test]
+    fn a_moment_is_counted_from_the_replys_own_date() {
+        // Their clock is an hour ahead of ours.
+        let date = ("date", "Thu, 01 Jan 2026 01:00:00 GMT");
+        assert_eq!(of(429, &[date, ("retry-after", "Thu, 01 Jan 2026 01:00:45 GMT")], ""), Some(45_000));
+        assert_eq!(of(429, &[date, ("x-ratelimit-reset", "1767229260")], ""), Some(60_000));
+        assert_eq!(of(429, &[date, ("retry-after", "45")], ""), Some(45_000));
     }
 }

@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use longhaul::testing::{Call, Intercept};
 use longhaul::{
-    Action, EnqueueStatus, Error, JobFilter, JobId, Json, Longhaul, MemoryStore, NewJob, OnClash,
+    Action, Clock, EnqueueStatus, Error, JobFilter, JobId, Json, Longhaul, MemoryStore, NewJob, OnClash,
     QueueConfig, State, Unique,
 };
 use longhaul_sqlite::SqliteStore;
-use service_support::{Commit, Db, DbError, Migration, Older, Value, Write, enqueue_all};
+use service_support::{
+    Candidate, Commit, Db, DbError, Deed, Deps, Env, Erased, Erasure, Migration, Older, RowJob, Value, Write,
+    enqueue_all, user_label,
+};
 use tempfile::TempDir;
 
 const MIGRATIONS: &[Migration] =
@@ -32,7 +35,7 @@ fn may_be_away(away: Arc<AtomicBool>) -> Intercept {
 }
 
 struct Fixture {
-    _folder: TempDir,
+    folder: TempDir,
     longhaul: Longhaul,
     away: Arc<AtomicBool>,
     db: Db,
@@ -45,7 +48,7 @@ async fn fixture() -> Fixture {
     let rows = SqliteStore::open(folder.path().join("rows.db")).await.unwrap();
     let db = Db::sqlite(rows).with_jobs_in(longhaul.clone());
     db.migrate("notes", MIGRATIONS).await.unwrap();
-    Fixture { _folder: folder, longhaul, away, db }
+    Fixture { folder, longhaul, away, db }
 }
 
 impl Fixture {
@@ -59,6 +62,44 @@ impl Fixture {
     async fn bound(&self, max_waiting: Option<u64>) {
         let config = QueueConfig { max_waiting, ..QueueConfig::default() };
         self.longhaul.store().set_queue("default", &config).await.unwrap();
+    }
+
+    /// Where those of these jobs are that are anywhere.
+    async fn found(&self, ids: &[JobId]) -> Vec<String> {
+        let look = |ids: Vec<JobId>| async move { self.longhaul.get_all(&ids).await };
+        let found = self.db.find_jobs(ids.to_vec(), |_| true, look).await.unwrap();
+        let mut found: Vec<String> = found
+            .iter()
+            .map(|(id, job)| match job {
+                RowJob::Enqueued(_) => format!("{id} is there"),
+                RowJob::Waiting(job) => {
+                    assert_eq!(job.job().unwrap().id.as_ref(), Some(id));
+                    format!("{id} waits")
+                }
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Writes an entry of the outbox as another release would.
+    async fn enter(&self, id: &str, jobs: &str) {
+        let sql = "INSERT INTO outbox (id, jobs) VALUES ($1, $2)";
+        let entry = Write::new(sql, vec![Value::from(id), Value::from(jobs)]);
+        self.db.commit(vec![entry], vec![]).await.unwrap();
+    }
+
+    async fn erased(&self, deed: Deed) -> Erased {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let env = Env::new(self.folder.path(), |_| None);
+        let deps = Deps::new(env, self.db.clone(), self.longhaul.clone(), Clock::system()).unwrap();
+        let erasure = Erasure::new(&deps, "ada", deed).unwrap();
+        let mut erased = Erased::default();
+        let label = user_label("ada");
+        let is_own = |job: &Candidate<'_>| job.has(&label);
+        erasure.jobs(&mut erased, &["notes.read"], is_own).await.unwrap();
+        erasure.shared(&mut erased).await.unwrap();
+        erased
     }
 
     async fn delete(&self, id: &str) {
@@ -103,8 +144,7 @@ async fn what_was_committed_while_the_store_was_away_is_delivered_once() {
     assert!(f.db.commit(vec![note("a")], batch).await.unwrap().is_done());
     assert_eq!((f.count("notes").await, f.count("outbox").await), (1, 1));
     let asked = ["one", "other"].map(|id| JobId::new(id).unwrap());
-    let waiting = f.db.waiting_for_delivery(&asked).await.unwrap();
-    assert_eq!(waiting.iter().map(JobId::as_str).collect::<Vec<_>>(), ["one"]);
+    assert_eq!(f.found(&asked).await, ["one waits"]);
     assert!(f.db.deliver().await.is_err(), "it is still away");
     assert_eq!(f.count("outbox").await, 1, "and nothing is lost by trying");
 
@@ -113,7 +153,7 @@ async fn what_was_committed_while_the_store_was_away_is_delivered_once() {
     let states = f.states(&["all", "one", "two"]).await;
     assert!(states.iter().all(Option::is_some), "{states:?}");
     assert_eq!(f.db.deliver().await.unwrap(), 0);
-    assert!(f.db.waiting_for_delivery(&asked).await.unwrap().is_empty());
+    assert_eq!(f.found(&asked).await, ["one is there"]);
 }
 
 #[tokio::test]
@@ -122,17 +162,64 @@ async fn an_entry_that_cannot_be_delivered_keeps_no_other_back() {
     f.away.store(true, Ordering::SeqCst);
     f.committed("a", vec![job("a")]).await;
     f.away.store(false, Ordering::SeqCst);
-    let entry = |id: &str, jobs: &Json| {
-        let sql = "INSERT INTO outbox (id, jobs) VALUES ($1, $2)";
-        Write::new(sql, vec![Value::from(id), Value::from(jobs.as_str())])
-    };
     // Of a release whose words this one does not know, and of one that took what this one refuses. They are the oldest.
-    let unknown = Json::parse("[{\"kind\": 7}]".into()).unwrap();
+    f.enter("0", "[{\"kind\": 7}]").await;
     let refused = Json::new(&[NewJob { kind: "no name".into(), ..job("b") }]).unwrap();
-    f.db.commit(vec![entry("0", &unknown), entry("00", &refused)], vec![]).await.unwrap();
-    assert!(f.db.deliver().await.is_err(), "it is told that something waits on");
+    f.enter("00", refused.as_str()).await;
+    let told = f.db.deliver().await;
+    assert!(matches!(told, Err(DbError::Undelivered { left: 2, delivered: 1, .. })), "{told:?}");
     assert_eq!(f.states(&["a", "b"]).await, [Some(State::Available), None]);
     assert_eq!(f.count("outbox").await, 2);
+}
+
+#[tokio::test]
+async fn entries_that_cannot_be_read_hide_no_job_and_stop_no_erasure() {
+    let f = fixture().await;
+    f.away.store(true, Ordering::SeqCst);
+    let of = |id: &str, user: &str| NewJob { labels: [user_label(user)].into(), ..job(id) };
+    f.committed("a", vec![of("a", "ada")]).await;
+    f.committed("b", vec![of("b", "bob")]).await;
+    // Of a newer release: no text at all, a job that says nothing, and jobs with a word that this one does not know.
+    f.enter("0", "from tomorrow").await;
+    f.enter("1", "[{\"kind\": 7}]").await;
+    let newer = |job: &NewJob| {
+        Json::new(job).unwrap().as_str().replace("\"max_attempts\":1", "\"max_attempts\":\"many\"")
+    };
+    f.enter("2", &format!("[{}, {}]", newer(&of("c", "ada")), newer(&of("d", "bob")))).await;
+    assert!(f.db.deliver().await.is_err());
+    let asked = ["a", "b", "x"].map(|id| JobId::new(id).unwrap());
+    assert_eq!(f.found(&asked).await, ["a waits", "b waits"]);
+
+    let counted = f.erased(Deed::Count).await;
+    assert_eq!(counted.counts, [("outbox", 2)].into());
+    assert_eq!(
+        counted.stays.iter().map(|stays| (stays.what, stays.count)).collect::<Vec<_>>(),
+        [("entries of the outbox", 2)]
+    );
+    assert_eq!(f.count("outbox").await, 5);
+    assert_eq!(f.erased(Deed::Erase).await.counts, [("outbox", 2)].into());
+    assert_eq!(f.count("outbox").await, 4);
+    assert_eq!(f.found(&asked).await, ["b waits"]);
+    let left = f.db.read("SELECT jobs FROM outbox WHERE id = '2'", vec![]).await.unwrap();
+    let left: String = left[0].get("jobs").unwrap();
+    assert_eq!(left, format!("[{}]", newer(&of("d", "bob"))), "to the letter");
+    assert!(f.erased(Deed::Erase).await.counts.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_last_release_left_in_the_outbox_is_found_once_a_delivery_was_tried() {
+    let f = fixture().await;
+    f.away.store(true, Ordering::SeqCst);
+    f.enter("0190", Json::new(&[job("a"), job("b")]).unwrap().as_str()).await;
+    let asked = ["a", "b"].map(|id| JobId::new(id).unwrap());
+    assert!(f.db.deliver().await.is_err(), "it is away");
+    assert_eq!(f.found(&asked).await, ["a waits", "b waits"]);
+    // The last release delivers it, and knows nothing of the notes.
+    f.db.commit(vec![Write::new("DELETE FROM outbox", vec![])], vec![]).await.unwrap();
+    assert!(f.found(&asked).await.is_empty());
+    f.away.store(false, Ordering::SeqCst);
+    f.db.deliver().await.unwrap();
+    assert_eq!(f.count("outbox_jobs").await, 0);
 }
 
 #[tokio::test]

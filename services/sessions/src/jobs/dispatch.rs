@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use longhaul::{Context, Job, JobError, JobResult, NewJob};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use service_support::{Commit, Settling, Tokens, Write, limited, provider_key, user_label};
+use service_support::{Commit, Settling, Tokens, Write, in_turn, limited, provider_key, user_label};
 
 use super::QUEUE;
 use crate::app::{App, Sessions};
@@ -119,7 +119,8 @@ pub(crate) fn dispatch_job(app: &App, session: &Session) -> longhaul::Result<New
     // A rate limit of the provider pauses all calls to it.
     let service = provider_key(PYTHON_API);
     let key = app.model_behind().unwrap_or(&service);
-    Ok(limited(new, Some(key), app.takes(&session.focus_keywords).units()))
+    let new = limited(new, Some(key), app.takes(&session.focus_keywords).units());
+    Ok(in_turn(new, app.turns.key(&session.host_id)))
 }
 
 impl Dispatch {

@@ -6,14 +6,15 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use longhaul::State;
+use longhaul::{JobId, State};
 use longhaul_http::JobBody;
+use service_support::RowJob;
 
 use super::{Caller, named};
 use crate::app::App;
 use crate::error::Error;
 use crate::jobs::dispatch_job;
-use crate::model::job_id;
+use crate::model::{Session, job_id};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -44,12 +45,8 @@ pub(crate) async fn get(
 ) -> Result<Response, Error> {
     let session = app.own_session(&user, named(path), "view the background process of").await?;
     let wait = wanted_wait(&headers);
-    let job = app
-        .longhaul
-        .wait(&job_id(&session.id, session.dispatch), Duration::from_secs(wait.unwrap_or(0)))
-        .await?;
-    let job = job.found().ok_or_else(no_background)?;
-    let mut response = Json(JobBody::from(&job)).into_response();
+    let job = app.background(&session, Duration::from_secs(wait.unwrap_or(0))).await?;
+    let mut response = shown(&session, &job.ok_or_else(no_background)?)?;
     if let Some(applied) = wait.and_then(|wait| HeaderValue::try_from(format!("wait={wait}")).ok()) {
         response.headers_mut().insert(PREFERENCE_APPLIED, applied);
     }
@@ -72,8 +69,8 @@ pub(crate) async fn retry(
 ) -> Result<Response, Error> {
     let session = app.own_session(&user, named(path), "retry the background process of").await?;
     let id = job_id(&session.id, session.dispatch);
-    match app.longhaul.get(&id).await?.found().map(|job| job.state) {
-        Some(State::Failed | State::Cancelled) => {
+    match app.background(&session, Duration::ZERO).await? {
+        Some(RowJob::Enqueued(job)) if matches!(job.state, State::Failed | State::Cancelled) => {
             app.longhaul.retry(&id).await?;
         }
         Some(_) => return Err(Error::bad_request("The background process has not failed")),
@@ -83,8 +80,34 @@ pub(crate) async fn retry(
         }
     }
     tracing::info!(target: "SessionsService", "Triggering background process for session: {}", session.id);
-    let job = app.longhaul.get(&id).await?.found().ok_or_else(no_background)?;
-    Ok(Json(JobBody::from(&job)).into_response())
+    let job = app.background(&session, Duration::ZERO).await?;
+    shown(&session, &job.ok_or_else(no_background)?)
+}
+
+impl App {
+    /// The job of a session, which has `wait` to end.
+    async fn background(&self, session: &Session, wait: Duration) -> Result<Option<RowJob>, Error> {
+        let id = job_id(&session.id, session.dispatch);
+        let look = |ids: Vec<JobId>| async move {
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                found.extend(self.longhaul.wait(&id, wait).await?.found());
+            }
+            longhaul::Result::Ok(found)
+        };
+        Ok(self.db.find_jobs(vec![id.clone()], |_| true, look).await?.remove(&id))
+    }
+}
+
+/// A session's job; one that is on its way to its store looks as it will when it is there.
+fn shown(session: &Session, job: &RowJob) -> Result<Response, Error> {
+    Ok(match job {
+        RowJob::Enqueued(job) => Json(JobBody::from(&**job)).into_response(),
+        RowJob::Waiting(waiting) => {
+            let id = job_id(&session.id, session.dispatch);
+            Json(JobBody::accepted(&id, &waiting.job()?, waiting.since)).into_response()
+        }
+    })
 }
 
 fn no_background() -> Error {

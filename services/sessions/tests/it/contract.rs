@@ -153,7 +153,14 @@ async fn only_a_session_with_a_skill_and_keywords_is_dispatched() {
         assert_eq!(background.error(), told, "{fields}");
     }
     assert!(log.lines().iter().any(|line| line.contains("Background process not triggered for session")));
-    assert!(f.longhaul.store().queues().await.unwrap().is_empty(), "no job was enqueued");
+    let jobs = f
+        .longhaul
+        .store()
+        .list(&longhaul::JobFilter::default(), longhaul::Page::default())
+        .await
+        .unwrap()
+        .jobs;
+    assert!(jobs.is_empty(), "no job was enqueued: {jobs:?}");
 }
 
 #[tokio::test]

@@ -102,7 +102,10 @@ async fn a_limit_of_the_service_costs_no_attempt() {
     let id = f.dispatched().await;
     let _worker = f.work();
     let job = f.becomes(&id, |job| job.state == State::Scheduled).await;
-    assert_eq!((job.attempt, job.limit_keys), (0, vec!["provider:python-api".to_owned()]));
+    assert_eq!(
+        (job.attempt, &job.limit_keys[..]),
+        (0, &["provider:python-api", "sessions:user:ada"].map(String::from)[..])
+    );
     assert_eq!(job.run_at, f.clock.now().plus(Duration::from_secs(120)));
     // The service is not asked for another session before its time, though nobody has refused that one.
     let other = f.dispatched().await;
@@ -128,7 +131,7 @@ async fn a_limit_of_the_model_behind_this_server_costs_no_attempt_either() {
     let job = f.becomes(&id, |job| job.state == State::Scheduled).await;
     assert_eq!((job.attempt, job.run_at), (0, f.clock.now().plus(Duration::from_secs(120))));
     // It is the model's key that is closed, for whatever service asks the model.
-    assert_eq!(job.limit_keys, ["provider:llm"]);
+    assert_eq!(job.limit_keys, ["provider:llm", "sessions:user:ada"]);
     assert!(job.policy.cost.rate > 200, "{:?}", job.policy);
     f.clock.advance(Duration::from_secs(120));
     let job = f.ended(&id).await;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fakes::Double;
+use fakes::{Away, Double};
 use longhaul::{Clock, JobId, JobRecord, Longhaul, MemoryStore, Registry, State, Worker};
 use longhaul_sqlite::SqliteStore;
 use reqwest::{Client, Method};
@@ -19,6 +19,7 @@ pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
     pub(crate) clock: Clock,
     pub(crate) longhaul: Longhaul,
+    pub(crate) db: Db,
     pub(crate) auth: Auth,
     pub(crate) sessions: Sessions,
     pub(crate) url: String,
@@ -85,6 +86,16 @@ impl Fixture {
         Self::assemble(folder, clock, vars, data).await
     }
 
+    /// With the jobs in another store than the rows, which may go away.
+    pub(crate) async fn apart(double: &Double) -> (Self, Away) {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual());
+        let rows = SqliteStore::open_with_clock(folder.path().join("test.db"), clock.clone()).await.unwrap();
+        let (jobs, away) = Away::store(clock.clone());
+        let data = (jobs.clone(), Db::sqlite(rows).with_jobs_in(jobs));
+        let vars = vec![("PYTHON_API_URL", double.python_api())];
+        (Self::assemble(folder, clock, vars, data).await, away)
+    }
+
     /// On Postgres, with dispatches to the double.
     pub(crate) async fn on_postgres(double: &Double) -> Self {
         let url = longhaul_testservers::postgres().url_of_new_schema();
@@ -101,13 +112,13 @@ impl Fixture {
         let env = Env::new(folder.path(), find);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let deps = Deps::new(env, db, longhaul.clone(), clock.clone()).unwrap();
+        let deps = Deps::new(env, db.clone(), longhaul.clone(), clock.clone()).unwrap();
         let auth = deps.auth.clone();
         let sessions = Sessions::open(Deps { listener: Some(address), ..deps }).await.unwrap();
         let router = sessions.router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        Self { folder, clock, longhaul, auth, sessions, url: format!("http://{address}"), client, server }
+        Self { folder, clock, longhaul, db, auth, sessions, url: format!("http://{address}"), client, server }
     }
 
     /// The same folder opened by a new server, as after a crash.
@@ -119,9 +130,14 @@ impl Fixture {
     }
 
     pub(crate) fn work(&self) -> Worker {
+        self.work_at(8)
+    }
+
+    /// A worker with so many slots.
+    pub(crate) fn work_at(&self, slots: usize) -> Worker {
         let mut registry = Registry::default();
         self.sessions.register(&mut registry);
-        self.longhaul.worker().registry(registry).queue(QUEUE, 8).start()
+        self.longhaul.worker().registry(registry).queue(QUEUE, slots).start()
     }
 
     pub(crate) fn token(&self, user: &str) -> String {

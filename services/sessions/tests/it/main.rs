@@ -6,6 +6,7 @@ mod changes;
 mod contract;
 mod dispatch;
 mod errors;
+mod fairness;
 mod fixture;
 mod lists;
 mod log;

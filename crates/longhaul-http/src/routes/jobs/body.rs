@@ -304,7 +304,8 @@ impl<'a> From<&'a JobRecord> for JobBody<'a> {
 
 impl<'a> JobBody<'a> {
     /// A job that was accepted at `now`, without asking the store for what is known anyway.
-    pub(crate) fn accepted(id: &'a JobId, job: &'a NewJob, now: Timestamp) -> Self {
+    #[must_use]
+    pub fn accepted(id: &'a JobId, job: &'a NewJob, now: Timestamp) -> Self {
         let (state, run_at) = lifecycle::unique::start(job, now);
         let times = Times::of(job, now);
         Self {

@@ -206,6 +206,41 @@ async fn a_book_of_xhtml_is_read_with_its_pictures_and_what_it_lacks_is_told() {
 }
 
 #[tokio::test]
+async fn pages_of_a_book_that_are_in_no_order_are_read_behind_those_that_are() {
+    let root = r#"<container><rootfiles><rootfile full-path="book.opf"/></rootfiles></container>"#;
+    let item = |id: &str, more: &str| {
+        format!(r#"<item id="{id}" href="{id}.xhtml" media-type="application/xhtml+xml"{more}/>"#)
+    };
+    let items =
+        [item("notes", ""), item("nav", r#" properties="nav""#), item("one", ""), item("two", "")].concat();
+    for (spine, expected) in [
+        (r#"<spine><itemref idref="two"/><itemref idref="one"/></spine>"#, ["TWO", "ONE", "NOTES"]),
+        ("<spine/>", ["NOTES", "ONE", "TWO"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("book.epub");
+        let list = format!(
+            "<?xml version=\"1.0\"?><!DOCTYPE package PUBLIC \"+//ISBN 0-9673008-1-9//DTD OEB 1.2 Package//EN\" \
+             \"http://openebook.org/dtds/oeb-1.2/oebpkg12.dtd\"><package><manifest>{items}</manifest>{spine}</package>"
+        );
+        zip(
+            &path,
+            &[
+                ("mimetype", "application/epub+zip"),
+                ("META-INF/container.xml", root),
+                ("book.opf", &list),
+                ("nav.xhtml", "<html><body><nav>Contents</nav></body></html>"),
+                ("one.xhtml", "<html><body>ONE</body></html>"),
+                ("two.xhtml", "<html><body>TWO</body></html>"),
+                ("notes.xhtml", "<html><body>NOTES</body></html>"),
+            ],
+        );
+        let read = extract(&path, FileKind::Epub, &Limits::default(), &mut |_| {}).await.unwrap();
+        assert_eq!((read.pages, read.warnings.len()), (expected.map(String::from).to_vec(), 0));
+    }
+}
+
+#[tokio::test]
 async fn a_diagram_of_a_sheet_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("drawn.xlsx");

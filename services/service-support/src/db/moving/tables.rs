@@ -1,6 +1,6 @@
 use rusqlite::Connection;
 
-use super::super::migrate::{HISTORY, Migration, OUTBOX};
+use super::super::migrate::{HISTORY, Migration, OUTBOX, OUTBOX_JOBS};
 use super::super::{DbError, Value, sqlite, stamp};
 use super::TableRow;
 use crate::once::{TABLE as ANSWERS, USER_COLUMN as ANSWERS_USER};
@@ -57,7 +57,8 @@ impl Table {
 
 /// The tables that services share. The ids of the database and of the place of its files come over, so that the files are still those
 /// of the database.
-const SHARED: &[Table] = &[Table::set_up("stamps"), Table::of("outbox"), Table::of("answers")];
+const SHARED: &[Table] =
+    &[Table::set_up("stamps"), Table::of("outbox"), Table::of("outbox_jobs"), Table::of("answers")];
 
 /// All tables of some services, with their columns. Cheap to make: the migrations run in memory.
 #[derive(Clone, Debug)]
@@ -113,7 +114,7 @@ impl Tables {
     pub fn of(services: &[(&'static str, Schema)]) -> Result<Self, DbError> {
         let fault = |error| sqlite::statement("migrations in memory", error);
         let connection = Connection::open_in_memory().map_err(fault)?;
-        let shared = [HISTORY, OUTBOX, ANSWERS, ANSWERS_USER, stamp::TABLE];
+        let shared = [HISTORY, OUTBOX, OUTBOX_JOBS, ANSWERS, ANSWERS_USER, stamp::TABLE];
         let own = services.iter().flat_map(|(_, schema)| schema.migrations).map(|migration| migration.sql);
         for sql in shared.into_iter().chain(own) {
             connection.execute_batch(sql).map_err(fault)?;
