@@ -26,7 +26,7 @@ use axum::http::{Method, Request, StatusCode};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use longhaul::Longhaul;
+use longhaul::{Json, Longhaul};
 use longhaul_http::{HttpConfig, UnknownKinds};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -123,6 +123,16 @@ impl Client {
 
     /// The body of an answer, as it was sent: numbers keep all their digits.
     pub(crate) async fn text(&self, method: Method, path: &str, body: Option<&Value>) -> Result<String> {
+        self.answer(method, path, body.map(Value::to_string)).await
+    }
+
+    /// The same for a body that is sent to the letter: what people give as JSON keeps its digits, too, and a key that stands
+    /// twice is refused and not dropped.
+    pub(crate) async fn give(&self, method: Method, path: &str, body: &Json) -> Result<String> {
+        self.answer(method, path, Some(body.as_str().to_owned())).await
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<String>) -> Result<String> {
         let answer = async {
             let chunks = self.send(method, path, body, None).await?.1;
             let add = async |mut all: Vec<u8>, chunk: Bytes| {
@@ -149,10 +159,16 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<String>,
         last_event: Option<u64>,
     ) -> Result<(StatusCode, Chunks)> {
-        let body = body.map(Value::to_string);
+        let mut names = path.split('?').next().unwrap_or_default().split('/').skip(1);
+        if names.any(|name| matches!(name, "" | "." | "..")) {
+            // It would be the path of something else.
+            return Err(
+                Coded(USAGE, "an id or a name is empty, or . or .., which name nothing".into()).into()
+            );
+        }
         let last_event = last_event.map(|seq| seq.to_string());
         let (status, chunks): (StatusCode, Chunks) = match &self.transport {
             Transport::Store(routes, _) => {
