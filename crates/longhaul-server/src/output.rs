@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
 
 /// Prints a line of what was asked for. A closed pipe is an error, with which `main` ends the command quietly.
 pub(crate) fn print(line: impl Display) -> io::Result<()> {
@@ -25,7 +25,9 @@ pub(crate) fn tell(line: impl Display) {
 pub(crate) async fn reader_gone() {
     let gone = async || -> io::Result<()> {
         let stdout = io::stdout().as_fd().try_clone_to_owned()?;
-        AsyncFd::with_interest(stdout, Interest::ERROR)?.ready(Interest::ERROR).await.map(drop)
+        // Unchecked, because the checks of the other way make standard output answer that it would block.
+        let _ready = pipe::Sender::from_owned_fd_unchecked(stdout)?.ready(Interest::ERROR).await?;
+        Ok(())
     };
     if gone().await.is_err() {
         std::future::pending().await
