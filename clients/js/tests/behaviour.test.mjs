@@ -376,7 +376,7 @@ const STORIES = {
       "unique.delay": [{ unique: { on_clash: "debounce" } }, { unique: { on_clash: "debounce", delay: 0 } }, { unique: { delay: 1 } }],
       "unique.max_delay": [{ unique: { on_clash: "debounce", delay: 2, max_delay: 1 } }],
       "unique.states": [{ unique: { states: [] } }],
-      "unique.on": [{ unique: { on: ["a"] } }, { unique: { on: ["a"], key: "k" } }],
+      "unique.on": [{ unique: { on: [] } }, { unique: { on: ["a"] } }, { unique: { on: ["a"], key: "k" } }],
       "cost.slots": [{ cost: { slots: 0 } }, { cost: { slots: 1_000_001 } }],
       "cost.rate": [{ cost: { rate: 1_000_001 } }],
     };

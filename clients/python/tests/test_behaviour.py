@@ -338,6 +338,7 @@ class Stories:
             ({"unique": {"delay": 1}}, "unique.delay"),
             ({"unique": {"on_clash": "debounce", "delay": 2, "max_delay": 1}}, "unique.max_delay"),
             ({"unique": {"states": []}}, "unique.states"),
+            ({"unique": {"on": []}}, "unique.on"),
             ({"unique": {"on": ["a"]}}, "unique.on"),
             ({"unique": {"on": ["a"], "key": "k"}}, "unique.on"),
             ({"cost": {"slots": 0}}, "cost.slots"),

@@ -22,21 +22,21 @@ const AROUND: usize = 2;
 /// The longest that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A JSON body, with the bytes that it was read from.
+/// A JSON body of at most `MOST` bytes, with the bytes that it was read from.
 #[derive(Debug)]
-pub(crate) struct JsonBody<T> {
+pub(crate) struct JsonBody<T, const MOST: usize = MAX_BODY_BYTES> {
     pub(crate) value: T,
     pub(crate) bytes: Bytes,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for JsonBody<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        let bytes = read(request, MAX_BODY_BYTES).await?;
+        let bytes = read(request, MOST).await?;
         Ok(Self { value: parse(&bytes)?, bytes })
     }
 }

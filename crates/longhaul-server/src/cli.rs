@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Kinds(look::kinds::Args),
     /// List the workers that are there
     Workers(look::workers::Args),
+    /// Say who the server takes you for, and what you may do there
+    Whoami(look::whoami::Args),
     /// Look for what is unreachable, not writable, not configured or missing
     Doctor(doctor::Args),
     /// Print a script that completes commands in a shell
@@ -129,6 +131,7 @@ impl Command {
             Command::Stats(args) => Some(&mut args.place),
             Command::Errors(args) => Some(&mut args.place),
             Command::Kinds(args) => Some(&mut args.place),
+            Command::Whoami(args) => Some(&mut args.place),
             Command::Top(args) => Some(&mut args.place),
             Command::Doctor(args) => Some(&mut args.place),
             Command::Serve(_)

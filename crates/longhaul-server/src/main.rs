@@ -48,6 +48,7 @@ use std::process::ExitCode;
 use rustix::fs::Mode;
 
 use crate::cli::{Cli, Command};
+use crate::client::Refusal;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -67,8 +68,18 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             output::tell(format_args!("longhaul: {error}"));
-            error.downcast_ref::<Coded>().map_or(ExitCode::FAILURE, |coded| ExitCode::from(coded.0))
+            code_of(&*error)
         }
+    }
+}
+
+/// The exit code of a failure: its own, that of a wrong command line where what was asked for is refused for its words, else 1.
+fn code_of(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ExitCode {
+    let is_wrong = || error.downcast_ref::<Refusal>().is_some_and(Refusal::is_for_the_words);
+    match error.downcast_ref::<Coded>() {
+        Some(coded) => ExitCode::from(coded.0),
+        None if is_wrong() => ExitCode::from(USAGE),
+        None => ExitCode::FAILURE,
     }
 }
 
@@ -121,6 +132,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Stats(args) => look::stats::run(args).await,
             Command::Errors(args) => look::errors::run(args).await,
             Command::Kinds(args) => look::kinds::run(args).await,
+            Command::Whoami(args) => look::whoami::run(args).await,
             Command::Completions(args) => completions::run(&args),
             Command::Top(args) => top::run(args).await,
             Command::Token(args) => token::run(&args),

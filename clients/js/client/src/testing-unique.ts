@@ -147,6 +147,7 @@ export function uniqueRules({ args, unique, delay, run_at }: Body): Broken[] {
   }
   const [field, paths] = unique.on == null ? ["fields", unique.fields] : ["on", unique.on];
   check(field, paths == null || unique.key == null, "must not be given together with unique.key");
+  check(field, paths?.length !== 0, "must name at least one path; leave it out where all of the args count");
   for (const path of paths ?? []) check(field, at(args, path) !== undefined, `names '${path}', which args do not have`);
   return broken;
 }

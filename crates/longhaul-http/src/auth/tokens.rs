@@ -66,8 +66,8 @@ impl TokenMaker {
         let Some(key) = key else { return generate() };
         let seed = Sha256::new().chain_update(self.0).chain_update(id).chain_update(b"\n").chain_update(key);
         let seed = seed.finalize();
-        let blocks = (0_u8..)
-            .map(|block| Sha256::new().chain_update(self.0).chain_update(seed).chain_update([block]));
+        let blocks =
+            (0_u8..).map(|block| Sha256::new().chain_update(self.0).chain_update(seed).chain_update([block]));
         // A byte beyond the last multiple of 62 would make the first characters likelier than the others.
         let even = 256 - 256 % ALPHABET.len();
         let bytes = blocks.flat_map(|block| block.finalize()).map(usize::from).filter(|byte| *byte < even);

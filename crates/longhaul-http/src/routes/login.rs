@@ -61,7 +61,7 @@ async fn log_in(State(door): State<Arc<Door>>, request: Request) -> Result<Respo
     }
     let arrival = parts.extensions.get::<Arrival>().cloned().unwrap_or_default();
     let JsonBody { value: LoginRequest { token }, .. } =
-        JsonBody::from_request(Request::from_parts(parts, body), &()).await?;
+        <JsonBody<LoginRequest>>::from_request(Request::from_parts(parts, body), &()).await?;
     let now = door.clock.now();
     if let Some(wait) = door.attempts.wait(arrival.client, now) {
         return Ok(too_many(wait));

@@ -30,11 +30,15 @@ async fn a_batch_with_one_bad_job_creates_none() {
 #[tokio::test]
 async fn a_batch_is_bounded_and_may_be_empty() {
     let app = App::new();
-    let jobs = |n: usize| format!("[{}]", vec![r#"{"kind":"greet","args":{"name":"x"}}"#; n].join(","));
+    // As many are more than the body of another request may have.
+    let job = format!(r#"{{"kind":"greet","args":{{"name":"{}"}}}}"#, "x".repeat(200));
+    let jobs = |n: usize| format!("[{}]", vec![job.as_str(); n].join(","));
     let most = app.post("/api/jobs/batch", &jobs(10_000)).await;
     assert_eq!(most.status, StatusCode::ACCEPTED);
     assert_eq!(most.json().as_array().unwrap().len(), 10_000);
     assert_eq!(app.post("/api/jobs/batch", &jobs(10_001)).await.code(), "invalid");
+    let large = app.post("/api/jobs/batch", &format!("[{}]", " ".repeat(16 * 1024 * 1024))).await;
+    assert_eq!((large.status, large.code().as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
     let none = app.post("/api/jobs/batch", "[]").await;
     assert_eq!((none.status, &none.body[..]), (StatusCode::ACCEPTED, &b"[]"[..]));
 }

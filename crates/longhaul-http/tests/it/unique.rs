@@ -162,6 +162,7 @@ async fn what_a_mode_does_not_go_with_is_refused_with_its_field() {
         (json!({"deadline": 0}), "deadline"),
         (json!({"deadline": "tomorrow"}), "deadline"),
         (json!({"deadline": true}), "deadline"),
+        (json!({"unique": {"on": []}}), "unique.on"),
         (json!({"unique": {"on": ["nmae"]}}), "unique.on"),
         (json!({"unique": {"on": ["name.first"]}}), "unique.on"),
         (json!({"unique": {"on": ["name"], "fields": ["name"]}}), "unique.fields"),

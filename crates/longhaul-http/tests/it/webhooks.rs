@@ -143,7 +143,8 @@ async fn a_message_that_finds_its_queue_full_is_not_sent_again() {
     let delivery = claim(&app, webhook::QUEUE, webhook::KIND).await;
     let told = Told { status: Some(204), message: Some(message()), skipped: None };
     end(&app, &delivery, Outcome::Completed { output: Json::new(&told).unwrap() }, vec![]).await;
-    let bound = app.send(request(Method::PATCH, "/api/queues/longhaul.webhooks", r#"{"max_waiting":1}"#, &[])).await;
+    let bound =
+        app.send(request(Method::PATCH, "/api/queues/longhaul.webhooks", r#"{"max_waiting":1}"#, &[])).await;
     assert_eq!(bound.status, StatusCode::OK, "{}", bound.text());
     assert_eq!(app.post("/api/deliveries/webhook:a/redeliver", "").await.status, StatusCode::ACCEPTED);
     let full = app.post("/api/deliveries/webhook:a/redeliver", "").await;

@@ -26,7 +26,7 @@ use axum::http::{Method, Request, StatusCode};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use longhaul::Longhaul;
+use longhaul::{Json, Longhaul};
 use longhaul_http::{HttpConfig, UnknownKinds};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -68,7 +68,7 @@ enum Transport {
 struct Sent<'a> {
     method: Method,
     path: &'a str,
-    body: Option<&'a Value>,
+    body: Option<String>,
     last_event: Option<u64>,
     key: Option<&'a str>,
 }
@@ -158,10 +158,21 @@ impl Client {
     ///
     /// A request whose answer was lost is sent again where the server recognises it by its `Idempotency-Key`.
     pub(crate) async fn text(&self, method: Method, path: &str, body: Option<&Value>) -> Result<String> {
+        self.answer(method, path, body.map(Value::to_string)).await
+    }
+
+    /// The same for a body that is sent to the letter: what people give as JSON keeps its digits, too, and a key that stands
+    /// twice is refused and not dropped.
+    pub(crate) async fn give(&self, method: Method, path: &str, body: &Json) -> Result<String> {
+        self.answer(method, path, Some(body.as_str().to_owned())).await
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<String>) -> Result<String> {
         let key = is_repeatable(&method, path).then(|| longhaul::JobId::random().to_string());
         let mut pauses = PAUSES.iter();
         loop {
-            let request = Sent { method: method.clone(), path, body, last_event: None, key: key.as_deref() };
+            let (method, body) = (method.clone(), body.clone());
+            let request = Sent { method, path, body, last_event: None, key: key.as_deref() };
             match (self.text_of(request).await, pauses.next()) {
                 (Err(error), Some(pause)) if key.is_some() && may_be_done(&*error) => {
                     tokio::time::sleep(*pause).await;
@@ -196,7 +207,13 @@ impl Client {
     /// Sends a request, and answers once the head of a good answer is there; any other is an error.
     async fn send(&self, request: Sent<'_>) -> Result<(StatusCode, Chunks)> {
         let Sent { method, path, body, last_event, key } = request;
-        let body = body.map(Value::to_string);
+        let mut names = path.split('?').next().unwrap_or_default().split('/').skip(1);
+        if names.any(|name| matches!(name, "" | "." | "..")) {
+            // It would be the path of something else.
+            return Err(
+                Coded(USAGE, "an id or a name is empty, or . or .., which name nothing".into()).into()
+            );
+        }
         let last_event = last_event.map(|seq| seq.to_string());
         let (status, chunks): (StatusCode, Chunks) = match &self.transport {
             Transport::Store(routes, _) => {

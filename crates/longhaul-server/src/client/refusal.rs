@@ -71,7 +71,13 @@ impl Refusal {
             (StatusCode::SERVICE_UNAVAILABLE, _) => ". `longhaul doctor` looks closer",
             _ => "",
         };
-        let said = if hint.is_empty() { said } else { said.trim_end_matches('.').to_owned() };
+        let said = match hint {
+            "" => said,
+            _ if said.ends_with('?') => {
+                return Self { status, code, message: format!("{said}{}", &hint[1..]) };
+            }
+            _ => said.trim_end_matches('.').to_owned(),
+        };
         Self { status, code, message: format!("{said}{hint}") }
     }
 }

@@ -2,7 +2,8 @@ use std::io::{self, Write};
 
 use axum::http::Method;
 use clap::Args as ClapArgs;
-use serde::Deserialize;
+use longhaul::Json;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::named::{NoOneJob, named};
@@ -49,7 +50,7 @@ pub(super) struct Again {
     which: Args,
     /// New args for jobs that are named by id: JSON. Without --from-step the outputs of their steps are forgotten
     #[arg(long, value_name = "JSON", value_parser = json)]
-    args: Option<Value>,
+    args: Option<Json>,
     /// The first step that jobs named by id do anew; the outputs of those before it are kept
     #[arg(long, value_name = "STEP")]
     from_step: Option<String>,
@@ -70,7 +71,7 @@ pub(super) struct Moved {
 pub(crate) enum Deed {
     Retry,
     /// With other args, or from a step: the body of the request.
-    RetryWith(Value),
+    RetryWith(Json),
     Cancel,
     Delete,
     SetPriority(i32),
@@ -116,25 +117,32 @@ pub(super) async fn again(client: &Client, Again { which, args, from_step }: Aga
                        have args and steps of their own";
         return Err(Coded(USAGE, message.into()).into());
     }
-    run(client, which, Deed::RetryWith(again_body(from_step, args))).await
+    run(client, which, Deed::RetryWith(again_body(from_step, args)?)).await
 }
 
 /// The body of a retry or a fork.
-pub(super) fn again_body(from_step: Option<String>, args: Option<Value>) -> Value {
-    let named = [("from_step", from_step.map(Value::from)), ("args", args)];
-    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+pub(super) fn again_body(from_step: Option<String>, args: Option<Json>) -> Result<Json> {
+    #[derive(Serialize)]
+    struct Body {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from_step: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        args: Option<Json>,
+    }
+    Ok(Json::new(&Body { from_step, args })?)
 }
 
 pub(super) async fn moved(client: &Client, Moved { which, priority }: Moved) -> Result<()> {
     run(client, which, Deed::SetPriority(priority)).await
 }
 
-pub(super) fn json(text: &str) -> Result<Value, String> {
+pub(super) fn json(text: &str) -> Result<Json, String> {
     serde_json::from_str(text).map_err(|error| format!("not JSON ({error}): quote it for the shell"))
 }
 
 pub(super) async fn run(client: &Client, args: Args, deed: Deed) -> Result<()> {
     let is_by_id = !args.words.is_empty() && !args.words.iter().any(|word| is_search(word));
+    args.fields.check()?;
     let has_fields = args.fields != Fields::default();
     if is_by_id {
         if has_fields {
@@ -145,7 +153,7 @@ pub(super) async fn run(client: &Client, args: Args, deed: Deed) -> Result<()> {
     let search = Search::new(args.fields, args.words);
     if search.is_everything() {
         let message = "name jobs by id, or say which ones: state:failed, kind:NAME, queue:NAME, label.NAME:VALUE, 'some \
-                       text', or --state, --kind, --queue, --parent, --label, --text";
+                       text', or --state, --kind, --queue, --parent, --label, --text, --created-by";
         return Err(Coded(USAGE, message.into()).into());
     }
     let bounds = Bounds { limit: args.limit, yes: Yes::from(args.yes), look: Look::from(args.dry_run) };
@@ -231,7 +239,7 @@ async fn one(client: &Client, id: &str, dry_run: bool, deed: &Deed) -> Result<St
         Deed::Retry | Deed::Cancel => {
             client.text(Method::POST, &format!("{path}/{}", deed.word()), None).await
         }
-        Deed::RetryWith(body) => client.text(Method::POST, &format!("{path}/retry"), Some(body)).await,
+        Deed::RetryWith(body) => client.give(Method::POST, &format!("{path}/retry"), body).await,
         Deed::SetPriority(priority) => set_priority(client, id, *priority).await,
     }
 }
@@ -337,7 +345,11 @@ pub(crate) async fn all(client: &Client, search: &Search, deed: &Deed, bounds: &
     // A job that is retried may fail again while this goes on, and must not be retried for ever. One that is moved goes on
     // fitting, so that a second step would move the same ones.
     let batch = if matches!(deed, Deed::SetPriority(_)) { COUNTED } else { BATCH };
-    let most = if *deed == Deed::Retry { most.min(counted.done.max(1)) } else { most };
+    let most = match (deed, bounds.limit) {
+        (Deed::Retry, Some(limit)) if !counted.complete => limit,
+        (Deed::Retry, _) => most.min(counted.done.max(1)),
+        _ => most,
+    };
     let bar = bar(wanted, "{bar:30} {pos} of {len} {msg}");
     bar.set_message(deed.done());
     let mut acted = Acted { complete: wanted == 0 && counted.complete, ..counted };

@@ -1,6 +1,6 @@
 use axum::http::Method;
 use clap::Args as ClapArgs;
-use serde_json::Value;
+use longhaul::Json;
 
 use super::act::{again_body, json};
 use super::named::named;
@@ -19,7 +19,7 @@ pub(super) struct Args {
     from_step: Option<String>,
     /// Args of its own: JSON. Without --from-step it then begins from the start
     #[arg(long, value_name = "JSON", value_parser = json)]
-    args: Option<Value>,
+    args: Option<Json>,
     /// The new job as JSON in place of its id
     #[arg(long)]
     json: bool,
@@ -32,9 +32,9 @@ Examples:
   longhaul jobs fork lessons-0199c1f2 --args '{\"subject\": \"Botany\"}' --json";
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
-    let body = again_body(args.from_step, args.args);
+    let body = again_body(args.from_step, args.args)?;
     let fork =
-        async |id: &str| client.text(Method::POST, &format!("/jobs/{}/fork", encoded(id)), Some(&body)).await;
+        async |id: &str| client.give(Method::POST, &format!("/jobs/{}/fork", encoded(id)), &body).await;
     let (_, text) = named(client, &args.id, fork).await?;
     let job: Job = serde_json::from_str(&text)?;
     Ok(print(if args.json { text } else { job.id })?)

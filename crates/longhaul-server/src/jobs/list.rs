@@ -36,6 +36,7 @@ Examples:
 const PAGE: usize = 100;
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
+    args.fields.check()?;
     let search = Search::new(args.fields, args.words);
     let mut out = BufWriter::new(io::stdout().lock());
     let mut table = Table::<6>::new(&[1, 2, 4, 5]);

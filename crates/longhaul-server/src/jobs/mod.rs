@@ -1,10 +1,12 @@
 //! `longhaul jobs`
 
 pub(crate) mod act;
+mod create;
 mod fork;
 mod graph;
 mod list;
 pub(crate) mod named;
+mod redeem;
 pub(crate) mod search;
 mod show;
 mod signal;
@@ -41,6 +43,8 @@ enum What {
     Steps(steps::Args),
     /// Draw the jobs that one depends on, and those that depend on it
     Graph(graph::Args),
+    /// Enqueue many jobs in one call, all of them or none
+    Create(create::Args),
     /// Run finished jobs again, with all their attempts
     Retry(act::Again),
     /// Make a new job of one that is there, with the outputs of its steps
@@ -49,6 +53,8 @@ enum What {
     Signal(signal::Args),
     /// Make a token that gives a job one signal
     SignalToken(tokens::Signal),
+    /// Give the signal that such a token is for
+    Redeem(redeem::Args),
     /// Make a token that lets a browser follow a job
     Token(tokens::Read),
     /// End waiting jobs, and ask running ones to stop
@@ -68,6 +74,7 @@ Examples:
   longhaul jobs graph publish-0199c1f2
   longhaul jobs retry state:failed kind:materials.process
   longhaul jobs retry lessons-0199c1f2 --from-step outline
+  longhaul jobs create jobs.jsonl                  many at once
   longhaul jobs signal order-17 approve by=ada
   longhaul jobs cancel materials-0199c1f2 --data /var/lib/longhaul
   longhaul jobs list --url https://jobs.example      with the server's token in LONGHAUL_TOKEN";
@@ -81,9 +88,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         What::Steps(args) => steps::run(&client, args).await,
         What::Graph(args) => graph::run(&client, args).await,
         What::Retry(args) => act::again(&client, args).await,
+        What::Create(args) => create::run(&client, args).await,
         What::Fork(args) => fork::run(&client, args).await,
         What::Signal(args) => signal::run(&client, args).await,
         What::SignalToken(args) => tokens::signal(&client, args).await,
+        What::Redeem(args) => redeem::run(&client, args).await,
         What::Token(args) => tokens::read(&client, args).await,
         What::SetPriority(args) => act::moved(&client, args).await,
         What::Cancel(args) => act::run(&client, args, act::Deed::Cancel).await,

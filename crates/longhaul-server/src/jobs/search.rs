@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use longhaul::access::CREATED_BY;
 use longhaul::{JobId, State};
 use serde_json::{Map, Value, json};
 
-use crate::Result;
 use crate::client::encoded;
+use crate::run::by_name;
+use crate::{Coded, Result, USAGE};
 
 /// The jobs that are meant: those that fit everything that is given.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -30,6 +32,9 @@ pub(crate) struct Fields {
     /// With this text in the id, the kind, the args or the last error
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
+    /// Enqueued with the token of this id, as `longhaul tokens` lists it
+    #[arg(long, value_name = "TOKEN")]
+    created_by: Option<String>,
 }
 
 /// A search: fields and words.
@@ -80,6 +85,11 @@ fn has_qualifier(word: &str) -> bool {
 }
 
 impl Fields {
+    /// Refuses a label that is given twice: no job has both values, and an action would be told of one of them alone.
+    pub(crate) fn check(&self) -> Result<(), Coded> {
+        by_name("--label", &self.labels).map(drop).map_err(|message| Coded(USAGE, message))
+    }
+
     /// The failed jobs of a queue.
     pub(crate) fn failed_of(queue: &str) -> Self {
         Self { queues: vec![queue.to_owned()], states: vec![State::Failed], ..Self::default() }
@@ -87,7 +97,8 @@ impl Fields {
 }
 
 impl Search {
-    pub(crate) fn new(fields: Fields, words: Vec<String>) -> Self {
+    pub(crate) fn new(mut fields: Fields, words: Vec<String>) -> Self {
+        fields.labels.extend(fields.created_by.take().map(|token| (CREATED_BY.to_owned(), token)));
         Self { fields, words }
     }
 
@@ -247,5 +258,22 @@ mod tests {
         let search = Search::new(fields, vec!["state:failed".into()]);
         assert_eq!(search.query(), "&queue=mail&label=a%3Ab&q=state%3Afailed");
         assert_eq!(search.filter(), json!({"queue": ["mail"], "labels": {"a": "b"}, "q": "state:failed"}));
+        let fields = Fields { created_by: Some("tok_1".into()), ..Fields::default() };
+        assert!(Search::new(Fields::default(), Vec::new()).is_everything());
+        let search = Search::new(fields, Vec::new());
+        assert!(!search.is_everything());
+        assert_eq!(search.query(), "&label=longhaul.created_by%3Atok_1");
+        assert_eq!(search.filter(), json!({"labels": {"longhaul.created_by": "tok_1"}}));
+    }
+
+    #[test]
+    fn a_label_that_is_given_twice_is_refused() {
+        let of = |names: [&str; 2]| Fields {
+            labels: names.map(|name| (name.to_owned(), "x".to_owned())).to_vec(),
+            ..Fields::default()
+        };
+        assert!(of(["a", "b"]).check().is_ok());
+        let Coded(code, message) = of(["a", "a"]).check().unwrap_err();
+        assert_eq!((code, message.as_str()), (USAGE, "--label a is given twice"));
     }
 }

@@ -1,11 +1,12 @@
 use axum::http::Method;
 use clap::Args as ClapArgs;
+use longhaul::Json;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::named::named;
 use crate::client::{Client, encoded};
 use crate::output::print;
+use crate::run::{json_or_text, object};
 use crate::{Coded, Result, USAGE};
 
 /// Give a job a signal that its code waits for. The first of a name wins, and one that comes early is kept.
@@ -32,15 +33,15 @@ Examples:
   longhaul why order-17                           which signal it waits for, and until when";
 
 #[derive(Debug, Deserialize)]
-struct Signalled {
-    accepted: bool,
+pub(super) struct Signalled {
+    pub(super) accepted: bool,
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     let value = value(&args.value).map_err(|message| Coded(USAGE, message))?;
     let give = async |id: &str| {
         let path = format!("/jobs/{}/signals/{}", encoded(id), encoded(&args.name));
-        client.text(Method::POST, &path, Some(&value)).await
+        client.give(Method::POST, &path, &value).await
     };
     let (id, text) = named(client, &args.id, give).await?;
     if args.json {
@@ -55,27 +56,14 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
 }
 
 /// A signal's value. Whatever begins as JSON has to be JSON, so that a slip in it does not become a text.
-fn value(words: &[String]) -> Result<Value, String> {
+pub(super) fn value(words: &[String]) -> Result<Json, String> {
     match words {
-        [] => Ok(Value::Null),
+        [] => Ok(Json::null()),
         [word] if word.starts_with(['{', '[', '"']) => serde_json::from_str(word)
             .map_err(|error| format!("VALUE is not JSON ({error}): quote it for the shell, or use name=1")),
         [word] if !word.contains('=') => Ok(json_or_text(word)),
-        words => words.iter().map(|word| field(word)).collect::<Result<Map<_, _>, _>>().map(Value::Object),
+        words => object(words, "a text or one JSON value"),
     }
-}
-
-fn field(word: &str) -> Result<(String, Value), String> {
-    let (key, value) = word.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-        format!(
-            "'{word}' is not KEY=VALUE; a text or one JSON value must be one word: quote it for the shell"
-        )
-    })?;
-    Ok((key.to_owned(), json_or_text(value)))
-}
-
-fn json_or_text(word: &str) -> Value {
-    serde_json::from_str(word).unwrap_or_else(|_| Value::from(word))
 }
 
 #[cfg(test)]
@@ -86,8 +74,11 @@ mod tests {
 
     #[test]
     fn a_value_is_json_or_fields_or_a_text() {
-        let read = |words: &[&str]| value(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-        assert_eq!(read(&[]), Ok(Value::Null));
+        let read = |words: &[&str]| {
+            value(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+                .map(|json| json.to_value())
+        };
+        assert_eq!(read(&[]), Ok(json!(null)));
         assert_eq!(read(&["true"]), Ok(json!(true)));
         assert_eq!(read(&["fine by me"]), Ok(json!("fine by me")));
         assert_eq!(read(&["by=ada", "n=3"]), Ok(json!({"by": "ada", "n": 3})));

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use super::list::seconds;
 use crate::Result;
 use crate::client::{Client, Event, Flow, Job, Said, one_line};
+use crate::output::reader_gone;
 use crate::run::exit_code;
 
 /// Follow what a job says until it has ended: its states, progress, log and output, as they come.
@@ -40,25 +41,29 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<ExitCode> {
     let mut ended = None;
     let mut last = args.after;
     let standing = job.state;
-    client
-        .follow(&job.id, args.after, |event| {
-            if event.seq <= last && event.seq > 0 {
-                return Ok(Flow::GoOn);
-            }
-            last = event.seq;
-            if args.json {
-                let Event { seq, name, data, .. } = event;
-                writeln!(out, "{{\"id\":{seq},\"event\":\"{name}\",\"data\":{data}}}")?;
-            } else {
-                write_event(&mut out, event)?;
-            }
-            out.flush()?;
-            let Said::State { state, .. } = event.said else { return Ok(Flow::GoOn) };
-            ended = state.is_finished().then_some(state);
-            // The present state is the last of what is there.
-            Ok(if args.no_follow { Flow::Stop } else { Flow::GoOn })
-        })
-        .await?;
+    let following = client.follow(&job.id, args.after, |event| {
+        if event.seq <= last && event.seq > 0 {
+            return Ok(Flow::GoOn);
+        }
+        last = event.seq;
+        if args.json {
+            let Event { seq, name, data, .. } = event;
+            writeln!(out, "{{\"id\":{seq},\"event\":\"{name}\",\"data\":{data}}}")?;
+        } else {
+            write_event(&mut out, event)?;
+        }
+        out.flush()?;
+        let Said::State { state, .. } = event.said else { return Ok(Flow::GoOn) };
+        ended = state.is_finished().then_some(state);
+        // The present state is the last of what is there.
+        Ok(if args.no_follow { Flow::Stop } else { Flow::GoOn })
+    });
+    tokio::select! {
+        followed = following => {
+            followed?;
+        }
+        () = reader_gone() => return Ok(ExitCode::SUCCESS),
+    }
     let state = ended.unwrap_or(standing);
     Ok(if args.no_follow { ExitCode::SUCCESS } else { exit_code(state) })
 }

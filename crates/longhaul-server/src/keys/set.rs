@@ -47,6 +47,9 @@ pub(super) struct Args {
 pub(super) struct Remove {
     /// The key's name, or a prefix with its `*`
     key: String,
+    /// The key as the HTTP API has it, with the limits that it has now
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn set(client: &Client, args: Args) -> Result<()> {
@@ -70,6 +73,10 @@ pub(super) async fn set(client: &Client, args: Args) -> Result<()> {
 }
 
 pub(super) async fn remove(client: &Client, args: Remove) -> Result<()> {
-    client.text(Method::DELETE, &format!("/keys/{}", encoded(&args.key)), None).await?;
+    let path = format!("/keys/{}", encoded(&args.key));
+    client.text(Method::DELETE, &path, None).await?;
+    if args.json {
+        return print(&client.text(Method::GET, &path, None).await?, args.json);
+    }
     Ok(output::print(format_args!("{} has no limits of its own", args.key))?)
 }

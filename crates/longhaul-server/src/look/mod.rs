@@ -1,8 +1,9 @@
-//! The commands that only look: `why`, `workers`, `kinds`, `errors`, `stats`.
+//! The commands that only look: `why`, `workers`, `kinds`, `errors`, `stats`, `whoami`.
 
 pub(crate) mod errors;
 pub(crate) mod kinds;
 pub(crate) mod stats;
+pub(crate) mod whoami;
 pub(crate) mod why;
 pub(crate) mod workers;
 

@@ -170,6 +170,11 @@ mod tests {
             let reason = Reason { rule: rule.into(), key: Some("mail".into()), ..Reason::default() };
             let words = reason.in_words(Timestamp(0));
             assert!(words.len() > 20 && !words.starts_with(rule) && !words.contains('?'), "{rule}: {words}");
+            let guide = include_str!("../../../../docs/guides/watch.md");
+            let row = guide.lines().filter(|line| line.starts_with("| `"));
+            let named =
+                row.filter_map(|line| line.split('|').nth(1)).any(|cell| cell.contains(&format!("`{rule}`")));
+            assert!(named, "the guide does not tell what {rule} means");
         }
         let labels = Some("gpu=a100;zone=eu".to_owned());
         let reason = Reason { rule: "no_worker".into(), key: labels, ..Reason::default() };

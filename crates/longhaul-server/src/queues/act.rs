@@ -1,4 +1,5 @@
 use clap::Args as ClapArgs;
+use serde_json::json;
 
 use super::find;
 use crate::Result;
@@ -15,6 +16,9 @@ pub(super) struct Args {
     /// The most jobs to act on [default: all that have failed by now]
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+    /// The result as JSON: {"matched", "done", "complete"}
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn retry(client: &Client, args: Args) -> Result<()> {
@@ -32,6 +36,9 @@ async fn act(client: &Client, args: Args, deed: Deed, done: &str) -> Result<()> 
     let search = Search::new(Fields::failed_of(&args.queue), Vec::new());
     let bounds = Bounds { limit: Some(wanted), yes: Yes::Given, look: Look::ThenAct };
     let acted = if wanted == 0 { 0 } else { act::all(client, &search, &deed, &bounds).await?.done };
+    if args.json {
+        return Ok(print(json!({"matched": failed, "done": acted, "complete": acted == failed}))?);
+    }
     print(format_args!("{acted} of {failed} failed jobs of {} {done}", args.queue))?;
     if acted < wanted {
         print("the others have gone meanwhile, or another job holds their unique key")?;

@@ -65,7 +65,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         return Err(Coded::misplaced_json().into());
     }
     let client = args.place.open().await?;
-    match what {
+    let done = match what {
         What::List(list) => list::run(&client, list::Args { json: list.json || args.json }).await,
         What::Show(args) => show::run(&client, args).await,
         What::Pause(args) => set::paused(&client, args, "pause").await,
@@ -75,7 +75,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         What::Retention(args) => set::retention(&client, args).await,
         What::RetryFailed(args) => act::retry(&client, args).await,
         What::CleanFailed(args) => act::clean(&client, args).await,
-    }
+    };
+    client.flush().await;
+    done
 }
 
 /// All queues by name, each with its JSON.

@@ -1,14 +1,17 @@
 //! Words of a command line, read as JSON and as durations.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::str::FromStr;
 
+use longhaul::Json;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// A job's args: one JSON value, `KEY=VALUE` words, or `-` for JSON on standard input.
-pub(super) fn read(words: &[String], mut stdin: impl Read) -> Result<Value, String> {
+/// A job's args: one JSON value, `KEY=VALUE` words, or `-` for JSON on standard input. What is JSON stays as it is written,
+/// with all digits of its numbers.
+pub(super) fn read(words: &[String], mut stdin: impl Read) -> Result<Json, String> {
     match words {
-        [] => Ok(Value::Object(Map::new())),
         [word] if word == "-" => {
             let mut text = String::new();
             stdin.read_to_string(&mut text).map_err(|error| format!("failed to read standard input: {error}"))?;
@@ -19,23 +22,61 @@ pub(super) fn read(words: &[String], mut stdin: impl Read) -> Result<Value, Stri
                 format!("ARGS is not JSON ({error}): quote it for the shell, as in '{{\"name\": 1}}', or use name=1")
             })
         }
-        words => words.iter().map(|word| field(word)).collect::<Result<Map<_, _>, _>>().map(Value::Object),
+        words => object(words, "one JSON value"),
     }
 }
 
-fn field(word: &str) -> Result<(String, Value), String> {
-    let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-        return Err(format!(
-            "'{word}' is not KEY=VALUE; one JSON value must be one word: quote it for the shell"
-        ));
-    };
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-    Ok((key.to_owned(), value))
+/// The object of `KEY=VALUE` words. `or_else` names what may stand in their place, as one word.
+pub(crate) fn object(words: &[String], or_else: &str) -> Result<Json, String> {
+    let (mut keys, mut members) = (HashSet::new(), Vec::new());
+    for word in words {
+        let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(format!(
+                "'{word}' is not KEY=VALUE; {or_else} must be one word: quote it for the shell"
+            ));
+        };
+        if !keys.insert(key) {
+            return Err(format!("{key} is given twice"));
+        }
+        members.push(format!("{}:{}", Value::from(key), json_or_text(value).as_str()));
+    }
+    Json::parse(format!("{{{}}}", members.join(","))).map_err(|error| error.to_string())
+}
+
+/// A word that is JSON as such, and any other as a text.
+pub(crate) fn json_or_text(word: &str) -> Json {
+    serde_json::from_str(word).or_else(|_| Json::new(&word)).unwrap_or_default()
 }
 
 /// A job's args, with those that come in on standard input.
-pub(crate) fn read_args(words: &[String]) -> Result<Value, String> {
+pub(crate) fn read_args(words: &[String]) -> Result<Json, String> {
     read(words, std::io::stdin())
+}
+
+/// A request with args that stay as they are written.
+#[derive(Debug, Serialize)]
+pub(crate) struct WithArgs {
+    #[serde(flatten)]
+    pub(crate) fields: Map<String, Value>,
+    pub(crate) args: Json,
+}
+
+impl WithArgs {
+    /// As it is sent.
+    pub(crate) fn to_json(&self) -> Result<Json, String> {
+        Json::new(self).map_err(|error| error.to_string())
+    }
+}
+
+/// The values of a flag that is given as often as there are names; nothing where it is not given.
+pub(crate) fn by_name(flag: &str, pairs: &[(String, String)]) -> Result<Option<Value>, String> {
+    let mut named = Map::new();
+    for (name, value) in pairs {
+        if named.insert(name.clone(), json!(value)).is_some() {
+            return Err(format!("{flag} {name} is given twice"));
+        }
+    }
+    Ok((!named.is_empty()).then(|| named.into()))
 }
 
 /// Seconds of a duration: `30`, `30s`, `10m`, `2h`, `7d`.
@@ -92,7 +133,12 @@ mod tests {
     use super::*;
 
     fn read_words(words: &[&str]) -> Result<Value, String> {
-        read(&words.iter().map(|word| word.to_string()).collect::<Vec<_>>(), &b"{\"a\": [1]}"[..])
+        read_text(words).map(|text| serde_json::from_str(&text).expect("JSON"))
+    }
+
+    fn read_text(words: &[&str]) -> Result<String, String> {
+        let json = read(&words.iter().map(|word| word.to_string()).collect::<Vec<_>>(), &b"{\"a\": [1]}"[..]);
+        json.map(|json| json.as_str().to_owned())
     }
 
     #[test]
@@ -106,6 +152,32 @@ mod tests {
         let expected =
             json!({"email": "ada@example.com", "n": 3, "ok": true, "list": [1, 2], "empty": "", "eq": "a=b"});
         assert_eq!(fields, Ok(expected));
+    }
+
+    #[test]
+    fn what_is_json_is_sent_as_it_is_written() {
+        let number = "123456789012345678901234567890.10";
+        assert_eq!(read_text(&[number]).as_deref(), Ok(number));
+        let fields = read_text(&[&format!("n={number}"), "a \"b\"=x\ny", "far=1e999"]);
+        assert_eq!(fields, Ok(format!(r#"{{"n":{number},"a \"b\"":"x\ny","far":1e999}}"#)));
+        let twice = r#"{"a":1,"a":2}"#;
+        assert_eq!(read_text(&[twice]).as_deref(), Ok(twice), "whoever reads it refuses it with the place");
+        let request = WithArgs {
+            fields: json!({"kind": "sum"}).as_object().cloned().expect("an object"),
+            args: serde_json::from_str(number).expect("JSON"),
+        };
+        let expected = format!(r#"{{"kind":"sum","args":{number}}}"#);
+        assert_eq!(request.to_json().map(|json| json.as_str().to_owned()), Ok(expected));
+    }
+
+    #[test]
+    fn a_name_that_is_given_twice_is_refused_and_not_dropped() {
+        assert_eq!(read_text(&["a=1", "b=2", "a=3"]), Err("a is given twice".into()));
+        let pairs =
+            |names: &[&str]| names.iter().map(|name| (name.to_string(), "x".to_owned())).collect::<Vec<_>>();
+        assert_eq!(by_name("--label", &pairs(&[])), Ok(None));
+        assert_eq!(by_name("--label", &pairs(&["a", "b"])), Ok(Some(json!({"a": "x", "b": "x"}))));
+        assert_eq!(by_name("--label", &pairs(&["a", "a"])), Err("--label a is given twice".into()));
     }
 
     #[test]

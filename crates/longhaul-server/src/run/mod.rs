@@ -15,7 +15,7 @@ use clap::Args as ClapArgs;
 use longhaul::State;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::args::{RateArg, read_args, seconds};
+pub(crate) use self::args::{RateArg, WithArgs, by_name, json_or_text, object, read_args, seconds};
 pub(crate) use self::ends::EndArgs;
 pub(crate) use self::limits::LimitArgs;
 pub(crate) use self::prefer::PreferArgs;
@@ -24,7 +24,7 @@ use self::unique::deadline;
 use self::watch::{Ended, Interrupts, Voice, Watch};
 use crate::client::{Client, Job, JobPage, Place, Refusal, encoded, indented};
 use crate::look::why::cancelled;
-use crate::output::{print, tell};
+use crate::output::{is_closed_pipe, print, tell};
 use crate::{Coded, Result, USAGE};
 
 /// Enqueue a job, and with --wait follow it to its end: progress, log and what it streams go to standard error, its output
@@ -141,10 +141,12 @@ const NOT_ASKED: u8 = 5;
 const INTERRUPTED: u8 = 130;
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
-    let body = args.body().map_err(|message| Coded(USAGE, message))?;
-    run_body(args, body).await.map_err(|error| match error.downcast::<Coded>() {
+    let request = args.request().map_err(|message| Coded(USAGE, message))?;
+    run_request(args, request).await.map_err(|error| match error.downcast::<Coded>() {
         // Unboxed, else it would be boxed twice, and its code not found.
         Ok(coded) => (*coded).into(),
+        // A reader that went away is no failure.
+        Err(error) if is_closed_pipe(&*error) => error,
         Err(error) => {
             let is_wrong = error.downcast_ref::<Refusal>().is_some_and(Refusal::is_for_the_words);
             Coded(if is_wrong { USAGE } else { NOT_ASKED }, error.to_string()).into()
@@ -152,21 +154,22 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     })
 }
 
-async fn run_body(args: Args, body: Map<String, Value>) -> Result<ExitCode> {
+async fn run_request(args: Args, request: WithArgs) -> Result<ExitCode> {
     let client = args.place.open().await?;
-    let ended = enqueue(&client, args, body).await;
+    let ended = enqueue(&client, args, request).await;
     client.flush().await;
     ended
 }
 
-async fn enqueue(client: &Client, args: Args, mut body: Map<String, Value>) -> Result<ExitCode> {
+async fn enqueue(client: &Client, args: Args, mut request: WithArgs) -> Result<ExitCode> {
     let voice = if args.quiet { Voice::Silent } else { Voice::Aloud };
     if args.queue.is_none() && !client.is_server() {
-        body.insert("queue".into(), queue_of(client, &args.kind).await?.into());
+        request.fields.insert("queue".into(), queue_of(client, &args.kind).await?.into());
     }
+    let request = request.to_json()?;
     // Before the job is enqueued, so that Ctrl-C never leaves a job behind without a message.
     let interrupts = Interrupts::listen()?;
-    let text = client.text(Method::POST, "/jobs", Some(&body.into())).await?;
+    let text = client.give(Method::POST, "/jobs", &request).await?;
     let job: Job = serde_json::from_str(&text)?;
     if job.duplicate && voice == Voice::Aloud {
         tell(format_args!("{} stands for it already", job.id));
@@ -233,10 +236,9 @@ pub(crate) async fn queue_of(client: &Client, kind: &str) -> Result<String> {
 
 impl Args {
     /// The body of the request.
-    fn body(&self) -> Result<Map<String, Value>, String> {
-        let mut body = Map::new();
-        body.insert("kind".into(), json!(self.kind));
-        body.insert("args".into(), read_args(&self.args)?);
+    fn request(&self) -> Result<WithArgs, String> {
+        let mut fields = Map::new();
+        fields.insert("kind".into(), json!(self.kind));
         let optional = [
             ("queue", self.queue.as_ref().map(|queue| json!(queue))),
             ("priority", self.priority.map(Value::from)),
@@ -250,17 +252,13 @@ impl Args {
             ("deadline", self.deadline.clone()),
             ("depends_on", (!self.depends_on.is_empty()).then(|| json!(self.depends_on))),
             ("parent", self.parent.as_ref().map(|parent| json!(parent))),
+            ("labels", by_name("--label", &self.labels)?),
         ];
-        let shared = [self.limits.fields(), self.prefer.fields(), self.ends.fields()];
+        let shared = [self.limits.fields(), self.prefer.fields()?, self.ends.fields()];
         for (name, value) in optional.into_iter().chain(shared.into_iter().flatten()) {
-            body.extend(value.map(|value| (name.to_owned(), value)));
+            fields.extend(value.map(|value| (name.to_owned(), value)));
         }
-        if !self.labels.is_empty() {
-            let labels: Map<String, Value> =
-                self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-            body.insert("labels".into(), labels.into());
-        }
-        Ok(body)
+        Ok(WithArgs { fields, args: read_args(&self.args)? })
     }
 }
 

@@ -1,9 +1,9 @@
 //! The flags for the workers that a job prefers.
 
 use clap::Args as ClapArgs;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::pair;
+use super::{by_name, pair};
 
 /// The labels of the workers that a job prefers, or must have.
 #[derive(Debug, ClapArgs)]
@@ -18,12 +18,10 @@ pub(crate) struct PreferArgs {
 
 impl PreferArgs {
     /// The fields of the request.
-    pub(crate) fn fields(&self) -> Vec<(&'static str, Option<Value>)> {
-        let labels: Map<String, Value> =
-            self.prefer.iter().map(|(label, value)| (label.clone(), json!(value))).collect();
-        vec![
-            ("prefer", (!labels.is_empty()).then(|| labels.into())),
+    pub(crate) fn fields(&self) -> Result<Vec<(&'static str, Option<Value>)>, String> {
+        Ok(vec![
+            ("prefer", by_name("--prefer", &self.prefer)?),
             ("prefer_hard", self.prefer_hard.then(|| true.into())),
-        ]
+        ])
     }
 }

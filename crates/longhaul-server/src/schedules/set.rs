@@ -2,12 +2,16 @@ use std::io;
 
 use axum::http::Method;
 use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
-use serde_json::{Map, Value, json};
+use longhaul::Json;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{Schedule, path, show};
 use crate::client::{Client, indented};
 use crate::output::print;
-use crate::run::{EndArgs, LimitArgs, PreferArgs, UniqueArgs, pair, queue_of, read_args, seconds};
+use crate::run::{
+    EndArgs, LimitArgs, PreferArgs, UniqueArgs, WithArgs, by_name, pair, queue_of, read_args, seconds,
+};
 use crate::{Coded, Result, USAGE};
 
 /// Make a schedule, or put another one in the place of what has its name. A schedule that is paused stays paused.
@@ -106,7 +110,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     };
     let json = args.json;
     let (name, body) = args.body(queue).map_err(|message| Coded(USAGE, message))?;
-    let text = client.text(Method::PUT, &path(&name, ""), Some(&body)).await?;
+    let text = client.give(Method::PUT, &path(&name, ""), &body).await?;
     if json {
         print(indented(&text))?;
         return Ok(());
@@ -116,27 +120,32 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<()> {
     Ok(())
 }
 
+/// A schedule and its job, as they are sent.
+#[derive(Debug, Serialize)]
+struct Request {
+    #[serde(flatten)]
+    timing: Map<String, Value>,
+    job: WithArgs,
+}
+
 impl Args {
     /// The schedule's name, and the body of the request.
-    fn body(self, queue: Option<String>) -> Result<(String, Value), String> {
+    fn body(self, queue: Option<String>) -> Result<(String, Json), String> {
         let given = |fields: Vec<(&str, Option<Value>)>| -> Map<String, Value> {
             fields.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?))).collect()
         };
-        let labels = (!self.labels.is_empty())
-            .then(|| self.labels.into_iter().collect::<std::collections::BTreeMap<_, _>>());
         let mut job = given(vec![
             ("kind", Some(self.kind.into())),
-            ("args", Some(read_args(&self.args)?)),
             ("queue", queue.map(Value::from)),
             ("priority", self.priority.map(Value::from)),
             ("max_attempts", self.max_attempts.map(Value::from)),
             ("timeout", self.timeout.map(Value::from)),
-            ("labels", labels.map(|labels| json!(labels))),
+            ("labels", by_name("--label", &self.labels)?),
             ("unique", self.unique.body()?),
             ("expires_in", self.expires_in.map(Value::from)),
             ("deadline", self.deadline.map(Value::from)),
         ]);
-        for fields in [self.limits.fields(), self.prefer.fields(), self.ends.fields()] {
+        for fields in [self.limits.fields(), self.prefer.fields()?, self.ends.fields()] {
             job.extend(given(fields));
         }
         let catch_up = match self.catch_up {
@@ -144,15 +153,16 @@ impl Args {
             CatchUp::Once => "once",
             CatchUp::All => "all",
         };
-        let body = given(vec![
+        let timing = given(vec![
             ("cron", self.cron.map(Value::from)),
             ("timezone", self.timezone.map(Value::from)),
             ("every", self.every.map(Value::from)),
             ("jitter", self.jitter.map(Value::from)),
             ("catch_up", Some(catch_up.into())),
             ("paused", self.paused.then(|| true.into())),
-            ("job", Some(job.into())),
         ]);
-        Ok((self.schedule, body.into()))
+        let job = WithArgs { fields: job, args: read_args(&self.args)? };
+        let body = Json::new(&Request { timing, job }).map_err(|error| error.to_string())?;
+        Ok((self.schedule, body))
     }
 }

@@ -231,6 +231,9 @@ async fn every_command_that_offers_json_prints_json() {
     place.printed(&["keys", "set", "tenant:*", "--slots", "2"]).await;
     place.printed(&["webhook-secrets", "add"]).await;
     place.printed(&["tokens", "create", "shop", "--scope", "viewer"]).await;
+    let jobs = place.data().join("jobs.json");
+    std::fs::write(&jobs, "{\"kind\":\"act\",\"args\":1}").expect("it is written");
+    let jobs = jobs.to_str().expect("UTF-8");
     let mut commands = vec![vec!["queues".to_owned()]];
     for command in subcommands(&place.printed(&["--help"]).await) {
         let below = subcommands(&place.printed(&[&command, "--help"]).await);
@@ -263,9 +266,16 @@ async fn every_command_that_offers_json_prints_json() {
             }
             "jobs signal" => vec![other.as_str(), "go", "1"],
             "jobs set-priority" => vec!["--state", "available", "--priority", "3"],
-            "queues show" | "queues pause" | "queues resume" | "queues retention" | "queues fair" => {
+            "queues show"
+            | "queues pause"
+            | "queues resume"
+            | "queues retention"
+            | "queues fair"
+            | "queues retry-failed"
+            | "queues clean-failed" => {
                 vec!["stage"]
             }
+            "jobs create" => vec![jobs],
             "tokens create" => vec!["painter", "--scope", "worker:images"],
             "queues set" => vec!["stage", "--max-waiting", "9"],
             "keys set" => vec!["tenant", "--slots", "2"],
@@ -278,7 +288,7 @@ async fn every_command_that_offers_json_prints_json() {
             // Their examples name others, or users of the services, whose tests read what is printed.
             "top" | "jobs" | "erase" => continue,
             // A server signs them.
-            "jobs token" | "jobs signal-token" => continue,
+            "jobs token" | "jobs signal-token" | "jobs redeem" => continue,
             _ => Vec::new(),
         };
         let args = [&words.split(' ').collect::<Vec<_>>()[..], &more[..], &["--json"]].concat();
@@ -356,6 +366,26 @@ async fn what_a_command_did_is_counted_and_told_by_the_time_that_it_ends() {
         }
     }
     assert_eq!(told, [("second".to_owned(), Some(State::Available)), (id, Some(State::Cancelled))]);
+    // What is done to all of a queue is told as what is done to some.
+    fail(&place, "second").await;
+    place.printed(&["queues", "retry-failed", "stage"]).await;
+    let FeedNews::Items(items) = feed.next().await.expect("the feed goes on") else {
+        panic!("nothing was left out")
+    };
+    let told: Vec<_> = items.iter().map(|item| (item.id.as_str(), item.state)).collect();
+    assert_eq!(told, [("second", Some(State::Available))]);
+}
+
+/// Makes the waiting job of the stage fail. Nobody is told: no recorder listens to this store.
+async fn fail(place: &Place, id: &str) {
+    use longhaul::Store;
+    use longhaul_conformance::jobs::{claim, failed, finish, kind, slots};
+
+    let store = longhaul_sqlite::SqliteStore::open(place.data().join("longhaul.db")).await.expect("it opens");
+    let claim = longhaul::Claim { queues: vec![slots("stage", 1)], kinds: vec![kind("act", 1)], ..claim() };
+    let claimed = store.claim(claim).await.expect("it is claimed").pop().expect("a job");
+    assert_eq!(claimed.lease.id.as_str(), id);
+    store.finish(vec![finish(&claimed.lease, failed())]).await.expect("it ends");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod children;
 mod cli;
 mod commands;
 mod courses;
+mod creating;
 mod crew;
 mod dependencies;
 mod doctor;

@@ -196,6 +196,21 @@ async fn interrupt(pid: u32) {
 }
 
 #[tokio::test]
+async fn a_job_that_says_nothing_is_followed_no_longer_than_somebody_reads_it() {
+    let place = Place::new();
+    place.printed(&["migrate"]).await;
+    place.printed(&["run", "act", "--queue", "stage", "--id", "silent"]).await;
+    let mut tail = place.command(&["jobs", "tail", "silent"]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(tail.stdout.take().expect("piped")).lines();
+    let line = timeout(PATIENCE, lines.next_line()).await.expect("in time").expect("a line");
+    assert!(line.as_ref().is_some_and(|line| line.ends_with("is available")), "{line:?}");
+    drop(lines);
+    let ended = timeout(PATIENCE, tail.wait()).await.expect("in time").expect("it ends");
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_wait_outlives_the_server_that_it_asked() {
     let place = Place::new();
     let server = place.serve(&["--no-worker", "--accept-unknown-kinds"]).await;

@@ -142,11 +142,21 @@ async fn tokens_let_one_job_be_followed_or_given_one_signal() {
     let signal = asked(&["jobs", "signal-token", "order-17", "approve"]).await;
     let give = |token: &str| http.post(server.at(&format!("/api/signals/{token}"))).json(&"yes");
     assert_eq!(status(give(&signal)).await, 202);
+    let second = asked(&["jobs", "redeem", &signal, "no"]).await;
+    assert_eq!(second, "the job had the signal before, which stands; this one changed nothing");
     let second = asked(&["jobs", "signal", "order-17", "approve", "no"]).await;
     assert!(second.starts_with("order-17 had a signal approve before"), "{second}");
     let json = asked(&["jobs", "signal-token", "order-18", "approve", "--json"]).await;
     let json: Value = serde_json::from_str(&json).expect("JSON");
-    assert!(json["path"].as_str().is_some_and(|path| path.starts_with("/api/signals/")), "{json}");
+    let path = json["path"].as_str().filter(|path| path.starts_with("/api/signals/")).expect("a path");
+    // Whoever has the token needs no other.
+    let redeem = ["jobs", "redeem", path, "by=ada", "--url", server.url.as_str()];
+    assert_eq!(place.printed(&redeem).await, "the job has the signal\n");
+    let steps = asked(&["jobs", "steps", "order-18", "--json"]).await;
+    let step: Value = serde_json::from_str(&steps).expect("JSON");
+    assert_eq!((&step["name"], &step["output"]["value"]["by"]), (&"signal:approve".into(), &"ada".into()));
+    let wrong = place.run(&["jobs", "redeem", "nonsense", "--url", &server.url]).await;
+    assert!(stderr(&wrong).contains("the token is not valid here, or no longer"), "{wrong:?}");
 
     let long =
         ["jobs", "token", "order-17", "--expires-in", "2d", "--url", server.url.as_str(), "--token", ADMIN];

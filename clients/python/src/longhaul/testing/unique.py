@@ -215,6 +215,8 @@ def _unique_rules(body: Mapping[str, Any]) -> list[Broken]:
     paths = unique.get(field)
     if paths is not None and unique.get("key") is not None:
         broken.append((field, "must not be given together with unique.key"))
+    if paths is not None and len(paths) == 0:
+        broken.append((field, "must name at least one path; leave it out where all of the args count"))
     missing = [path for path in paths or [] if _at(body.get("args"), path) is NOTHING]
     broken += [(field, f"names '{path}', which args do not have") for path in missing]
     return [(f"unique.{field}", message) for field, message in broken]

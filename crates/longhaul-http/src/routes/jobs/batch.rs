@@ -14,9 +14,12 @@ use crate::idempotency::{self, Duplicates};
 use crate::problem::{Code, FieldError, Problem};
 use crate::state::Api;
 use crate::state::inflight::Repeatable;
+use crate::wire::MAX_WORKER_BODY_BYTES;
 
 /// The most jobs of one request.
 const MAX_JOBS: usize = 10_000;
+/// The most bytes of one request, as a worker's has them: 10,000 jobs have more than those of other requests.
+const MAX_BYTES: usize = MAX_WORKER_BODY_BYTES;
 
 /// The result for one job of a bulk request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,8 +47,8 @@ pub(crate) struct BatchedJob {
 
 /// Enqueues many jobs
 ///
-/// At most 10,000, all of them or none: but for those whose unique key is held, or that find no room among the jobs that wait,
-/// which concerns them alone. Each sees those before it.
+/// At most 10,000 in a body of at most 16 MiB, all of them or none: but for those whose unique key is held, or that find no room
+/// among the jobs that wait, which concerns them alone. Each sees those before it.
 #[utoipa::path(
     post,
     path = "/jobs/batch",
@@ -65,7 +68,7 @@ pub(crate) async fn create_batch(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
-    JsonBody { value, bytes }: JsonBody<Vec<JobRequest>>,
+    JsonBody { value, bytes }: JsonBody<Vec<JobRequest>, MAX_BYTES>,
 ) -> Result<Response, Problem> {
     if value.len() > MAX_JOBS {
         let message = format!("must have at most {MAX_JOBS} jobs");

@@ -84,6 +84,12 @@ fn digest_of_paths(field: &str, paths: &[String], args: &Json, faults: &mut Faul
     let args: &RawValue = serde_json::from_str(args.as_str())
         .map_err(|error| faults.add(Code::Invalid, "args", error.to_string()))
         .ok()?;
+    if paths.is_empty() {
+        // The digest of nothing would be that of all jobs of the kind, and all but the first would be lost.
+        let message = "must name at least one path; leave it out where all of the args count";
+        faults.add(Code::Invalid, field, message);
+        return None;
+    }
     // Sorted, so that the order in which a caller names them makes no other key.
     let mut paths: Vec<&String> = paths.iter().collect();
     paths.sort_unstable();
