@@ -1027,6 +1027,14 @@ export interface components {
         StoreSweep: {
             limit: number;
         };
+        StoreUpdateQueue: {
+            before: unknown;
+            config: unknown;
+            queue: string;
+        };
+        StoreUpdatedQueue: {
+            updated: boolean;
+        };
         StoreWorkers: {
             workers: unknown[];
         };
