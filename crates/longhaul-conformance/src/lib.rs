@@ -6,6 +6,7 @@
 
 mod fixture;
 pub mod jobs;
+mod several;
 mod suite;
 
 pub mod access;
@@ -40,6 +41,8 @@ pub mod prune;
 pub mod queue_limits;
 pub mod queues;
 pub mod races;
+pub mod races_by_hand;
+pub mod races_of_leases;
 pub mod races_of_waits;
 pub mod read;
 pub mod record;
@@ -59,4 +62,5 @@ pub mod walk;
 pub mod webhooks;
 
 pub use fixture::{Fixture, retry_until_available, within};
+pub use several::Several;
 pub use suite::{SENTENCES, on_many_threads, on_one_thread};

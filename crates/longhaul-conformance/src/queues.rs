@@ -77,6 +77,28 @@ pub async fn counts_follow_every_transition(fx: &Fixture) {
     assert_eq!(fx.counts("mail").await, BTreeMap::from([(Available, 1), (Running, 1)]));
 }
 
+/// "A configuration is updated only where it is still the one that was read."
+pub async fn a_configuration_is_updated_only_where_it_is_still_the_one_that_was_read(fx: &Fixture) {
+    let with_slots = |slots| QueueConfig { slots: Some(slots), ..QueueConfig::default() };
+    let update = async |queue: &str, before: &QueueConfig, config: &QueueConfig| {
+        ok("update a queue", fx.store.update_queue(queue, before, config).await)
+    };
+    assert!(!update(QUEUE, &with_slots(3), &with_slots(4)).await, "it has no configuration yet");
+    assert!(ok("list queues", fx.store.queues().await).is_empty(), "nor is it given one");
+    assert!(update(QUEUE, &QueueConfig::default(), &with_slots(3)).await);
+    assert!(!update(QUEUE, &QueueConfig::default(), &with_slots(5)).await, "another was quicker");
+    assert_eq!(fx.queue(QUEUE).await.config, with_slots(3));
+    let fair = QueueConfig { fair: true, ..with_slots(3) };
+    assert!(update(QUEUE, &with_slots(3), &fair).await);
+    assert_eq!(fx.queue(QUEUE).await.config, fair);
+    let too_many = with_slots(0);
+    let Err(longhaul::Error::Invalid { field, .. }) = fx.store.update_queue(QUEUE, &fair, &too_many).await
+    else {
+        panic!("what cannot be kept is refused")
+    };
+    assert_eq!((field.as_str(), fx.queue(QUEUE).await.config), ("slots", fair));
+}
+
 /// "A queue keeps its configuration."
 pub async fn a_queue_keeps_its_configuration(fx: &Fixture) {
     fx.enqueue(job()).await;

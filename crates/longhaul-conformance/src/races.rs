@@ -21,6 +21,7 @@ pub use self::bounds::{
     a_full_queue_that_drops_the_oldest_keeps_as_many_as_may_wait, no_more_jobs_wait_than_a_full_queue_lets,
 };
 pub use self::queue_limits::{
+    changes_of_different_fields_of_a_queue_are_all_kept,
     no_more_jobs_run_than_a_queue_has_slots_whoever_claims,
     slots_that_are_set_while_jobs_begin_and_end_are_counted_once,
 };

@@ -56,6 +56,15 @@ macro_rules! conformance {
     };
 }
 
+/// Makes one `#[test]` of every race for a database that [`Several`](crate::Several) processes have open, where calls meet that one
+/// process would gather in a transaction.
+#[macro_export]
+macro_rules! races_of_processes {
+    ($fixture:expr) => {
+        $crate::races! { __race_tests $fixture }
+    };
+}
+
 /// Makes the tests that play histories, which are random sequences of operations, on the store and on the model: a thousand, or as
 /// many as are named, for a store that is too slow for them. The fixture may answer with one store again and again, where that is
 /// quicker: empty each time, and with a later time.
@@ -564,6 +573,7 @@ macro_rules! sentences {
             }
             queues {
                 counts_follow_every_transition
+                a_configuration_is_updated_only_where_it_is_still_the_one_that_was_read
                 a_queue_keeps_its_configuration
             }
         }
@@ -601,8 +611,33 @@ macro_rules! races {
                 a_follow_while_the_holder_ends_is_freed_or_created_anew
                 one_of_many_debounced_enqueuers_creates_the_job
                 one_of_many_throttled_enqueuers_creates_the_job
+                changes_of_different_fields_of_a_queue_are_all_kept
                 no_more_jobs_wait_than_a_full_queue_lets
                 a_full_queue_that_drops_the_oldest_keeps_as_many_as_may_wait
+            }
+            races_by_hand {
+                a_retry_while_retention_removes_the_job_has_one_winner
+                a_retry_while_the_job_is_deleted_has_one_winner
+                a_child_that_two_retry_at_once_is_waited_for_once
+                a_child_that_is_retried_while_the_last_one_ends_is_counted_once
+                a_parent_that_is_cancelled_while_its_last_child_ends_stays_so
+                a_run_that_begins_to_wait_while_it_is_cancelled_ends
+                a_wait_that_is_cancelled_while_its_signal_comes_ends
+                jobs_whose_priority_changes_while_they_are_claimed_run_once
+                a_cancel_of_all_jobs_while_they_are_claimed_reaches_each
+                a_dependant_of_a_job_that_is_removed_at_the_moment_is_refused_or_free
+                a_dependant_of_a_job_that_is_retried_at_the_moment_runs_once_it_has_ended
+                a_retry_while_another_takes_the_unique_key_has_one_winner
+                a_pause_of_a_queue_and_its_configuration_do_not_undo_each_other
+                slots_of_a_key_that_are_set_while_jobs_begin_and_end_are_counted_once
+                a_bound_that_is_set_while_jobs_fall_due_counts_each
+                a_log_that_is_read_while_its_job_is_deleted_is_whole_or_none
+                a_reader_that_waits_while_its_job_ends_and_is_deleted_is_answered
+            }
+            races_of_leases {
+                a_step_that_is_recorded_while_its_lease_expires_is_kept_or_lost
+                a_run_that_ends_at_its_deadline_has_one_end
+                a_heartbeat_while_its_lease_expires_is_never_lost_without_a_rescue
             }
             races_of_waits {
                 a_signal_while_the_run_begins_to_wait_is_not_lost

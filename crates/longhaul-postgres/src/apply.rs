@@ -80,9 +80,8 @@ async fn apply(tx: &mut WriteTx<'_>, op: &Op) -> Result<Answer> {
         Op::Record(records) => Answer::Statuses(tx.record(records).await?),
         Op::Sweep(limit) => Answer::Swept(tx.sweep(*limit).await?),
         Op::Act { jobs, filter, action } => Answer::Acted(tx.act(jobs, filter, action).await?),
-        Op::SetQueue { queue, config } => {
-            tx.set_queue(queue, config).await?;
-            Answer::Done
+        Op::SetQueue { queue, before, config } => {
+            Answer::Updated(tx.set_queue(queue, before.as_ref(), config).await?)
         }
         Op::PauseQueue(queue) => {
             tx.rows("pause a queue", include_str!("sql/pause_queue.sql"), &[queue]).await?;

@@ -75,6 +75,8 @@ pub(crate) enum Op {
     ProbeWrite,
     SetQueue {
         queue: String,
+        /// The configuration that is replaced; `None` is any.
+        before: Option<QueueConfig>,
         config: QueueConfig,
     },
     PauseQueue(String),
@@ -110,6 +112,8 @@ pub(crate) enum Answer {
     FinishAndClaim(FinishAndClaim),
     Swept(Swept),
     Count(u64),
+    /// True where the configuration was still the one to be replaced.
+    Updated(bool),
     Signalled(Signalled),
     /// The numbers of jobs that matched and that were changed; there may be more.
     Acted(Acted),

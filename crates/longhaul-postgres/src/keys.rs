@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use longhaul::lifecycle::unique::Hold;
 use longhaul::{NewJob, OnClash, Result, State, Timestamp, Unique};
 
-use crate::call::Call;
+use crate::call::{Call, Op};
 use crate::target::Target;
 use crate::write_tx::WriteTx;
 
@@ -17,8 +17,11 @@ pub(crate) fn locks<'j>(jobs: impl Iterator<Item = &'j NewJob>) -> Vec<String> {
     words
 }
 
-/// The words under which the keys of a call's new jobs are locked.
+/// The words under which the keys of a call's new jobs are locked, or the queue that it configures.
 pub(crate) fn locks_of(call: &Call) -> Vec<String> {
+    if let Op::SetQueue { queue, .. } = &call.op {
+        return vec![format!("c{queue}")];
+    }
     let follow_ups = call.finishes().into_iter().flatten().flat_map(|finish| &finish.follow_ups);
     locks(call.jobs().into_iter().flatten().chain(follow_ups))
 }

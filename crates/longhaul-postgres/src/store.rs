@@ -424,7 +424,16 @@ impl Store for PostgresStore {
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
         admit::queue_config(queue, config)?;
         let (queue, config) = (queue.to_owned(), config.clone());
-        self.inner.driver.call(Op::SetQueue { queue, config }).await.map(drop)
+        self.inner.driver.call(Op::SetQueue { queue, before: None, config }).await.map(drop)
+    }
+
+    async fn update_queue(&self, queue: &str, before: &QueueConfig, config: &QueueConfig) -> Result<bool> {
+        admit::queue_config(queue, config)?;
+        let (queue, before, config) = (queue.to_owned(), Some(before.clone()), config.clone());
+        match self.inner.driver.call(Op::SetQueue { queue, before, config }).await? {
+            Answer::Updated(is_as_read) => Ok(is_as_read),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn pause_queue(&self, queue: &str) -> Result<()> {

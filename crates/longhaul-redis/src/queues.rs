@@ -57,6 +57,31 @@ fn state(config: &QueueConfig, stored: &str) -> Option<KeyState> {
 }
 
 pub(crate) async fn set_queue(driver: &Driver, queue: &str, config: &QueueConfig) -> Result<()> {
+    write_queue(driver, queue, config, Vec::new()).await.map(drop)
+}
+
+/// Sets a queue's configuration where it is still `before`, and answers whether it was. The script compares texts, because one that
+/// another release has written holds words that are unknown here.
+pub(crate) async fn update_queue(
+    driver: &Driver,
+    queue: &str,
+    before: &QueueConfig,
+    config: &QueueConfig,
+) -> Result<bool> {
+    let configs =
+        list(driver.call(&scripts::QUEUES, Vec::new()).await?).and_then(|lists| list(lists.get(1)?.clone()));
+    let configs = configs.ok_or_else(|| unreadable(scripts::QUEUES.operation))?;
+    let present = configs.chunks_exact(2).find(|pair| text(&pair[0]) == Some(queue)).map(|pair| &pair[1]);
+    let present_config: QueueConfig = present.and_then(parsed).unwrap_or_default();
+    if present_config != *before {
+        return Ok(false);
+    }
+    let replaced = format!("={}", present.and_then(text).unwrap_or_default());
+    write_queue(driver, queue, config, replaced.into_bytes()).await
+}
+
+/// Writes a queue's configuration in place of the one that is `replaced`, as the script takes it, and answers whether it was there.
+async fn write_queue(driver: &Driver, queue: &str, config: &QueueConfig, replaced: Vec<u8>) -> Result<bool> {
     let retention = &config.retention;
     let is_capped = [&retention.completed, &retention.failed, &retention.cancelled]
         .iter()
@@ -67,9 +92,10 @@ pub(crate) async fn set_queue(driver: &Driver, queue: &str, config: &QueueConfig
     let bound = config.max_waiting.map(|most| format!("{most}|{}", number_of(config.on_full)));
     arguments.push(bound.unwrap_or_default().into_bytes());
     let limits = Some(config).filter(|config| config.is_limited()).map(|config| pack(&config.limits()));
-    arguments.push(limits.unwrap_or_default());
+    arguments.extend([limits.unwrap_or_default(), replaced]);
     let answer = driver.call(&scripts::SET_QUEUE, arguments).await?;
-    count_waiting(driver, &answer).await
+    count_waiting(driver, &answer).await?;
+    Ok(int(&answer) != Some(0))
 }
 
 /// The number of what happens in `bounds.lua`.

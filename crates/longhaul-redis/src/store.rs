@@ -248,6 +248,11 @@ impl Store for RedisStore {
         queues::set_queue(&self.inner.driver, queue, config).await
     }
 
+    async fn update_queue(&self, queue: &str, before: &QueueConfig, config: &QueueConfig) -> Result<bool> {
+        admit::queue_config(queue, config)?;
+        queues::update_queue(&self.inner.driver, queue, before, config).await
+    }
+
     async fn pause_queue(&self, queue: &str) -> Result<()> {
         admit::queue(queue)?;
         queues::pause(&self.inner.driver, queue).await

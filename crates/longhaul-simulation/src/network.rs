@@ -404,7 +404,9 @@ fn describe(call: &Call) -> Option<String> {
             format!("{} {ids}{}", deed(action), filter.queues.join(" "))
         }
         Call::Signal(id, name, value) => format!("signals {name} {value:?} to {id}"),
-        Call::SetQueue(queue, config) => format!("sets queue {queue}, fair: {}", config.fair),
+        Call::SetQueue(queue, config) | Call::UpdateQueue(queue, _, config) => {
+            format!("sets queue {queue}, fair: {}", config.fair)
+        }
         Call::PauseQueue(queue) => format!("pauses queue {queue}"),
         Call::ResumeQueue(queue) => format!("resumes queue {queue}"),
         Call::SetKey(key, config) => format!("sets key {key} to {config:?}"),
@@ -453,7 +455,7 @@ pub(crate) fn name_of(call: &Call) -> &'static str {
         Call::Events(..) => "events",
         Call::Act(..) => "act",
         Call::Queues | Call::Lanes | Call::Keys(_) | Call::Workers => "views",
-        Call::SetQueue(..) | Call::PauseQueue(_) | Call::ResumeQueue(_) => {
+        Call::SetQueue(..) | Call::UpdateQueue(..) | Call::PauseQueue(_) | Call::ResumeQueue(_) => {
             "queues that were set, paused or resumed"
         }
         Call::SetKey(..) | Call::PauseKey(..) | Call::ResumeKey(_) => "keys that were set, paused or resumed",

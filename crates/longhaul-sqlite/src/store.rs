@@ -570,6 +570,13 @@ impl Store for SqliteStore {
         self.write(Class::Growth, move |tx| tx.set_queue(&queue, text.as_str(), &config)).await
     }
 
+    async fn update_queue(&self, queue: &str, before: &QueueConfig, config: &QueueConfig) -> Result<bool> {
+        admit::queue_config(queue, config)?;
+        let (queue, text) = (queue.to_owned(), Json::new(config)?);
+        let (before, config) = (before.clone(), config.clone());
+        self.write(Class::Growth, move |tx| tx.update_queue(&queue, &before, text.as_str(), &config)).await
+    }
+
     async fn pause_queue(&self, queue: &str) -> Result<()> {
         admit::queue(queue)?;
         let queue = queue.to_owned();

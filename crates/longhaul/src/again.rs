@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::clock::Timestamp;
 use crate::handle::{Done, Longhaul};
 use crate::model::{
-    Action, Enqueued, JobId, JobRecord, Json, NewJob, Signalled, State, StepRecord, WaitsFor,
+    Action, Enqueued, JobId, JobRecord, Json, Lookup, NewJob, Signalled, State, StepRecord, WaitsFor,
 };
 use crate::store::Result;
 
@@ -89,12 +90,37 @@ impl Longhaul {
         from_step: Option<&str>,
         args: Option<Json>,
     ) -> Result<FromStep<Enqueued>> {
-        let Some(record) = self.get(id).await?.found() else { return Ok(FromStep::NotApplicable) };
-        let steps = self.store().steps(id).await?.unwrap_or_default();
+        let (lookup, steps) = self.with_steps(id).await?;
+        let Some(record) = lookup.found() else { return Ok(FromStep::NotApplicable) };
         Ok(match NewJob::fork_of(record, steps, from_step, args) {
             FromStep::Done(fork) => FromStep::Done(self.enqueue_one(fork).await?),
             refused => refused.and_then(|_| FromStep::NotApplicable),
         })
+    }
+
+    /// A job and the steps that it has done, as they belong together. Steps are read by a call of their own, and a job that completes or
+    /// is retried with other args between two calls forgets them: then both are read again.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn with_steps(&self, id: &JobId) -> Result<(Lookup, Vec<StepRecord>)> {
+        let mut before = self.get(id).await?;
+        loop {
+            let steps = self.store().steps(id).await?.unwrap_or_default();
+            let after = self.get(id).await?;
+            if steps_owner(&before) == steps_owner(&after) {
+                return Ok((after, steps));
+            }
+            before = after;
+        }
+    }
+}
+
+/// All of a job that changes where it forgets steps that others would be without: its creation, its args, and whether it has completed.
+fn steps_owner(lookup: &Lookup) -> Option<(Timestamp, &Json, bool)> {
+    match lookup {
+        Lookup::Found(record) => Some((record.created_at, &record.args, record.state == State::Completed)),
+        Lookup::Gone | Lookup::Unknown => None,
     }
 }
 

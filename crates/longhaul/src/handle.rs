@@ -12,7 +12,7 @@ use crate::clock::Stopwatch;
 use crate::job::Job;
 use crate::model::{
     Action, Cost, Deadline, Dependency, EnqueueStatus, Enqueued, Event, JobFilter, JobId, JobRecord, Lookup,
-    NewJob, OnExhausted, Policy, Prefer, Start, Unique,
+    NewJob, OnExhausted, Policy, Prefer, QueueConfig, Start, Unique,
 };
 use crate::schedule::Schedules;
 use crate::stats::Recorder;
@@ -222,6 +222,29 @@ impl Longhaul {
     /// A store's fault.
     pub async fn delete(&self, id: &JobId) -> Result<Done> {
         self.act_on(id, Action::Delete).await
+    }
+
+    /// Changes a queue's configuration: sets what `change` makes of the present one, unless that is what a listed queue has. It is
+    /// called again where another caller has changed the configuration meanwhile, so that of two that change different fields
+    /// neither undoes the other.
+    ///
+    /// # Errors
+    /// Those of `change`; as for [`Store::set_queue`].
+    pub async fn change_queue<E: From<Error>>(
+        &self,
+        queue: &str,
+        change: impl Fn(&mut QueueConfig) -> Result<(), E>,
+    ) -> Result<(), E> {
+        loop {
+            let present = self.store.queues().await?.into_iter().find(|present| present.name == queue);
+            let is_listed = present.is_some();
+            let before = present.map(|present| present.config).unwrap_or_default();
+            let mut config = before.clone();
+            change(&mut config)?;
+            if is_listed && config == before || self.store.update_queue(queue, &before, &config).await? {
+                return Ok(());
+            }
+        }
     }
 
     pub(crate) async fn act_on(&self, id: &JobId, action: Action) -> Result<Done> {

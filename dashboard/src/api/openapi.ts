@@ -1070,6 +1070,14 @@ export interface components {
         StoreSweep: {
             limit: number;
         };
+        StoreUpdateQueue: {
+            before: unknown;
+            config: unknown;
+            queue: string;
+        };
+        StoreUpdatedQueue: {
+            updated: boolean;
+        };
         StoreWorkers: {
             workers: unknown[];
         };

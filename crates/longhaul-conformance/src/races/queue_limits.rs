@@ -1,8 +1,9 @@
 use futures::future::BoxFuture;
-use longhaul::{Claim, QueueConfig, State};
+use longhaul::{Claim, Error, Keep, Longhaul, OnFull, QueueConfig, Rate, Retention, State};
 
 use super::{CROWD, ROUNDS, both, meet};
 use crate::Fixture;
+use crate::fixture::ok;
 use crate::jobs::{QUEUE, claim, completed, finish, job, retry, secs, slots, worker};
 
 fn with_slots(slots: Option<u32>) -> QueueConfig {
@@ -71,5 +72,45 @@ pub async fn slots_that_are_set_while_jobs_begin_and_end_are_counted_once(fx: &F
         fx.set_queue(QUEUE, &QueueConfig::default()).await;
         let rest = fx.claim(claim()).await;
         fx.finish_all(rest.iter().map(|claimed| finish(&claimed.lease, completed())).collect()).await;
+    }
+}
+
+/// N callers that change a field each of a queue's configuration, which is read and written as a whole.
+pub async fn changes_of_different_fields_of_a_queue_are_all_kept(fx: &Fixture) {
+    for round in 0..ROUNDS / 4 {
+        let queue = format!("queue-{round}");
+        let changed = queue.clone();
+        meet(fx, CROWD, move |fx, number| {
+            let queue = changed.clone();
+            Box::pin(async move {
+                let longhaul = Longhaul::over(fx.store);
+                let change = |config: &mut QueueConfig| {
+                    let keep = Keep { age: Some(secs(number as u64)), count: Some(number as u64) };
+                    match number {
+                        0 => config.fair = true,
+                        1 => config.slots = Some(7),
+                        2 => config.rate = Some(Rate { n: 5, per: secs(1), burst: Some(2) }),
+                        3 => config.max_waiting = Some(9),
+                        4 => config.on_full = OnFull::DropNewest,
+                        5 => config.retention.completed = keep,
+                        6 => config.retention.failed = keep,
+                        _ => config.retention.cancelled = keep,
+                    }
+                    Ok::<(), Error>(())
+                };
+                ok("change a queue", longhaul.change_queue(&queue, change).await);
+            })
+        })
+        .await;
+        let keep = |number| Keep { age: Some(secs(number)), count: Some(number) };
+        let all = QueueConfig {
+            retention: Retention { completed: keep(5), failed: keep(6), cancelled: keep(7) },
+            fair: true,
+            slots: Some(7),
+            rate: Some(Rate { n: 5, per: secs(1), burst: Some(2) }),
+            max_waiting: Some(9),
+            on_full: OnFull::DropNewest,
+        };
+        assert_eq!(fx.queue(&queue).await.config, all);
     }
 }

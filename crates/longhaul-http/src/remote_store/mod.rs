@@ -30,8 +30,8 @@ use crate::wire::{
     HeartbeatBody, Item, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, MAX_ITEMS, NewJobBody,
     NothingBody, PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, RecordsBody, SamplesAnswer,
     SamplesBody, Seconds, SetKeyBody, SetQueueBody, SignalAnswer, SignalBody, SignalTokenAnswer,
-    SignalTokenBody, StatusesAnswer, StepsAnswer, StepsBody, SweepBody, TurnAnswer, TurnBody, WorkerBody,
-    WorkersAnswer,
+    SignalTokenBody, StatusesAnswer, StepsAnswer, StepsBody, SweepBody, TurnAnswer, TurnBody,
+    UpdateQueueBody, UpdatedQueueAnswer, WorkerBody, WorkersAnswer,
 };
 
 /// The jobs of a Longhaul server, over HTTP. Cheap to clone.
@@ -345,6 +345,26 @@ impl Store for RemoteStore {
         let body = SetQueueBody { queue: queue.to_owned(), config: config.clone() };
         let NothingBody {} = self.caller.call(&wire, &body).await?;
         Ok(())
+    }
+
+    async fn update_queue(&self, queue: &str, before: &QueueConfig, config: &QueueConfig) -> Result<bool> {
+        admit::queue_config(queue, config)?;
+        let wire = Wire { route: "update-queue", operation: "configure a queue", ..Wire::default() };
+        let body =
+            UpdateQueueBody { queue: queue.to_owned(), before: before.clone(), config: config.clone() };
+        match self.caller.call(&wire, &body).await {
+            Ok(UpdatedQueueAnswer { updated }) => Ok(updated),
+            // A server of the previous release has no such route. It can be told to set it, whatever it is then.
+            Err(Failed { error: Error::Store { .. }, .. }) => {
+                let present = self.queues().await?.into_iter().find(|present| present.name == queue);
+                let is_as_read = present.map(|present| present.config).unwrap_or_default() == *before;
+                if is_as_read {
+                    self.set_queue(queue, config).await?;
+                }
+                Ok(is_as_read)
+            }
+            Err(failed) => Err(failed.error),
+        }
     }
 
     async fn pause_queue(&self, queue: &str) -> Result<()> {

@@ -35,7 +35,7 @@ pub(crate) use store::{
     EventsBody, GetAnswer, GetBody, KeyNameBody, KeysAnswer, KeysBody, LanesAnswer, ListBody, NothingBody,
     PauseKeyBody, PutSamplesBody, QueueNameBody, QueuesAnswer, SamplesAnswer, SamplesBody, SetKeyBody,
     SetQueueBody, SignalAnswer, SignalBody, SignalTokenAnswer, SignalTokenBody, StepsAnswer, StepsBody,
-    SweepBody, WorkersAnswer,
+    SweepBody, UpdateQueueBody, UpdatedQueueAnswer, WorkersAnswer,
 };
 pub(crate) use unique::{ClashWord, UniqueBody, on_clash};
 pub(crate) use webhook::WebhookBody;

@@ -134,6 +134,25 @@ pub(crate) struct SetQueueBody {
     pub(crate) config: QueueConfig,
 }
 
+/// A queue's configuration in place of the one that was read.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StoreUpdateQueue)]
+pub(crate) struct UpdateQueueBody {
+    pub(crate) queue: String,
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) before: QueueConfig,
+    #[schema(value_type = serde_json::Value)]
+    pub(crate) config: QueueConfig,
+}
+
+/// True where the configuration was still the one that was read.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StoreUpdatedQueue)]
+pub(crate) struct UpdatedQueueAnswer {
+    pub(crate) updated: bool,
+}
+
 /// A queue that is paused or resumed.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

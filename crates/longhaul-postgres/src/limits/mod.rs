@@ -204,11 +204,20 @@ impl WriteTx<'_> {
         Ok(rows.first().map_or(until, |row| Timestamp(row.get(0))))
     }
 
-    /// Sets a queue's configuration. One that becomes fair, or is so no more, has all turns begin anew; one whose limits are others
-    /// is looked at again.
-    pub(crate) async fn set_queue(&mut self, queue: &str, config: &QueueConfig) -> Result<()> {
+    /// Sets a queue's configuration, where one is named that it replaces only in place of that one, and answers whether it was set. One
+    /// that becomes fair, or is so no more, has all turns begin anew; one whose limits are others is looked at again. The queue's
+    /// lock is held: the first configuration of a queue has no row that could be.
+    pub(crate) async fn set_queue(
+        &mut self,
+        queue: &str,
+        replaced: Option<&QueueConfig>,
+        config: &QueueConfig,
+    ) -> Result<bool> {
         let rows = self.rows("configure a queue", include_str!("../sql/queue_config.sql"), &[&queue]).await?;
         let before = rows.first().map(|row| queue_config(row, 0)).unwrap_or_default();
+        if replaced.is_some_and(|replaced| *replaced != before) {
+            return Ok(false);
+        }
         let text = Json::new(config)?;
         let sql = include_str!("../sql/set_queue.sql");
         self.rows("configure a queue", sql, &[&queue, &text.as_str()]).await?;
@@ -216,7 +225,7 @@ impl WriteTx<'_> {
         let is_fair = rows.first().is_some_and(|row| row.get::<_, bool>(0));
         let limits_differ = before.limits() != config.limits();
         if is_fair == config.fair && !limits_differ {
-            return Ok(());
+            return Ok(true);
         }
         if !self.fold_limits().await? {
             return Err(key_locked());
@@ -231,7 +240,7 @@ impl WriteTx<'_> {
         if limits_differ {
             self.set_limits_of_queue(queue, &before, config).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn set_limits_of_queue(

@@ -1,5 +1,6 @@
 use longhaul::lifecycle;
 use longhaul::{Event, EventBody, JobId, JobRecord, Payloads, Result, State, Timestamp};
+use tokio_postgres::types::ToSql;
 
 use super::{Reader, Reads};
 use crate::row::{RowFacts, job_columns, job_record, parsed, rows_at_most, signed, small, unsigned};
@@ -17,16 +18,29 @@ pub(crate) async fn events(reads: &Reads, id: &JobId, after: u64, limit: usize) 
     let limit = limit.max(1);
     let columns = job_columns(Payloads::Whole);
     let sql = format!("SELECT {columns} FROM jobs WHERE id = $1");
-    let rows = reader.rows(&sql, &[&id.as_str()]).await?;
-    let Some((record, facts)) = rows.first().map(job_record) else { return Ok(None) };
-    let is_finished = record.state.is_finished();
-    let mut events = Vec::new();
-    if record.last_event > after {
-        let sql = include_str!("../sql/events_after.sql");
-        let (last, most) = (signed(record.last_event), rows_at_most(limit));
-        for row in reader.rows(sql, &[&facts.seq, &signed(after), &most, &last]).await? {
+    loop {
+        let rows = reader.rows(&sql, &[&id.as_str()]).await?;
+        let Some((record, facts)) = rows.first().map(job_record) else { return Ok(None) };
+        let is_finished = record.state.is_finished();
+        if record.last_event <= after {
+            return Ok(Some(Log { events: Vec::new(), is_finished }));
+        }
+        let values: [&(dyn ToSql + Sync); 5] = [
+            &facts.seq,
+            &signed(after),
+            &rows_at_most(limit),
+            &signed(record.last_event),
+            &signed(facts.gap),
+        ];
+        let rows = reader.rows(include_str!("../sql/events_after.sql"), &values).await?;
+        if rows.is_empty() {
+            // The job was removed between the two statements, or its log has lost entries.
+            continue;
+        }
+        let mut events = Vec::new();
+        for row in rows.iter().filter(|row| row.get::<_, Option<i64>>(0).is_some()) {
             // An event of a kind that only a newer release knows is skipped.
-            let Ok(Some(body)) = parsed::<EventBody>(&row, 3, "events") else { continue };
+            let Ok(Some(body)) = parsed::<EventBody>(row, 3, "events") else { continue };
             events.push(Event {
                 seq: unsigned(row.get(0)),
                 at: Timestamp(row.get(1)),
@@ -37,8 +51,8 @@ pub(crate) async fn events(reads: &Reads, id: &JobId, after: u64, limit: usize) 
         events.extend(present(record, &facts).into_iter().filter(|event| event.seq > after));
         events.sort_by_key(|event| event.seq);
         events.truncate(limit);
+        return Ok(Some(Log { events, is_finished }));
     }
-    Ok(Some(Log { events, is_finished }))
 }
 
 /// The events that are not rows: a gap in the log, the output of a completed job, and the state.

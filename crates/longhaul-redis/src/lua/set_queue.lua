@@ -4,8 +4,11 @@
 -- ARGV[4], ARGV[5]  '1' where its retention has a count, '1' where it is fair
 -- ARGV[6]           how many may wait and what happens then, as it is kept, or ''
 -- ARGV[7]           its limits, packed as `limits.lua` names them, or ''
--- Returns           2 where those that wait must be looked at, because these are bounded now, or else 1
+-- ARGV[8]           '=' and the configuration in JSON in whose place it is set ('=' alone: there is none), or '' for any
+-- Returns           2 where those that wait must be looked at, because these are bounded now, 0 where another configuration is there, or
+--                   else 1
 
+if ARGV[8] ~= '' and ARGV[8] ~= '=' .. (call('HGET', root .. 'queues', ARGV[2]) or '') then return 0 end
 call('HSET', root .. 'queues', ARGV[2], ARGV[3])
 write_now(ARGV[4] == '1' and 'SADD' or 'SREM', root .. 'capped', ARGV[2])
 -- History that may be removed by now is due at once.

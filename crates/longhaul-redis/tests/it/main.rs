@@ -13,6 +13,7 @@ mod direct;
 mod lost_data;
 mod maintenance;
 mod outage;
+mod processes;
 mod releases;
 mod search;
 mod server;

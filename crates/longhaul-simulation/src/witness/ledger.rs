@@ -367,6 +367,12 @@ impl Ledger {
                 self.limits.set_queue(queue, config);
                 self.queue_configs.insert(queue.clone(), config.clone());
             }
+            Call::UpdateQueue(queue, before, config)
+                if self.queue_configs.get(queue).unwrap_or(&QueueConfig::default()) == before =>
+            {
+                self.limits.set_queue(queue, config);
+                self.queue_configs.insert(queue.clone(), config.clone());
+            }
             Call::SetKey(key, config) => self.limits.set(key, config.as_ref()),
             Call::PauseKey(key, pause) => self.limits.pause(key, *pause, now),
             Call::ResumeKey(key) => self.limits.resume(key),

@@ -163,6 +163,26 @@ impl WriteTx<'_> {
         write().map_err(fault("configure a queue"))
     }
 
+    /// Sets a queue's configuration where it is still `before`, and answers whether it was.
+    pub(crate) fn update_queue(
+        &mut self,
+        queue: &str,
+        before: &QueueConfig,
+        text: &str,
+        config: &QueueConfig,
+    ) -> Result<bool> {
+        let present = || {
+            let mut find = self.connection.prepare_cached("SELECT config FROM queues WHERE name = ?1")?;
+            find.query_row([queue], |row| Ok(Columns::new(row).parsed::<QueueConfig>())).optional()
+        };
+        // As `queues` reads it: one that this release cannot read stands back for the default.
+        let present = present().map_err(fault("configure a queue"))?.flatten().unwrap_or_default();
+        if present != *before {
+            return Ok(false);
+        }
+        self.set_queue(queue, text, config).map(|()| true)
+    }
+
     /// Drops keys, tombstones, pauses, samples and workers whose time is over.
     pub(super) fn forget(&self, limit: i64) -> Result<()> {
         let forget = || {

@@ -220,6 +220,16 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn update_queue(&self, queue: &str, before: &QueueConfig, config: &QueueConfig) -> Result<bool> {
+        admit::queue_config(queue, config)?;
+        let mut table = self.table.lock();
+        let is_as_read = table.config_of(queue) == *before;
+        if is_as_read {
+            table.set_queue(queue, config);
+        }
+        Ok(is_as_read)
+    }
+
     async fn pause_queue(&self, queue: &str) -> Result<()> {
         admit::queue(queue)?;
         self.table.lock().paused_queues.insert(queue.to_owned());

@@ -56,6 +56,10 @@ impl Table {
         self.queue_limits.set(&record.queue, change(&config, &state, &record.policy.cost));
     }
 
+    pub(super) fn config_of(&self, queue: &str) -> QueueConfig {
+        self.configs.get(queue).cloned().unwrap_or_default()
+    }
+
     pub(super) fn set_queue(&mut self, queue: &str, config: &QueueConfig) {
         let before = self.configs.insert(queue.to_owned(), config.clone()).unwrap_or_default();
         if before.fair != config.fair {

@@ -56,12 +56,15 @@ pub async fn import_settings(
             Exported::Queue(queue) => {
                 let present = queues.iter().find(|other| other.name == queue.queue);
                 let is_set = |config: &QueueConfig| *config != QueueConfig::default();
+                let unset = QueueConfig::default();
                 if present.is_some_and(|other| other.paused || is_set(&other.config)) {
                     Some(Imported::Present)
+                } else if is_set(&queue.config)
+                    && !store.update_queue(&queue.queue, &unset, &queue.config).await?
+                {
+                    // Somebody has set it since it was looked at.
+                    Some(Imported::Present)
                 } else {
-                    if is_set(&queue.config) {
-                        store.set_queue(&queue.queue, &queue.config).await?;
-                    }
                     if queue.paused {
                         store.pause_queue(&queue.queue).await?;
                     }

@@ -91,10 +91,19 @@ pub(super) async fn put_pause(store: &dyn Store, name: &str, pause: Pause) -> Re
     store.put_samples(&[sample(PAUSE, name.into(), FOR_EVER, Json::new(&pause)?)]).await
 }
 
-/// Forgets a schedule: whatever is kept for no time is gone at once.
+/// Forgets a schedule.
 pub(super) async fn delete(store: &dyn Store, name: &str) -> Result<()> {
-    let gone = |at| sample(at, name.into(), Duration::ZERO, Json::null());
-    store.put_samples(&[gone(DEFINITION), gone(PAUSE)]).await
+    store.put_samples(&[gone(DEFINITION, name), gone(PAUSE, name)]).await
+}
+
+/// Forgets the pause of a schedule that is there no more.
+pub(super) async fn forget_pause(store: &dyn Store, name: &str) -> Result<()> {
+    store.put_samples(&[gone(PAUSE, name)]).await
+}
+
+/// Whatever is kept for no time is gone at once.
+fn gone(at: Timestamp, name: &str) -> Sample {
+    sample(at, name.into(), Duration::ZERO, Json::null())
 }
 
 fn sample(at: Timestamp, source: String, keep_for: Duration, body: Json) -> Sample {

@@ -168,6 +168,8 @@ impl Schedules {
         let waiting = vec![State::Scheduled, State::Available];
         let filter = JobFilter { parents: vec![parent(name)], states: waiting, ..JobFilter::default() };
         self.store().act(&filter, Action::cancel(CANCEL_GRACE), 1).await?;
+        // Another process may have put one of the name since, and taken this ticker for its own.
+        self.settle(name).await?;
         Ok(Done::Yes)
     }
 
@@ -192,6 +194,11 @@ impl Schedules {
         let Some(kept) = self.kept().await?.remove(name) else { return Ok(Done::NotApplicable) };
         if kept.is_paused() != pause.paused {
             kept::put_pause(self.store(), name, pause).await?;
+            // Deleted meanwhile, it would leave its pause to the next schedule of the name.
+            if !kept::read(self.store()).await?.contains_key(name) {
+                kept::forget_pause(self.store(), name).await?;
+                return Ok(Done::NotApplicable);
+            }
         }
         self.settle(name).await?;
         Ok(Done::Yes)
@@ -348,7 +355,9 @@ impl Schedules {
         }
         let completed = Keep { age: Some(Duration::from_secs(86_400)), count: Some(MAX_SCHEDULES as u64) };
         let retention = Retention { completed, failed: Keep::default(), cancelled: Keep::default() };
-        self.store().set_queue(QUEUE, &QueueConfig { retention, ..QueueConfig::default() }).await
+        // Where somebody sets it meanwhile, that stays.
+        let config = QueueConfig { retention, ..QueueConfig::default() };
+        self.store().update_queue(QUEUE, &QueueConfig::default(), &config).await.map(drop)
     }
 }
 

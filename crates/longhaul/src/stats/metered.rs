@@ -128,6 +128,10 @@ impl Store for Metered {
         self.timed(Operation::SetQueue, self.store.set_queue(queue, config)).await
     }
 
+    async fn update_queue(&self, queue: &str, before: &QueueConfig, config: &QueueConfig) -> Result<bool> {
+        self.timed(Operation::UpdateQueue, self.store.update_queue(queue, before, config)).await
+    }
+
     async fn pause_queue(&self, queue: &str) -> Result<()> {
         self.timed(Operation::PauseQueue, self.store.pause_queue(queue)).await
     }

@@ -450,6 +450,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - A queue that no job can be in is not configured.
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()>;
 
+    /// Sets a queue's configuration where it is still `before`, the one that the caller has read and changed a part of; answers whether
+    /// it was. Where it was not, another caller has set it meanwhile, and nothing is done: [`Longhaul::change_queue`] reads it again.
+    ///
+    /// - A configuration is updated only where it is still the one that was read.
+    ///
+    /// [`Longhaul::change_queue`]: crate::Longhaul::change_queue
+    async fn update_queue(&self, queue: &str, before: &QueueConfig, config: &QueueConfig) -> Result<bool>;
+
     /// Keeps a queue's jobs from being claimed, however many they are, until it is resumed. Nothing else is kept from
     /// happening to them, and those that run go on.
     ///

@@ -47,7 +47,7 @@ operations! {
     Migrate "migrate", Ready "ready", Enqueue "enqueue", Claim "claim", ClaimWaiting "claim_waiting",
     Heartbeat "heartbeat", Record "record", Finish "finish", FinishAndClaim "finish_and_claim", Sweep "sweep",
     Get "get", List "list", Events "events", EventsWaiting "events_waiting", Act "act", Queues "queues",
-    SetQueue "set_queue", PauseQueue "pause_queue", ResumeQueue "resume_queue", Lanes "lanes", SetKey "set_key",
+    SetQueue "set_queue", UpdateQueue "update_queue", PauseQueue "pause_queue", ResumeQueue "resume_queue", Lanes "lanes", SetKey "set_key",
     PauseKey "pause_key", ResumeKey "resume_key", Keys "keys", Steps "steps", Signal "signal",
     Dependants "dependants", PutSamples "put_samples", Samples "samples", Workers "workers",
 }

@@ -57,6 +57,7 @@ pub enum Call {
     Act(JobFilter, Action, usize),
     Queues,
     SetQueue(String, QueueConfig),
+    UpdateQueue(String, QueueConfig, QueueConfig),
     PauseQueue(String),
     ResumeQueue(String),
     Lanes,
@@ -87,6 +88,7 @@ pub enum Answer {
     Events(Option<Vec<Event>>),
     Acted(Acted),
     Queues(Vec<QueueInfo>),
+    Updated(bool),
     Lanes(Vec<Lane>),
     Keys(Vec<KeyInfo>),
     Steps(Option<Vec<StepRecord>>),
@@ -162,6 +164,9 @@ impl Call {
             Call::Act(filter, action, limit) => Answer::Acted(store.act(&filter, action, limit).await?),
             Call::Queues => Answer::Queues(store.queues().await?),
             Call::SetQueue(queue, config) => store.set_queue(&queue, &config).await.map(|()| Answer::Done)?,
+            Call::UpdateQueue(queue, before, config) => {
+                Answer::Updated(store.update_queue(&queue, &before, &config).await?)
+            }
             Call::PauseQueue(queue) => store.pause_queue(&queue).await.map(|()| Answer::Done)?,
             Call::ResumeQueue(queue) => store.resume_queue(&queue).await.map(|()| Answer::Done)?,
             Call::Lanes => Answer::Lanes(store.lanes().await?),
@@ -315,6 +320,11 @@ impl Store for Intercept {
 
     async fn set_queue(&self, queue: &str, config: &QueueConfig) -> Result<()> {
         answer!(self, Call::SetQueue(queue.to_owned(), config.clone()), Answer::Done => ())
+    }
+
+    async fn update_queue(&self, queue: &str, before: &QueueConfig, config: &QueueConfig) -> Result<bool> {
+        let call = Call::UpdateQueue(queue.to_owned(), before.clone(), config.clone());
+        answer!(self, call, Answer::Updated(updated) => updated)
     }
 
     async fn pause_queue(&self, queue: &str) -> Result<()> {

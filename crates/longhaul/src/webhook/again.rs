@@ -2,7 +2,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Delivery, KIND, QUEUE, parent};
-use crate::model::{Acted, Action, JobFilter, JobId, JobRecord, Lookup, NewJob, Page, Payloads, Start};
+use crate::model::{
+    Acted, Action, JobFilter, JobId, JobRecord, Lookup, NewJob, Page, Payloads, Start, State,
+};
 use crate::store::{Result, Store};
 
 /// The jobs whose deliveries are looked for in one call.
@@ -33,21 +35,36 @@ pub async fn act(
     if !is_retry || !is_used(whole).await? {
         return store.act(filter, action, limit).await;
     }
+    let left = |acted: &Acted| limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
     let (mut acted, mut cursor) = (Acted::default(), None);
     loop {
-        let left = limit.saturating_sub(usize::try_from(acted.done).unwrap_or(limit));
-        let page = Page { cursor, limit: left.clamp(1, AT_ONCE), payloads: Payloads::Short };
+        let page = Page { cursor, limit: left(&acted).clamp(1, AT_ONCE), payloads: Payloads::Short };
         let page = store.list(filter, page).await?;
-        if !page.jobs.is_empty() {
-            let ids = page.jobs.iter().map(|job| job.id.clone()).collect();
-            let these = JobFilter { ids, ..filter.clone() };
-            let told = with_webhooks(whole, &page.jobs).await?;
-            let checks = told.iter().map(|(job, delivery)| check(job, delivery));
-            whole.enqueue(checks.collect::<Result<_>>()?).await?;
-            let done = store.act(&these, action.clone(), left).await?;
-            tell_next_ends(whole, &told).await?;
-            acted.matched += done.matched;
-            acted.done += done.done;
+        let mut jobs = page.jobs;
+        while !jobs.is_empty() {
+            let (ended, unfinished): (Vec<_>, Vec<_>) = jobs.iter().partition(|job| job.state.is_finished());
+            if !ended.is_empty() {
+                let told = with_webhooks(whole, &ended).await?;
+                let checks = told.iter().map(|(job, delivery)| check(job, delivery));
+                whole.enqueue(checks.collect::<Result<_>>()?).await?;
+                let done = store.act(&these(filter, &ended), action.clone(), left(&acted)).await?;
+                tell_next_ends(whole, &told).await?;
+                add(&mut acted, done);
+            }
+            if unfinished.is_empty() || left(&acted) == 0 {
+                break;
+            }
+            // Those that wait for a person, whose deliveries wait for their ends. One that has ended since it was looked at is looked at
+            // again: its delivery may have told that end already.
+            let states = State::ALL.into_iter().filter(|state| !state.is_finished());
+            let states = states.filter(|state| filter.states.is_empty() || filter.states.contains(state));
+            let waiting = JobFilter { states: states.collect(), ..these(filter, &unfinished) };
+            let done = store.act(&waiting, action.clone(), left(&acted)).await?;
+            add(&mut acted, done);
+            jobs = match done.matched < unfinished.len() as u64 {
+                true => ended_since(store, filter, &unfinished).await?,
+                false => Vec::new(),
+            };
         }
         cursor = page.next;
         acted.complete = cursor.is_none();
@@ -55,6 +72,24 @@ pub async fn act(
             return Ok(acted);
         }
     }
+}
+
+/// The filter, for these of the jobs that fit it.
+fn these(filter: &JobFilter, jobs: &[&JobRecord]) -> JobFilter {
+    JobFilter { ids: jobs.iter().map(|job| job.id.clone()).collect(), ..filter.clone() }
+}
+
+/// Those of the jobs that fit the filter and have ended by now.
+async fn ended_since(store: &dyn Store, filter: &JobFilter, jobs: &[&JobRecord]) -> Result<Vec<JobRecord>> {
+    let page = Page { cursor: None, limit: jobs.len(), payloads: Payloads::Short };
+    let mut found = store.list(&these(filter, jobs), page).await?.jobs;
+    found.retain(|job| job.state.is_finished());
+    Ok(found)
+}
+
+fn add(acted: &mut Acted, more: Acted) {
+    acted.matched += more.matched;
+    acted.done += more.done;
 }
 
 /// True where a job was ever enqueued with a webhook: there is a queue of deliveries then.
@@ -76,10 +111,9 @@ async fn tell_next_ends(store: &dyn Store, told: &[(JobRecord, Delivery)]) -> Re
     store.enqueue(next.collect::<Result<_>>()?).await.map(drop)
 }
 
-/// The ended ones of `jobs` that have a webhook, with their newest delivery.
-async fn with_webhooks(store: &dyn Store, jobs: &[JobRecord]) -> Result<Vec<(JobRecord, Delivery)>> {
+/// Those of the jobs, which have ended, that have a webhook, with their newest delivery.
+async fn with_webhooks(store: &dyn Store, ended: &[&JobRecord]) -> Result<Vec<(JobRecord, Delivery)>> {
     let mut told = Vec::new();
-    let ended: Vec<&JobRecord> = jobs.iter().filter(|job| job.state.is_finished()).collect();
     for jobs in ended.chunks(LOOKED_FOR_AT_ONCE) {
         told.extend(newest_deliveries(store, jobs).await?);
     }

@@ -14,6 +14,7 @@ mod layers;
 mod leases;
 mod log;
 mod maintenance;
+mod meanwhile;
 mod outage;
 mod outcomes;
 mod panics;

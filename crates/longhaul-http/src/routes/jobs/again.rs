@@ -119,8 +119,8 @@ pub(crate) async fn fork(
     let path = format!("/jobs/{id}/fork");
     let repeatable = Repeatable::begin(&headers, &caller, &path, &body, &api.in_flight)?;
     // What a reader does not see, the fork has.
-    let record = found(api.whole.get(&id).await?)?;
-    let steps = api.whole.store().steps(&id).await?.unwrap_or_default();
+    let (lookup, steps) = api.whole.with_steps(&id).await?;
+    let record = found(lookup)?;
     let step = request.from_step.as_deref();
     let mut job = done(NewJob::fork_of(*record, steps, step, request.args), step.unwrap_or_default())?;
     job.idempotency = repeatable.as_ref().map(Repeatable::one);

@@ -53,7 +53,7 @@ pub(crate) struct RateRequest {
 }
 
 impl RateRequest {
-    pub(crate) fn into_rate(self, faults: &mut Faults) -> Rate {
+    pub(crate) fn to_rate(&self, faults: &mut Faults) -> Rate {
         let per = duration("rate.per", self.per, faults).unwrap_or(Duration::from_secs(1));
         Rate { n: self.n, per, burst: self.burst }
     }
@@ -79,7 +79,7 @@ pub(crate) async fn set(
     JsonBody { value, .. }: JsonBody<LimitsRequest>,
 ) -> Result<Json<KeyBody>, Problem> {
     let mut faults = Faults::default();
-    let rate = value.rate.map(|rate| rate.into_rate(&mut faults));
+    let rate = value.rate.map(|rate| rate.to_rate(&mut faults));
     let config = KeyConfig {
         slots: value.slots,
         rate,

@@ -1,11 +1,11 @@
 use axum::Json;
 use axum::extract::State;
-use longhaul::{Keep, OnFull};
+use longhaul::{Keep, OnFull, QueueConfig};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::body::QueueBody;
-use super::read::{find, look_up};
+use super::read::find;
 use crate::auth::Caller;
 use crate::extract::JsonBody;
 use crate::faults::{Faults, duration};
@@ -79,7 +79,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 /// Configures a queue
 ///
 /// As a JSON merge patch (RFC 7396): what is left out stays as it is. Jobs that are past a new bound go with the
-/// next sweeps. Jobs that run go on under new `slots` and a new `rate`, and those that wait are held against them at once. Of two changes at the same moment the later one may undo the earlier. A queue may be configured before there is a
+/// next sweeps. Jobs that run go on under new `slots` and a new `rate`, and those that wait are held against them at once. Changes of different fields at the same moment are all kept. A queue may be configured before there is a
 /// job in it, and is then listed with the others.
 #[utoipa::path(
     patch,
@@ -97,27 +97,31 @@ pub(crate) async fn set(
     JsonBody { value, .. }: JsonBody<ConfigPatch>,
 ) -> Result<Json<QueueBody>, Problem> {
     longhaul::admit::queue(&name)?;
-    let mut queue = look_up(&api, &name).await?.unwrap_or_default();
-    let mut faults = Faults::default();
-    let retention = &mut queue.config.retention;
-    value.retention.completed.apply("retention.completed.age", &mut retention.completed, &mut faults);
-    value.retention.failed.apply("retention.failed.age", &mut retention.failed, &mut faults);
-    value.retention.cancelled.apply("retention.cancelled.age", &mut retention.cancelled, &mut faults);
-    queue.config.fair = value.fair.unwrap_or(queue.config.fair);
-    queue.config.slots = value.slots.unwrap_or(queue.config.slots);
-    if let Some(rate) = value.rate {
-        queue.config.rate = rate.map(|rate| rate.into_rate(&mut faults));
-    }
-    queue.config.max_waiting = value.max_waiting.unwrap_or(queue.config.max_waiting);
-    queue.config.on_full = value.on_full.unwrap_or(queue.config.on_full);
-    faults.check(queue.config.validate());
-    faults.into_result()?;
-    api.longhaul.store().set_queue(&name, &queue.config).await?;
+    api.longhaul.change_queue(&name, |config| value.apply(config)).await?;
     Ok(Json(find(&api, &name).await?.into()))
 }
 
+impl ConfigPatch {
+    fn apply(&self, config: &mut QueueConfig) -> Result<(), Problem> {
+        let mut faults = Faults::default();
+        let retention = &mut config.retention;
+        self.retention.completed.apply("retention.completed.age", &mut retention.completed, &mut faults);
+        self.retention.failed.apply("retention.failed.age", &mut retention.failed, &mut faults);
+        self.retention.cancelled.apply("retention.cancelled.age", &mut retention.cancelled, &mut faults);
+        config.fair = self.fair.unwrap_or(config.fair);
+        config.slots = self.slots.unwrap_or(config.slots);
+        if let Some(rate) = &self.rate {
+            config.rate = rate.as_ref().map(|rate| rate.to_rate(&mut faults));
+        }
+        config.max_waiting = self.max_waiting.unwrap_or(config.max_waiting);
+        config.on_full = self.on_full.unwrap_or(config.on_full);
+        faults.check(config.validate());
+        faults.into_result()
+    }
+}
+
 impl KeepPatch {
-    fn apply(self, field: &str, keep: &mut Keep, faults: &mut Faults) {
+    fn apply(&self, field: &str, keep: &mut Keep, faults: &mut Faults) {
         if let Some(age) = self.age {
             keep.age = age.and_then(|age| duration(field, age, faults));
         }

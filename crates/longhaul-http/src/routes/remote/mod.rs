@@ -36,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(store::sweep))
         .routes(routes!(store::queues))
         .routes(routes!(store::set_queue))
+        .routes(routes!(store::update_queue))
         .routes(routes!(store::workers))
         .routes(routes!(seen::pause_queue))
         .routes(routes!(seen::resume_queue))

@@ -16,7 +16,7 @@ use crate::state::exchanges::Answer;
 use crate::wire::{
     ActAnswer, ActBody, EnqueueAnswer, EnqueueBody, EventsAnswer, EventsBody, GetAnswer, GetBody,
     LONGEST_HOLD, ListBody, MAX_ITEMS, NothingBody, QueuesAnswer, Seconds, SetQueueBody, SweepBody,
-    WorkersAnswer,
+    UpdateQueueBody, UpdatedQueueAnswer, WorkersAnswer,
 };
 
 /// The most jobs of one page of a list.
@@ -222,6 +222,24 @@ pub(crate) async fn set_queue(
 ) -> Result<Json<NothingBody>, Problem> {
     api.whole.store().set_queue(&queue, &config).await?;
     Ok(Json(NothingBody {}))
+}
+
+/// Configures a queue where its configuration is still the one that was read
+#[utoipa::path(
+    post,
+    path = "/worker/update-queue",
+    operation_id = "storeUpdateQueue",
+    tag = "store",
+    request_body(content = UpdateQueueBody),
+    responses((status = 200, description = "It is set, or another caller has set it meanwhile", body = UpdatedQueueAnswer)),
+)]
+pub(crate) async fn update_queue(
+    State(api): State<Api>,
+    _: WorkerCaller,
+    WorkerJson(UpdateQueueBody { queue, before, config }, _): WorkerJson<UpdateQueueBody>,
+) -> Result<Json<UpdatedQueueAnswer>, Problem> {
+    let updated = api.whole.store().update_queue(&queue, &before, &config).await?;
+    Ok(Json(UpdatedQueueAnswer { updated }))
 }
 
 /// Lists workers, as the engine writes them
