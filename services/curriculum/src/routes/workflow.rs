@@ -229,11 +229,9 @@ impl App {
         let next = kept.iter().position(Option::is_none).unwrap_or(modules.len());
         let module_jobs: Vec<JobId> =
             (0..before.len()).map(|index| module_job_id(&workflow.id, index)).collect();
-        if changes {
-            if self.jobs(module_jobs.clone()).await?.values().any(is_on_its_way) {
-                let told = "Step 10 generation is in progress: cancel it before its modules are changed";
-                return Err(Error::new(StatusCode::CONFLICT, told));
-            }
+        if changes && self.jobs(module_jobs.clone()).await?.values().any(is_on_its_way) {
+            let told = "Step 10 generation is in progress: cancel it before its modules are changed";
+            return Err(Error::new(StatusCode::CONFLICT, told));
         }
         let mut writes = vec![Write::guarded(
             "UPDATE curriculum_workflows SET body = $4, title = $5, modules = $6, lessons = $7, step9_complete = $8, \
