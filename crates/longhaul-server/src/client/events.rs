@@ -8,7 +8,7 @@ use longhaul::Backoff;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Client, Refusal, State, encoded};
+use super::{Client, Refusal, Sent, State, encoded};
 use crate::Result;
 
 /// An event of a job's log.

@@ -85,6 +85,7 @@ fn is_repeatable(method: &Method, path: &str) -> bool {
             | ["jobs", "batch"]
             | ["jobs", _, "fork"]
             | ["jobs", _, "signals", _]
+            | ["signals", _]
             | ["schedules", _, "run"]
             | ["deliveries", _, "redeliver"]
     );

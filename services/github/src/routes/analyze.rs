@@ -42,7 +42,7 @@ enum Analyzed {
     /// A fresh result.
     Whole(Box<Fresh>),
     /// The task that makes it.
-    Running(Running),
+    Running(Box<Running>),
 }
 
 /// A result, with the task that made it.
