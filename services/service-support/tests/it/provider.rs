@@ -56,8 +56,10 @@ async fn who_asks_sees_a_refusal_whole_and_can_make_it_an_error() {
 async fn a_limit_brings_its_wait() {
     let waiting = |wait: &str| failed(Fault::RateLimit(wait.into()));
     assert_eq!(waiting("30").await.waiting, Waiting::For(Duration::from_secs(30)));
-    // The clock stands at 2026-01-01T00:00:00Z.
-    let date = waiting("Thu, 01 Jan 2026 00:10:00 GMT").await;
+    // By the reply's own clock, whatever ours says.
+    let date =
+        vec![("date", "Wed, 01 Jul 2026 12:00:00 GMT"), ("retry-after", "Wed, 01 Jul 2026 12:10:00 GMT")];
+    let date = failed(Fault::Answer(429, date, String::new())).await;
     assert_eq!(date.waiting, Waiting::For(Duration::from_secs(600)));
     // What is over already is no limit that is told: else the next call would be made at once, and the one after it.
     for over in ["Wed, 31 Dec 2025 00:10:00 GMT", "0", "0.0"] {
