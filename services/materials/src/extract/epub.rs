@@ -64,16 +64,19 @@ pub(super) fn inspect(path: &Path, limits: &Limits) -> Result<Plan, ExtractError
     let mut pages = Vec::new();
     let mut chapters = Vec::with_capacity(spine.len());
     for id in spine {
-        match files.iter().position(|file| file.id == id.trim()) {
-            Some(at) => chapters.push(files.remove(at)),
-            None => {
-                book.package.told::<()>(Err(ExtractError::unreadable(kind, format!("no chapter {id}"))))?;
-            }
-        }
+        let at = files.iter().position(|file| file.id == id.trim());
+        chapters.push(at.map(|at| files.remove(at)).ok_or(id));
     }
     // Notes that only links lead to, and all chapters of a book that does not say in which order they come.
-    chapters.extend(files.into_iter().filter(|file| file.is_chapter));
+    chapters.extend(files.into_iter().filter(|file| file.is_chapter).map(Ok));
     for chapter in chapters {
+        let chapter = match chapter {
+            Ok(chapter) => chapter,
+            Err(id) => {
+                book.package.told::<()>(Err(ExtractError::unreadable(kind, format!("no chapter {id}"))))?;
+                continue;
+            }
+        };
         let name = address(folder, &chapter.href);
         // A chapter that is missing is told like one that is damaged.
         let chapter = book.package.bytes(&name, MAX_CHAPTER);
