@@ -54,6 +54,7 @@ const REQUESTS: &[(&str, &str)] = &[
     ("storeSweep", r#"{"limit":1}"#),
     ("storeQueues", "{}"),
     ("storeSetQueue", r#"{"queue":"x","config":{}}"#),
+    ("storeUpdateQueue", r#"{"queue":"x","before":{},"config":{}}"#),
     ("storePauseQueue", r#"{"queue":"x"}"#),
     ("storeResumeQueue", r#"{"queue":"x"}"#),
     ("storeLanes", "{}"),
