@@ -111,7 +111,8 @@ async fn a_token_cannot_be_told_again_once_the_servers_secret_is_another() {
     let after = beside(&app, HttpConfig { read_token_secret, ..guarded() });
     let gone = post(&after, "/api/tokens", "k", SHOP).await;
     assert_eq!((gone.status, gone.code()), (StatusCode::GONE, "answer_gone".into()));
-    assert!(gone.text().contains(first["id"].as_str().unwrap()), "whose id tells which one is to be deleted");
+    let (told, id) = (gone.json()["detail"].to_string(), first["id"].as_str().unwrap());
+    assert!(told.contains(id), "{id} is to be deleted, and is not named by {told}");
     assert_eq!(listed(&app, "/api/tokens", "tokens").await, 1);
 }
 

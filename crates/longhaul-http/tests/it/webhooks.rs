@@ -136,15 +136,15 @@ async fn a_message_is_sent_again_once_for_each_idempotency_key() {
 }
 
 #[tokio::test]
-async fn a_message_that_finds_its_queue_full_is_not_sent_again() {
+async fn a_message_that_finds_its_limit_key_full_is_not_sent_again() {
     let app = App::new();
     enqueue(&app, "a").await;
     app.longhaul.cancel(&JobId::new("a").unwrap()).await.unwrap();
     let delivery = claim(&app, webhook::QUEUE, webhook::KIND).await;
     let told = Told { status: Some(204), message: Some(message()), skipped: None };
     end(&app, &delivery, Outcome::Completed { output: Json::new(&told).unwrap() }, vec![]).await;
-    let bound =
-        app.send(request(Method::PATCH, "/api/queues/longhaul.webhooks", r#"{"max_waiting":1}"#, &[])).await;
+    let bound = request(Method::PUT, "/api/keys/webhook:example.com", r#"{"max_waiting":1}"#, &[]);
+    let bound = app.send(bound).await;
     assert_eq!(bound.status, StatusCode::OK, "{}", bound.text());
     assert_eq!(app.post("/api/deliveries/webhook:a/redeliver", "").await.status, StatusCode::ACCEPTED);
     let full = app.post("/api/deliveries/webhook:a/redeliver", "").await;
