@@ -273,7 +273,7 @@ impl Proof {
         for runs in self.histories.chunk_by(|one, next| one.store == next.store) {
             let histories: u64 = runs.iter().map(|run| run.histories).sum();
             let seed = match runs {
-                [first, .., _] => format!("{} and {} others", first.seed, runs.len() - 1),
+                [first, .., _] => format!("{} and {} more", first.seed, runs.len() - 1),
                 _ => runs.iter().map(|run| run.seed.to_string()).collect(),
             };
             writeln!(page, "| {} | {histories} | {seed} |", runs[0].store)?;
@@ -305,7 +305,7 @@ mod tests {
             "| 7 | jobs |",
             "river#238 | 9 |",
             "| memory | 1000 | 5 |",
-            "| redis | 1000 | 6 and 2 others |",
+            "| redis | 1000 | 6 and 2 more |",
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }
