@@ -62,5 +62,5 @@ pub mod walk;
 pub mod webhooks;
 
 pub use fixture::{Fixture, retry_until_available, within};
-pub use several::Several;
+pub use several::several;
 pub use suite::{SENTENCES, on_many_threads, on_one_thread};

@@ -56,7 +56,7 @@ macro_rules! conformance {
     };
 }
 
-/// Makes one `#[test]` of every race for a database that [`Several`](crate::Several) processes have open, where calls meet that one
+/// Makes one `#[test]` of every race for a database that [several](crate::several()) processes have open, where calls meet that one
 /// process would gather in a transaction.
 #[macro_export]
 macro_rules! races_of_processes {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longhaul::{Clock, Store};
-use longhaul_conformance::{Fixture, Several, races_of_processes};
+use longhaul_conformance::{Fixture, races_of_processes, several};
 use longhaul_redis::RedisStore;
 
 use crate::server;
@@ -15,7 +15,7 @@ async fn fixture() -> Fixture {
         let store = RedisStore::open_with_clock(options.clone(), clock.clone()).await.unwrap();
         stores.push(Arc::new(store));
     }
-    Fixture::new(Several::new(stores), clock)
+    Fixture::new(several(stores), clock)
 }
 
 races_of_processes!(fixture);
