@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use longhaul::{Clock, Keep, Longhaul, Registry, Retention};
+use longhaul::{Clock, Keep, Longhaul, QueueConfig, Registry, Retention};
 use service_support::{
     Auth, Db, Deps, EraseError, Erased, Erasure, Migration, Older, OpenError, Providers, Queue, Repeats,
     Schema, Service, Table, Turns,
@@ -126,17 +126,16 @@ const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Sets the queue's retention unless an operator has chosen another one, which a restart must not undo.
 async fn keep_history(longhaul: &Longhaul) -> Result<(), longhaul::Error> {
-    let queues = longhaul.store().queues().await?;
-    let present = queues.into_iter().find(|queue| queue.name == QUEUE);
-    let mut config = present.map(|queue| queue.config).unwrap_or_default();
-    if config.retention != Retention::default() {
-        return Ok(());
-    }
     let newest = |count| Keep { age: None, count: Some(count) };
-    config.retention = Retention {
-        completed: newest(KEPT_COMPLETED),
-        failed: newest(KEPT_FAILED),
-        cancelled: newest(KEPT_FAILED),
+    let change = |config: &mut QueueConfig| {
+        if config.retention == Retention::default() {
+            config.retention = Retention {
+                completed: newest(KEPT_COMPLETED),
+                failed: newest(KEPT_FAILED),
+                cancelled: newest(KEPT_FAILED),
+            };
+        }
+        Ok(())
     };
-    longhaul.store().set_queue(QUEUE, &config).await
+    longhaul.change_queue(QUEUE, change).await
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use longhaul::{Clock, Longhaul, NewJob};
+use longhaul::{Clock, Longhaul, NewJob, QueueConfig};
 use sha2::{Digest, Sha256};
 
 use crate::db::{Db, DbError};
@@ -114,11 +114,11 @@ impl Turns {
     }
 
     async fn set(&self, queue: &str, fair: Fair) -> Result<(), DbError> {
-        let queues = self.longhaul.store().queues().await?;
-        let present = queues.into_iter().find(|found| found.name == queue);
-        let mut config = present.map(|queue| queue.config).unwrap_or_default();
-        config.fair = fair == Fair::Yes;
-        Ok(self.longhaul.store().set_queue(queue, &config).await?)
+        let change = |config: &mut QueueConfig| {
+            config.fair = fair == Fair::Yes;
+            Ok(())
+        };
+        self.longhaul.change_queue(queue, change).await
     }
 }
 
