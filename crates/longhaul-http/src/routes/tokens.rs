@@ -17,7 +17,7 @@ use crate::idempotency;
 use crate::path::QueuePath;
 use crate::problem::{Code, Problem};
 use crate::state::Api;
-use crate::state::inflight::{Begun, Repeatable};
+use crate::state::inflight::{Begun, Made, Repeatable};
 use crate::time::{Rfc3339, in_seconds};
 
 /// The routes of tokens with scopes.
@@ -117,12 +117,6 @@ struct Wanted {
     expires_in: Option<Duration>,
 }
 
-/// The answer to a request for a token, as far as it is kept: the rest is the token's own, and what is told once is made again.
-#[derive(Serialize, Deserialize)]
-struct Made {
-    id: String,
-}
-
 /// Makes a token with scopes
 ///
 /// For an application, a worker or a person that is to do some things and no others. It is told this once: the store keeps its digest.
@@ -170,10 +164,7 @@ async fn make(api: Api, wanted: Wanted, repeatable: Option<Repeatable>) -> Resul
     };
     let id = format!("tok_{}", longhaul::JobId::random());
     let secret = api.auth.token_maker.make(&id, repeatable.as_ref().map(Repeatable::key));
-    let answered = match &begun {
-        Some(begun) => Some(Begun::with(begun.clone(), longhaul::Json::new(&Made { id: id.clone() })?)),
-        None => None,
-    };
+    let answered = begun.as_ref().map(|begun| Made { id: id.clone() }.answer(begun)).transpose()?;
     let Wanted { name, scopes, rate, expires_in } = wanted;
     let token = Token {
         id,

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use longhaul::access::{Answered, AnsweredRequests};
 use longhaul::{Idempotency, JobId, Json, Store, Timestamp};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::auth::Caller;
@@ -160,10 +161,19 @@ impl Repeatable {
     }
 }
 
-impl Begun {
-    /// The same with its answer, to be kept in its place together with what the request makes.
-    pub(crate) fn with(begun: Answered, answer: Json) -> Answered {
-        Answered { answer: Some(answer), keep_for: KEEP_FOR, ..begun }
+/// All that is kept of the answer to a request that makes a token or a secret: what is told once is kept nowhere else, or made again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Made {
+    pub(crate) id: String,
+}
+
+impl Made {
+    /// The answer to a request that was begun, to be kept in its place together with what the request makes.
+    ///
+    /// # Errors
+    /// None for an id, which has a JSON form.
+    pub(crate) fn answer(self, begun: &Answered) -> longhaul::Result<Answered> {
+        Ok(Answered { answer: Some(Json::new(&self)?), keep_for: KEEP_FOR, ..begun.clone() })
     }
 }
 

@@ -5,7 +5,7 @@ use axum::{Extension, Json};
 use longhaul::Store;
 use longhaul::access::AnsweredRequests;
 use longhaul::webhook::{Added, MAX_SECRETS, Secret, Secrets};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{Caller, Done};
@@ -13,7 +13,7 @@ use crate::idempotency;
 use crate::path::QueuePath;
 use crate::problem::{Code, Problem};
 use crate::state::Api;
-use crate::state::inflight::{Begun, Repeatable};
+use crate::state::inflight::{Begun, Made, Repeatable};
 use crate::time::Rfc3339;
 
 /// A secret that messages are signed with.
@@ -42,12 +42,6 @@ impl From<Secret> for SecretBody {
     fn from(Secret { id, created_at, .. }: Secret) -> Self {
         Self { id, created_at: Rfc3339(created_at), secret: None }
     }
-}
-
-/// The answer to a request for a secret, as far as it is kept: the secret itself is kept once.
-#[derive(Serialize, Deserialize)]
-struct Made {
-    id: String,
 }
 
 /// Makes a secret for webhooks
@@ -90,12 +84,7 @@ async fn make(api: Api, repeatable: Option<Repeatable>) -> Result<Response, Prob
         None => None,
     };
     let secret = Secret::generate(now);
-    let answered = match &begun {
-        Some(begun) => {
-            Some(Begun::with(begun.clone(), longhaul::Json::new(&Made { id: secret.id.clone() })?))
-        }
-        None => None,
-    };
+    let answered = begun.as_ref().map(|begun| Made { id: secret.id.clone() }.answer(begun)).transpose()?;
     if Secrets::of(store).add_for(&secret, answered.as_ref()).await? == Added::TooMany {
         if let Some(begun) = &begun {
             AnsweredRequests::of(store).forget(begun).await?;
